@@ -1,0 +1,1 @@
+"""The experiment: configuration, stages, run directory and the command ``boundary``."""
