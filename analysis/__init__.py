@@ -1,1 +1,29 @@
 """Many points: the singular spectrum of the normals, subspaces, perturbations and fooling rates."""
+
+from analysis.energy import CapturedEnergy, captured_energy
+from analysis.fooling import Comparison, FoolingRate, compare, fooling_rate, fooling_rates
+from analysis.intervals import Interval, wilson_interval
+from analysis.nulls import IsotropicNull, isotropic_null
+from analysis.perturbations import Perturbations, in_subspace, on_sphere
+from analysis.spectrum import SingularSpectrum, singular_spectrum
+from analysis.subspace import Subspace
+
+__all__ = [
+    "CapturedEnergy",
+    "Comparison",
+    "FoolingRate",
+    "Interval",
+    "IsotropicNull",
+    "Perturbations",
+    "SingularSpectrum",
+    "Subspace",
+    "captured_energy",
+    "compare",
+    "fooling_rate",
+    "fooling_rates",
+    "in_subspace",
+    "isotropic_null",
+    "on_sphere",
+    "singular_spectrum",
+    "wilson_interval",
+]

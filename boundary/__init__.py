@@ -1,1 +1,28 @@
-"""One point: the classifier, its nearest boundary point, the normal there; and where normals are kept."""
+"""One point: the classifier, its nearest boundary point, the normal there; and the store."""
+
+from boundary.classifier import Classifier
+from boundary.collect import collect_normals
+from boundary.errors import BoundaryError, InputError, StoreError
+from boundary.images import ImageBatch, ImageSource, open_images, split_images
+from boundary.models import LoadedModel, load_model
+from boundary.nearest import BoundaryPoints, Status, nearest_boundary_points
+from boundary.store import NormalMatrix, NormalsStore
+
+__all__ = [
+    "BoundaryError",
+    "BoundaryPoints",
+    "Classifier",
+    "ImageBatch",
+    "ImageSource",
+    "InputError",
+    "LoadedModel",
+    "NormalMatrix",
+    "NormalsStore",
+    "Status",
+    "StoreError",
+    "collect_normals",
+    "load_model",
+    "nearest_boundary_points",
+    "open_images",
+    "split_images",
+]

@@ -1,0 +1,85 @@
+"""How much of a new image's normal lies in the subspace that other images made.
+
+In the sample that made it, a subspace captures too much even of pure noise (21 % in 100 directions
+of 1,000 random vectors of 3,072 numbers, against 3.3 % of new ones), so energy is measured on
+held-out normals and held against R / D.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.intervals import bootstrap_means
+from analysis.spectrum import Matrix, SingularSpectrum
+
+_ROWS = 256
+
+
+@dataclass(frozen=True, eq=False)
+class CapturedEnergy:
+    """Energy |B n|^2 of unit normals in the first 1, 2, ... R singular directions."""
+
+    held_out: NDArray[np.float64]
+    """(normals, R), each held-out normal's energy."""
+    in_sample: NDArray[np.float64]
+    """(R,), mean energy of the normals that made the directions."""
+    fitted: int
+    """How many normals made the directions."""
+    dimension: int
+    """D."""
+
+    @property
+    def dimensions(self) -> NDArray[np.int64]:
+        """1, 2, ... R."""
+        return np.arange(1, len(self.in_sample) + 1)
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """Mean held-out energy, (R,)."""
+        return np.asarray(self.held_out.mean(0))
+
+    @property
+    def isotropic(self) -> NDArray[np.float64]:
+        """R / D, (R,): the mean energy of a random direction."""
+        return self.dimensions / self.dimension
+
+    def interval(self, level: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the ends of the bootstrap interval of the mean over images, (R,) each."""
+        means = bootstrap_means(self.held_out)
+        low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        return low, high
+
+
+def captured_energy(spectrum: SingularSpectrum, held_out: Matrix) -> CapturedEnergy:
+    """Return the energy of normals that had no part in ``spectrum``, by dimension.
+
+    Args:
+        spectrum: Of other images' normals, with its directions.
+        held_out: Unit rows, (n, D).
+    """
+    subspace = spectrum.subspace(len(spectrum.directions))
+    blocks = [
+        subspace.energy_by_dimension(held_out[start : start + _ROWS])
+        for start in range(0, held_out.shape[0], _ROWS)
+    ]
+    squares = spectrum.singular_values[: len(spectrum.directions)] ** 2
+    return CapturedEnergy(
+        held_out=np.concatenate(blocks),
+        in_sample=np.cumsum(squares) / spectrum.count,
+        fitted=spectrum.count,
+        dimension=spectrum.dimension,
+    )
+
+
+def split_rows(count: int, held_out: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return disjoint, ascending places of 0..count-1: those to fit, those to hold out.
+
+    Args:
+        count: How many rows there are.
+        held_out: Share to hold out, in (0, 1).
+        seed: Of the choice.
+    """
+    order = np.random.default_rng(seed).permutation(count)
+    kept = count - round(held_out * count)
+    return np.sort(order[:kept]), np.sort(order[kept:])

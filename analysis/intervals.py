@@ -1,0 +1,82 @@
+"""Intervals of shares and means: Wilson's for one perturbation, bootstraps for many."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import binomtest
+
+from boundary.errors import InputError
+
+LEVEL = 0.95
+"""Confidence level of every interval, unless another is asked for."""
+
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A confidence interval."""
+
+    low: float
+    high: float
+
+
+def wilson_interval(count: int, total: int, level: float = LEVEL) -> Interval:
+    """Return Wilson's score interval of a share of ``count`` in ``total`` (Wilson 1927).
+
+    Raises:
+        InputError: If there is nothing to take a share of.
+    """
+    if not 0 <= count <= total or total < 1:
+        raise InputError(f"a share needs 0 <= count <= total, total >= 1. Found {count}, {total}.")
+    found = binomtest(count, total).proportion_ci(level, method="wilson")
+    return Interval(float(found.low), float(found.high))
+
+
+def bootstrap_means(
+    rows: NDArray[np.float64], *, seed: int = 0, resamples: int = RESAMPLES
+) -> NDArray[np.float64]:
+    """Return means over resampled rows, (resamples, columns), of an array (rows, columns)."""
+    weights = _weights(len(rows), resamples, np.random.default_rng(seed))
+    return np.asarray(weights @ rows)
+
+
+def two_way_bootstrap(
+    *families: ArrayLike, seed: int = 0, resamples: int = RESAMPLES
+) -> NDArray[np.float64]:
+    """Return mean outcomes of families over resampled draws and resampled images.
+
+    Both axes are resampled, since both are samples: a rate over ten perturbations of one hundred
+    images is less sure than one of a thousand independent trials (Owen 2007, the pigeonhole
+    bootstrap). Families share their images, which are resampled together, so differences and
+    ratios of the rows are paired.
+
+    Args:
+        families: Bool or float outcomes, (draws, images) each; all of the same images.
+        seed: Of the resampling.
+        resamples: How many.
+
+    Returns:
+        Shape (families, resamples).
+    """
+    values = [np.asarray(outcomes, dtype=np.float64) for outcomes in families]
+    generator = np.random.default_rng(seed)
+    by_image = _weights(values[0].shape[1], resamples, generator)
+    return np.stack(
+        [
+            ((_weights(len(outcomes), resamples, generator) @ outcomes) * by_image).sum(1)
+            for outcomes in values
+        ]
+    )
+
+
+def percentile_interval(samples: ArrayLike, level: float = LEVEL) -> Interval:
+    """Return the central interval that holds a share ``level`` of the samples."""
+    low, high = np.quantile(np.asarray(samples), [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(low), float(high))
+
+
+def _weights(size: int, resamples: int, generator: np.random.Generator) -> NDArray[np.float64]:
+    counts = generator.multinomial(size, np.full(size, 1 / size), size=resamples)
+    return np.asarray(counts / size)

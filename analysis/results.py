@@ -1,0 +1,222 @@
+"""What each stage of a study saves: one self-describing HDF5 file, read back as the same dataclass.
+
+A result is a frozen dataclass of arrays, numbers, texts and other results. In the file an array is
+a dataset, a number or a text an attribute, a nested result a group and a tuple of results a group
+of groups.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.energy import CapturedEnergy
+from analysis.fooling import FoolingRate
+from analysis.nulls import IsotropicNull
+from analysis.spectrum import SingularSpectrum
+from boundary.errors import StoreError
+from boundary.files import open_hdf5, read_array, write_whole
+
+Result = TypeVar("Result")
+
+_TEXTS = "S"
+
+
+@dataclass(frozen=True, eq=False)
+class CollectionResult:
+    """What was collected, and from what: one number an image where nothing else is said."""
+
+    images: int
+    """Images that the source holds."""
+    classes: int
+    """K."""
+    judged: int
+    """Images with a true class on which the clean accuracy was taken; 0 where none is known."""
+    correct: int
+    """How many of them the classifier gets right."""
+    mean_image_norm: float
+    """Mean Euclidean norm of the images looked at."""
+    status: NDArray[np.int64]
+    margin: NDArray[np.float64]
+    alignment: NDArray[np.float64]
+    residual: NDArray[np.float64]
+    source: NDArray[np.int64]
+    target: NDArray[np.int64]
+    forward_passes: NDArray[np.int64]
+    backward_passes: NDArray[np.int64]
+    unreadable: tuple[str, ...]
+    """Images that could not be read: ``id: reason``."""
+
+
+@dataclass(frozen=True, eq=False)
+class SpectrumResult:
+    """Singular spectrum of all usable normals, its isotropic null, and held-out energy."""
+
+    spectrum: SingularSpectrum
+    null: IsotropicNull
+    energy: CapturedEnergy
+    """Of a spectrum made without the held-out normals."""
+    left_out: int
+    """Rows of the store without a usable normal."""
+    image_shape: tuple[int, ...]
+    """(C, H, W)."""
+    seed: int
+    """Of the split into fitted and held-out normals."""
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """A few images, clean and perturbed, clipped to the bounds."""
+
+    clean: NDArray[np.float32]
+    """(E, C, H, W)."""
+    predictions: NDArray[np.int64]
+    """(E,), predicted class of the clean images."""
+    perturbed: NDArray[np.float32]
+    """(F, E, C, H, W), by each of F families."""
+    perturbed_predictions: NDArray[np.int64]
+    """(F, E)."""
+    families: tuple[str, ...]
+    """F names."""
+    norm: float
+    """Euclidean norm of the perturbations, before clipping."""
+
+
+@dataclass(frozen=True, eq=False)
+class FoolingResult:
+    """Fooling rates of random perturbations on images that had no part in the subspace."""
+
+    rates: tuple[FoolingRate, ...]
+    examples: Examples
+    image_ids: tuple[str, ...]
+    """The n images, in the order of ``FoolingRate.fooled``."""
+    predictions: NDArray[np.int64]
+    """(n,), predicted class of the clean images."""
+    labels: NDArray[np.int64]
+    """(n,), true class, -1 where unknown."""
+    class_names: tuple[str, ...]
+    """Index -> name; empty where unknown."""
+    mean_image_norm: float
+    reference_norm: float
+    """The norm at which R is swept: a share of the mean image norm."""
+    reference_dimension: int
+    """The R at which the norm is swept."""
+    median_margin: float
+    """Of the collected points on the boundary."""
+    seed: int
+    """Of the draws."""
+
+
+def save_result(path: Path, result: Any, settings: Mapping[str, Any]) -> None:
+    """Write a result whole, with the settings that made it.
+
+    Args:
+        path: Of the HDF5 file.
+        result: One of the dataclasses above.
+        settings: JSON values; `load_settings` returns them.
+    """
+
+    def write(temporary: Path) -> None:
+        with h5py.File(temporary, "w") as file:
+            file.attrs["settings"] = json.dumps(dict(settings))
+            _write(file, result)
+
+    write_whole(path, write)
+
+
+def load_result(path: Path, kind: type[Result]) -> Result:
+    """Return the result that `save_result` wrote.
+
+    Args:
+        path: Of the HDF5 file.
+        kind: Its dataclass.
+
+    Returns:
+        The result, equal to what was saved.
+
+    Raises:
+        StoreError: If the file is missing, damaged, or holds another kind of result.
+    """
+    with open_hdf5(path) as file:
+        try:
+            result: Result = _read(file, kind)
+        except (KeyError, ValueError, TypeError) as error:
+            raise StoreError(f"`{path}` is damaged: {error}.") from error
+    return result
+
+
+def load_settings(path: Path) -> dict[str, Any]:
+    """Return the settings that made a result.
+
+    Raises:
+        StoreError: If the file is missing or damaged.
+    """
+    with open_hdf5(path) as file:
+        try:
+            settings: dict[str, Any] = json.loads(str(file.attrs["settings"]))
+        except (KeyError, ValueError) as error:
+            raise StoreError(f"`{path}` is damaged: it does not say what made it.") from error
+    return settings
+
+
+def _write(group: h5py.Group, result: Any) -> None:
+    group.attrs["kind"] = type(result).__name__
+    for field in fields(result):
+        _write_value(group, field.name, getattr(result, field.name))
+
+
+def _write_value(group: h5py.Group, name: str, value: Any) -> None:
+    if is_dataclass(value):
+        _write(group.create_group(name), value)
+    elif isinstance(value, tuple) and value and is_dataclass(value[0]):
+        members = group.create_group(name)
+        for place, member in enumerate(value):
+            _write(members.create_group(str(place)), member)
+    elif isinstance(value, tuple) and all(isinstance(item, str) for item in value):
+        group[name] = np.array([item.encode("utf-8") for item in value], dtype=_TEXTS)
+    elif isinstance(value, (tuple, np.ndarray)):
+        group[name] = np.asarray(value)
+    else:
+        group.attrs[name] = value
+
+
+def _read(group: h5py.Group, kind: type[Any]) -> Any:
+    found = group.attrs["kind"]
+    if found != kind.__name__:
+        raise ValueError(f"`{group.name}` should be a {kind.__name__}, found {found!r}")
+    hints = get_type_hints(kind)
+    return kind(
+        **{field.name: _read_value(group, field.name, hints[field.name]) for field in fields(kind)}
+    )
+
+
+def _read_value(group: h5py.Group, name: str, hint: Any) -> Any:
+    if is_dataclass(hint):
+        return _read(_own_group(group, name), hint)  # type: ignore[arg-type]
+    if get_origin(hint) is tuple:
+        item = get_args(hint)[0]
+        if is_dataclass(item):
+            members = _own_group(group, name)
+            return tuple(
+                _read(_own_group(members, str(place)), item)  # type: ignore[arg-type]
+                for place in range(len(members))
+            )
+        values = read_array(group, name)
+        return tuple(raw.decode("utf-8") if item is str else item(raw) for raw in values.tolist())
+    if hint in {int, float, str, bool}:
+        return hint(group.attrs[name])
+    return read_array(group, name)
+
+
+def _own_group(group: h5py.Group, name: str) -> h5py.Group:
+    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        raise ValueError(f"`{name}` is missing or points elsewhere")
+    child = group[name]
+    if not isinstance(child, h5py.Group):
+        raise ValueError(f"`{name}` should be a group")
+    return child

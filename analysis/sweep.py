@@ -1,0 +1,108 @@
+"""Which random perturbations a study compares: a sweep over norms and one over dimensions."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from analysis.perturbations import Perturbations, in_subspace, on_sphere
+from analysis.spectrum import SingularSpectrum
+from boundary.errors import InputError
+
+SMALLEST_NORM, LARGEST_NORM = 0.005, 0.2
+"""Ends of the default norms, as shares of the mean image norm."""
+
+
+def round_numbers(low: float, high: float) -> list[float]:
+    """Return the numbers 1, 2, 5 times powers of ten from ``low`` to ``high``."""
+    powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    steps = [float(f"{digit}e{power}") for power in powers for digit in (1, 2, 5)]
+    return [step for step in steps if low <= step <= high]
+
+
+def norm_sweep(
+    norms: Sequence[float] | None, mean_image_norm: float, reference: float
+) -> list[float]:
+    """Return the norms to try, ascending.
+
+    Args:
+        norms: As asked for; None for round numbers around the mean image norm.
+        mean_image_norm: Input units.
+        reference: Norm that is added, input units.
+
+    Raises:
+        InputError: If a norm is not positive.
+    """
+    if norms is None:
+        norms = round_numbers(SMALLEST_NORM * mean_image_norm, LARGEST_NORM * mean_image_norm)
+    if min([*norms, reference]) <= 0:
+        raise InputError(f"`norms` should be positive. Found {[*norms, reference]}.")
+    return sorted({*norms, reference})
+
+
+def dimension_sweep(dimensions: Sequence[int] | None, available: int, reference: int) -> list[int]:
+    """Return the subspace dimensions to try, ascending.
+
+    Args:
+        dimensions: As asked for; None for 1, 2, 5, 10, ... as far as there are directions.
+        available: Directions kept.
+        reference: Dimension that is added.
+
+    Raises:
+        InputError: If a dimension is below 1 or above ``available``.
+    """
+    if dimensions is None:
+        dimensions = [int(number) for number in round_numbers(1, available)]
+    found = sorted({*dimensions, reference})
+    if found[0] < 1 or found[-1] > available:
+        raise InputError(
+            f"a subspace dimension should lie in 1..{available}, the singular vectors kept. "
+            f"Found {found[0] if found[0] < 1 else found[-1]}."
+        )
+    return found
+
+
+def random_families(
+    spectrum: SingularSpectrum,
+    shape: tuple[int, ...],
+    *,
+    norms: Sequence[float],
+    dimensions: Sequence[int],
+    reference_norm: float,
+    reference_dimension: int,
+    draws: int,
+    seed: int,
+) -> list[Perturbations]:
+    """Return the families to compare, each direction used at every norm of its sweep.
+
+    The sphere and the subspace of the reference dimension are tried at all norms, the subspaces of
+    the other dimensions at the reference norm.
+
+    Args:
+        spectrum: Whose leading singular vectors span the subspaces.
+        shape: (C, H, W) of an image.
+        norms: Euclidean, input units.
+        dimensions: Values of R.
+        reference_norm: The norm at which R varies.
+        reference_dimension: The R at which the norm varies.
+        draws: Random directions of each family.
+        seed: Of the directions; those of one R do not depend on which others are asked for.
+
+    Raises:
+        InputError: If there are no draws.
+    """
+    if draws < 1:
+        raise InputError(f"`draws` should be at least 1. Found {draws}.")
+    sphere = on_sphere(shape, draws, 1.0, _generator(seed, 0))
+    families = [sphere.scaled(norm) for norm in norms]
+    for dimension in dimensions:
+        subspace = spectrum.subspace(dimension)
+        unit = in_subspace(subspace, shape, draws, 1.0, _generator(seed, dimension))
+        tried = norms if dimension == reference_dimension else [reference_norm]
+        families += [unit.scaled(norm) for norm in tried]
+    return families
+
+
+def _generator(seed: int, stream: int) -> torch.Generator:
+    state = np.random.SeedSequence([seed, stream]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state >> np.uint64(1)))

@@ -1,0 +1,181 @@
+"""A classifier: a module that maps images to logits, together with the bounds of its inputs."""
+
+import torch
+from torch import Tensor, nn
+
+from boundary.errors import InputError
+
+BOUNDS_TOLERANCE = 1e-6
+"""How far outside its bounds an input may lie, relative to their width: rounding, no more."""
+
+_REPEAT_TOLERANCE = 1e-4
+"""Largest change of a logit between two passes of one image, relative to the largest logit."""
+
+
+class Classifier:
+    """A ``torch.nn.Module`` with the bounds of its inputs; calling it gives logits.
+
+    The module is used as it is: on its own device, in its own dtype, in eval mode (required, never
+    set), its parameters and their ``requires_grad`` untouched. Its normalisation belongs inside it.
+
+    Args:
+        module: Maps images (N, C, H, W) to logits (N, K); an output object with ``.logits`` (as
+            Hugging Face models give) is unwrapped.
+        bounds: Smallest and largest value of an input.
+
+    Raises:
+        InputError: If ``module`` is no module, is in train mode, or ``bounds`` are not ascending.
+    """
+
+    def __init__(self, module: nn.Module, bounds: tuple[float, float] = (0.0, 1.0)) -> None:
+        if not isinstance(module, nn.Module):
+            raise InputError(
+                f"`module` should be a torch.nn.Module. Found {type(module).__name__}; "
+                "wrap a function in a small module whose `forward` calls it."
+            )
+        low, high = bounds
+        if not low < high:
+            raise InputError(f"`bounds` should be (smallest, largest). Found ({low}, {high}).")
+        self.module = module
+        self.bounds = (float(low), float(high))
+        self._checked = False
+        self._require_eval_mode()
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return the logits, shape (N, K), of images of shape (N, C, H, W).
+
+        Raises:
+            InputError: If the module gives something other than one row of logits an image.
+        """
+        output = self.module(images)
+        logits = getattr(output, "logits", output)
+        if not isinstance(logits, Tensor):
+            raise InputError(
+                "the classifier should return a tensor of logits. "
+                f"Found {type(output).__name__}; wrap it in a module that returns the logits alone."
+            )
+        if logits.ndim != 2 or len(logits) != len(images):
+            raise InputError(
+                f"the classifier should return logits of shape ({len(images)}, classes). "
+                f"Found {tuple(logits.shape)}."
+            )
+        if logits.shape[1] < 2:
+            raise InputError(
+                "the classifier should have at least two classes. Found one output; "
+                "for a single score s return the two logits (0, s)."
+            )
+        return logits
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the module's first parameter or buffer; the CPU if it has none."""
+        return next((t.device for t in self._tensors()), torch.device("cpu"))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the module's first floating tensor; torch's default if it has none."""
+        return next(
+            (t.dtype for t in self._tensors() if t.is_floating_point()), torch.get_default_dtype()
+        )
+
+    def place(self, images: Tensor) -> Tensor:
+        """Return the images on the module's device and in its dtype."""
+        return images.to(self.device, self.dtype)
+
+    @torch.no_grad()
+    def predict(self, images: Tensor) -> Tensor:
+        """Return the predicted class of each image, shape (N,), int64."""
+        return self(images).argmax(1)
+
+    def check(self, images: Tensor) -> None:
+        """Refuse what would make a run misleading: inputs at every call, the model at the first.
+
+        Args:
+            images: Inputs of shape (N, C, H, W), N at least 1; eight of them test the model.
+
+        Raises:
+            InputError: If the images are empty, of another dtype or device than the model, not
+                finite or out of bounds; or if the model is in train mode, returns probabilities or
+                numbers that are not finite, or treats one image differently when it sees it again
+                or alone.
+        """
+        self._require_eval_mode()
+        self._check_images(images)
+        if not self._checked:
+            self._check_logits(images[:8])
+            self._checked = True
+
+    def _tensors(self) -> list[Tensor]:
+        return [*self.module.parameters(), *self.module.buffers()]
+
+    def _require_eval_mode(self) -> None:
+        name = next((name for name, part in self.module.named_modules() if part.training), None)
+        if name is not None:
+            part = f"its part `{name}` is" if name else "it is"
+            raise InputError(
+                f"the classifier should be in eval mode. Found that {part} in train mode; "
+                "call `module.eval()` first."
+            )
+
+    def _check_images(self, images: Tensor) -> None:
+        if images.ndim < 2 or len(images) == 0:
+            raise InputError(
+                "`images` should hold at least one image, shape (N, C, H, W). "
+                f"Found shape {tuple(images.shape)}."
+            )
+        if images.dtype != self.dtype or images.device != self.device:
+            raise InputError(
+                f"`images` should be {self.dtype} on {self.device}, as the classifier is. "
+                f"Found {images.dtype} on {images.device}; use `classifier.place(images)`."
+            )
+        least, most = (float(v) for v in torch.aminmax(images))
+        low, high = self.bounds
+        slack = BOUNDS_TOLERANCE * (high - low)
+        if not (low - slack <= least and most <= high + slack):
+            raise InputError(
+                f"`images` should lie in [{low:g}, {high:g}]. Found minimum {least:.4g}, maximum "
+                f"{most:.4g}; rescale them, or give the classifier its `bounds` (a normalisation "
+                "belongs inside the module)."
+            )
+
+    def _first_logits(self, images: Tensor) -> Tensor:
+        try:
+            return self(images)
+        except (InputError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise InputError(
+                f"the classifier should take images of shape {tuple(images.shape[1:])}. Found that "
+                f"it fails on them: {reason}; resize the images, or mend the model."
+            ) from error
+
+    @torch.no_grad()
+    def _check_logits(self, images: Tensor) -> None:
+        logits = self._first_logits(images)
+        if not logits.isfinite().all():
+            raise InputError(
+                "the classifier should return finite logits. Found NaN or infinity on the images "
+                "given; check its weights."
+            )
+        if _are_probabilities(logits):
+            raise InputError(
+                "the classifier should return logits. Found rows that are non-negative and sum to "
+                "1; leave out the final softmax."
+            )
+        tolerance = _REPEAT_TOLERANCE * float(logits.abs().max())
+        if float((self(images) - logits).abs().max()) > tolerance:
+            raise InputError(
+                "the classifier should give the same logits twice. Found a difference between two "
+                "passes of the same images; switch its randomness off."
+            )
+        if float((self(images[:1]) - logits[:1]).abs().max()) > tolerance:
+            raise InputError(
+                "an image's logits should not depend on the other images of its batch. Found that "
+                "they do; use running statistics in batch normalisation."
+            )
+
+
+def _are_probabilities(logits: Tensor) -> bool:
+    ones = torch.ones_like(logits[:, 0])
+    return bool((logits >= 0).all()) and torch.allclose(logits.sum(1), ones, atol=1e-3)

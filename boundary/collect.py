@@ -1,0 +1,131 @@
+"""Collecting: the nearest boundary points of many images, written shard by shard."""
+
+from collections.abc import Mapping, Sequence
+from inspect import Parameter, signature
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from boundary.classifier import Classifier
+from boundary.errors import InputError, StoreError
+from boundary.images import ImageBatch, ImageSource, sha256_of_ids
+from boundary.models import state_sha256
+from boundary.nearest import BoundaryPoints, nearest_boundary_points
+from boundary.progress import progress_bar
+from boundary.store import MANIFEST, NormalsStore
+
+
+def collect_normals(
+    classifier: Classifier,
+    source: ImageSource,
+    directory: str | Path,
+    *,
+    positions: Sequence[int] | None = None,
+    batch_size: int = 64,
+    progress: bool = False,
+    **search: Any,
+) -> NormalsStore:
+    """Find the boundary points of images and keep them in a store that a kill cannot damage.
+
+    If the directory holds a store of the same model, images and search options, only what is
+    missing is collected; the batch size and the device may differ.
+
+    Args:
+        classifier: Whose boundary is met.
+        source: Where the images come from.
+        directory: Of the store; made if it is not there.
+        positions: Which images of the source, in which order; all by default.
+        batch_size: Images in one batch, and in one shard: what a kill can cost.
+        progress: Show a progress bar on standard error.
+        **search: Options of `nearest_boundary_points`.
+
+    Returns:
+        The complete store.
+
+    Raises:
+        InputError: If the model, the images or an option cannot be used.
+        StoreError: If the directory holds a store of other settings, or a damaged one.
+    """
+    if batch_size < 1:
+        raise InputError(f"`batch_size` should be at least 1. Found {batch_size}.")
+    wanted = np.arange(len(source)) if positions is None else np.asarray(positions)
+    store = _open_or_create(Path(directory), source, _settings(classifier, source, wanted, search))
+    with progress_bar("boundary points", len(wanted), "images", shown=progress) as bar:
+        missing = _missing(store, len(wanted))
+        bar.update(len(wanted) - len(missing))
+        while len(missing):
+            start, stop = _first_stretch(missing, batch_size)
+            batch = source.read(wanted[start:stop])
+            store.append(start, stop, batch, _search(classifier, batch, search))
+            missing = missing[stop - start :]
+            bar.update(stop - start)
+    return store
+
+
+def _search(
+    classifier: Classifier, batch: ImageBatch, options: Mapping[str, Any]
+) -> BoundaryPoints:
+    return nearest_boundary_points(classifier, classifier.place(batch.images), **options)
+
+
+def _missing(store: NormalsStore, count: int) -> NDArray[np.intp]:
+    """Return the places, in the order of collecting, that no shard covers."""
+    covered = np.zeros(count, dtype=bool)
+    for shard in store.shards:
+        covered[shard.start : shard.stop] = True
+    return np.flatnonzero(~covered)
+
+
+def _first_stretch(missing: NDArray[np.intp], longest: int) -> tuple[int, int]:
+    """Return the first run of consecutive places, no longer than a batch."""
+    run = missing[:longest]
+    together = int((run - run[0] == np.arange(len(run))).sum())
+    return int(run[0]), int(run[0]) + together
+
+
+def _settings(
+    classifier: Classifier,
+    source: ImageSource,
+    positions: NDArray[np.int64],
+    search: Mapping[str, Any],
+) -> dict[str, Any]:
+    defaults = {
+        name: option.default
+        for name, option in signature(nearest_boundary_points).parameters.items()
+        if option.kind is Parameter.KEYWORD_ONLY
+    }
+    unknown = set(search) - set(defaults)
+    if unknown:
+        raise InputError(
+            f"`{min(unknown)}` is no option of nearest_boundary_points; it has "
+            f"{', '.join(sorted(defaults))}."
+        )
+    return {
+        "model": state_sha256(classifier.module),
+        "bounds": list(classifier.bounds),
+        "images": sha256_of_ids([source.ids[place] for place in positions]),
+        "count": len(positions),
+        "search": {**defaults, **search},
+    }
+
+
+def _open_or_create(
+    directory: Path, source: ImageSource, settings: Mapping[str, Any]
+) -> NormalsStore:
+    if not (directory / MANIFEST).exists():
+        return NormalsStore.create(directory, source.shape, settings)
+    store = NormalsStore.open(directory)
+    if store.settings != settings:
+        names = [name for name in settings if store.settings.get(name) != settings[name]]
+        found = "; ".join(
+            f"{name} was {store.settings.get(name)}, is {settings[name]}" for name in names
+        )
+        raise StoreError(
+            f"`{directory}` was collected with other settings ({found}); use them, or collect in "
+            "a new folder."
+        )
+    store.clean()
+    store.verify()
+    return store

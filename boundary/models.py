@@ -1,0 +1,505 @@
+"""Where models come from: the built-in one, a user's file or package, timm, torchvision, HF."""
+
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import pickle
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from boundary.errors import InputError
+
+RANDOM = "random"
+"""The word that stands for random weights where a file of weights could be named."""
+
+_SEED = 0
+"""Every load draws from this seed, so that random weights are the same ones tomorrow."""
+
+_WRAPPERS = ("state_dict", "model_state_dict", "model")
+"""Keys under which training scripts put the state dict beside epochs and optimisers."""
+
+
+_FILE_MODULE = "boundary_model_file_"
+"""How the name begins under which a user's file is among the imported modules."""
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A model and what has to be known to load it again and to recognise it."""
+
+    module: nn.Module  # images in [0, 1], (N, C, H, W), to logits (N, K)
+    name: str  # for titles: "resnet20", "digits", "vit_tiny_patch16_224"
+    spec: str  # what loads it again from any folder
+    image_shape: tuple[int, int, int] | None  # (C, H, W), where the model states it
+    class_names: tuple[str, ...] | None  # index -> name, where the model states it
+    sha256: str  # of the state dict, see `state_sha256`
+
+
+class Normalised(nn.Module):
+    """A network behind its own normalisation: images in [0, 1] in, logits out.
+
+    Args:
+        network: Takes images of zero mean and unit deviation, (N, C, H, W); an output object with
+            ``.logits`` is unwrapped.
+        mean: What is subtracted from each channel, C numbers in units of [0, 1].
+        std: What each channel is then divided by, C numbers.
+    """
+
+    mean: Tensor  # (1, C, 1, 1)
+    std: Tensor  # (1, C, 1, 1)
+
+    def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.network = network
+        dtype = next((p.dtype for p in network.parameters()), torch.float32)
+        self.register_buffer("mean", torch.tensor(mean, dtype=dtype).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(std, dtype=dtype).view(1, -1, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits, shape (N, K), of images in [0, 1], shape (N, C, H, W)."""
+        output = self.network((images - self.mean) / self.std)
+        logits: Tensor = getattr(output, "logits", output)
+        return logits
+
+
+def load_model(
+    spec: str, *, weights: str | None = None, device: str | torch.device = "cpu"
+) -> LoadedModel:
+    """Return the model that a short text names.
+
+    Loading a ``FILE.py`` or a package runs its code. A user's module stays in the mode, train or
+    eval, in which its factory returned it; all others are in eval mode. The state of torch's random
+    generators and its default dtype are left as they were, and every load draws from the same seed.
+
+    Args:
+        spec: ``digits``, ``FILE.py:factory``, ``package.module:factory``, ``timm:NAME``,
+            ``torchvision:NAME`` or ``hf:NAME``. A factory takes no arguments and returns a
+            ``torch.nn.Module``.
+        weights: A ``.safetensors``, ``.pt`` or ``.pth`` file with a state dict that fits exactly,
+            or ``random``: the named architecture without training, nothing downloaded. Without
+            it: what the factory loaded, or the published weights.
+        device: Where the module goes.
+
+    Raises:
+        InputError: If the text names no model, an extra is not installed, a factory does not give
+            a module, or the weights cannot be read or do not fit.
+    """
+    origin, _, name = spec.partition(":")
+    build = _ORIGINS.get(origin, _from_factory)
+    with _torch_left_alone():
+        built = build(spec if build is _from_factory else name, weights)
+        if weights not in {None, RANDOM}:
+            _fit(built.network, Path(str(weights)).expanduser())
+    return LoadedModel(
+        module=_moved(built.module, device),
+        name=built.name,
+        spec=built.spec,
+        image_shape=built.image_shape,
+        class_names=built.class_names,
+        sha256=state_sha256(built.module),
+    )
+
+
+def state_sha256(module: nn.Module) -> str:
+    """Return the SHA-256 of the names, dtypes, shapes and bytes of a module's state dict.
+
+    The entries are taken in the order of their names; the device does not matter.
+    """
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        if isinstance(value, Tensor):
+            digest.update(f"{name}|{value.dtype}|{tuple(value.shape)}|".encode())
+            flat = value.detach().cpu().contiguous().view(-1)
+            digest.update(flat.view(torch.uint8).numpy().data)
+        else:
+            digest.update(f"{name}|{value!r}|".encode())
+    return digest.hexdigest()
+
+
+def did_you_mean(name: str, choices: Iterable[str]) -> str:
+    """Return ``"; did you mean `x` or `y`?"`` for choices close to a name, or an empty text."""
+    close = difflib.get_close_matches(name, list(choices), n=3)
+    return f"; did you mean {' or '.join(f'`{c}`' for c in close)}?" if close else ""
+
+
+def require_path(path: Path) -> None:
+    """Refuse a path that is not there, naming its neighbours of similar name.
+
+    Raises:
+        InputError: If there is neither a file nor a folder.
+    """
+    if path.exists():
+        return
+    missing = next((part for part in reversed(path.parents) if not part.exists()), path)
+    try:
+        neighbours = [entry.name for entry in missing.parent.iterdir()]
+    except OSError:
+        neighbours = []
+    raise InputError(f"{missing} does not exist{did_you_mean(missing.name, neighbours) or '.'}")
+
+
+@dataclass(frozen=True, eq=False)
+class _Built:
+    """A model as its origin builds it; ``network`` is the part that files of weights are for."""
+
+    module: nn.Module
+    network: nn.Module
+    name: str
+    spec: str
+    image_shape: tuple[int, int, int] | None = None
+    class_names: tuple[str, ...] | None = None
+
+
+def _from_digits(rest: str, weights: str | None) -> _Built:
+    # Imported here because that module needs this one, and scikit-learn is slow to import.
+    from boundary.digits import CLASS_NAMES, IMAGE_SHAPE, DigitsNetwork, trained_digits_network
+
+    if rest:
+        raise InputError(f"the built-in model is called `digits`. Found `digits:{rest}`.")
+    module = trained_digits_network() if weights is None else DigitsNetwork().eval()
+    return _Built(module, module, "digits", "digits", IMAGE_SHAPE, CLASS_NAMES)
+
+
+def _from_factory(spec: str, weights: str | None) -> _Built:
+    place, _, factory_name = spec.rpartition(":")
+    if not place or not factory_name:
+        raise InputError(
+            f"`{spec}` does not name a model; use digits, FILE.py:factory, package.module:factory, "
+            "timm:NAME, torchvision:NAME or hf:NAME."
+        )
+    if weights == RANDOM:
+        raise InputError(
+            f"`random` weights cannot be asked of `{spec}`, whose factory chooses its own; name a "
+            "factory that returns the untrained network."
+        )
+    if place.endswith(".py") or "/" in place:
+        file = Path(place).expanduser().resolve()
+        with _folder_importable(file.parent):
+            module = _call(_factory(_run_file(file), factory_name, file), factory_name, file)
+        return _Built(module, module, factory_name, f"{file}:{factory_name}")
+    with _as_input_error(f"the package `{place}` could not be imported"):
+        package = importlib.import_module(place)
+    module = _call(_factory(package, factory_name, place), factory_name, place)
+    return _Built(module, module, factory_name, spec)
+
+
+def _from_timm(name: str, weights: str | None) -> _Built:
+    timm = _extra("timm")
+    if not timm.is_model(name):
+        raise InputError(
+            f"timm has no model `{name}`{did_you_mean(name, timm.list_models()) or '.'}"
+        )
+    with _as_input_error(f"timm could not build `{name}`", _OFFLINE):
+        network = timm.create_model(name, pretrained=weights is None)
+    config = importlib.import_module("timm.data").resolve_model_data_config(network)
+    names = network.pretrained_cfg.get("label_names")
+    return _Built(
+        Normalised(network, config["mean"], config["std"]).eval(),
+        network,
+        name,
+        f"timm:{name}",
+        _shape(*config["input_size"]),
+        tuple(names) if names else None,
+    )
+
+
+def _from_torchvision(name: str, weights: str | None) -> _Built:
+    zoo = _extra("torchvision").models
+    classifiers = zoo.list_models(module=zoo)
+    if name not in classifiers:
+        raise InputError(
+            f"torchvision has no classifier `{name}`{did_you_mean(name, classifiers) or '.'}"
+        )
+    published = zoo.get_model_weights(name).DEFAULT
+    with _as_input_error(f"torchvision could not build `{name}`", _OFFLINE):
+        network = zoo.get_model(name, weights=published if weights is None else None)
+    preset = published.transforms()
+    return _Built(
+        Normalised(network, preset.mean, preset.std).eval(),
+        network,
+        name,
+        f"torchvision:{name}",
+        _shape(len(preset.mean), preset.crop_size[0], preset.crop_size[0]),
+        tuple(published.meta["categories"]),
+    )
+
+
+def _from_hf(name: str, weights: str | None) -> _Built:
+    transformers = _extra("transformers", "hf")
+    folder = Path(name).expanduser()
+    place = str(folder.resolve()) if folder.is_dir() else name
+    with _as_input_error(f"transformers could not load `{name}`", _OFFLINE):
+        auto = transformers.AutoModelForImageClassification
+        config = transformers.AutoConfig.from_pretrained(place)
+        processor, _ = transformers.BaseImageProcessor.get_image_processor_dict(place)
+        network = auto.from_pretrained(place) if weights is None else auto.from_config(config)
+    mean, std = _hf_normalisation(processor, name)
+    names = tuple(config.id2label[index] for index in sorted(config.id2label))
+    return _Built(
+        Normalised(network, mean, std).eval(),
+        network,
+        Path(place).name,
+        f"hf:{place}",
+        _hf_image_shape(processor, len(mean), config),
+        names,
+    )
+
+
+_OFFLINE = "; weights given as a file, or `random`, need no download"
+
+_ORIGINS: dict[str, Callable[[str, str | None], _Built]] = {
+    "digits": _from_digits,
+    "timm": _from_timm,
+    "torchvision": _from_torchvision,
+    "hf": _from_hf,
+}
+
+
+def _hf_normalisation(processor: dict[str, Any], name: str) -> tuple[list[float], list[float]]:
+    # in units of [0, 1] images
+    for option in ("do_flip_channel_order", "rescale_offset"):
+        if processor.get(option):
+            raise InputError(
+                f"the image processor of `{name}` sets `{option}`, which is not supported; wrap "
+                "the model in a FILE.py:factory with its preprocessing inside."
+            )
+    scale = 255.0
+    if processor.get("do_rescale", True):
+        scale *= processor.get("rescale_factor", 1 / 255)
+    mean, std = [0.0] * 3, [1.0] * 3
+    if processor.get("do_normalize", False):
+        mean, std = list(processor["image_mean"]), list(processor["image_std"])
+    return [m / scale for m in mean], [s / scale for s in std]
+
+
+def _hf_image_shape(
+    processor: dict[str, Any], channels: int, config: Any
+) -> tuple[int, int, int] | None:
+    crop = processor.get("crop_size") if processor.get("do_center_crop") else None
+    size = crop or processor.get("size")
+    if isinstance(size, int):
+        return _shape(channels, size, size)
+    if size and "height" in size:
+        return _shape(channels, size["height"], size["width"])
+    side = getattr(config, "image_size", None)
+    return _shape(channels, side, side) if isinstance(side, int) else None
+
+
+def _shape(channels: int, height: int, width: int) -> tuple[int, int, int]:
+    return int(channels), int(height), int(width)
+
+
+def _extra(module: str, extra: str | None = None) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise InputError(
+            f"{module} could not be imported ({error}); "
+            f"install it with: pip install 'boundary-geometry[{extra or module}]'"
+        ) from error
+    except Exception as error:  # a torchvision built for another torch: RuntimeError
+        raise InputError(
+            f"{module} is installed but cannot be imported: {_first_line(error)}; it should be "
+            f"built for the torch that is installed, {torch.__version__}."
+        ) from error
+
+
+def _run_file(file: Path) -> ModuleType:
+    require_path(file)
+    name = f"{_FILE_MODULE}{hashlib.sha256(str(file).encode()).hexdigest()[:16]}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{file} is not a Python file; its name should end in `.py`.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickle look their module up by name
+    with _as_input_error(f"{file} could not be loaded"):
+        spec.loader.exec_module(module)
+    return module
+
+
+@contextmanager
+def _folder_importable(folder: Path) -> Iterator[None]:
+    """Let a file import its siblings, and forget them afterwards.
+
+    Forgotten, the `nets.py` of one folder cannot be taken for that of the next one.
+    """
+    path, known = list(sys.path), set(sys.modules)
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path[:] = path
+        if folder not in {Path(entry).resolve() for entry in path}:
+            new = {name: name.partition(".")[0] for name in set(sys.modules) - known}
+            own = {top for top in new.values() if _lies_in(sys.modules.get(top), folder)}
+            for name, top in new.items():
+                if top in own - known and not top.startswith(_FILE_MODULE):
+                    del sys.modules[name]
+
+
+def _lies_in(module: ModuleType | None, folder: Path) -> bool:
+    # not deeper: a virtual environment may lie in the same folder
+    file = Path(getattr(module, "__file__", None) or "/")
+    return folder == (file.parent.parent if file.name == "__init__.py" else file.parent)
+
+
+def _factory(module: ModuleType, name: str, place: Path | str) -> Callable[[], object]:
+    if not hasattr(module, name):
+        own = [
+            key
+            for key, value in vars(module).items()
+            if callable(value)
+            and not key.startswith("_")
+            and getattr(value, "__module__", None) == module.__name__
+        ]
+        found = ", ".join(f"`{key}`" for key in own[:8]) or "none of its own"
+        raise InputError(f"{place} has no `{name}`. Found {found}{did_you_mean(name, own) or '.'}")
+    factory: Any = getattr(module, name)
+    if not callable(factory) or isinstance(factory, nn.Module):
+        raise InputError(
+            f"`{name}` of {place} should be a function without arguments that returns a "
+            f"torch.nn.Module. Found {_a(type(factory).__name__)}."
+        )
+    made: Callable[[], object] = factory
+    return made
+
+
+def _call(factory: Callable[[], object], name: str, place: Path | str) -> nn.Module:
+    with _as_input_error(f"`{name}()` of {place} failed"):
+        module = factory()
+    if not isinstance(module, nn.Module):
+        raise InputError(
+            f"`{name}()` of {place} should return a torch.nn.Module. "
+            f"Found {_a(type(module).__name__)}."
+        )
+    return module
+
+
+def _a(name: str) -> str:
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
+def _fit(network: nn.Module, file: Path) -> None:
+    given, wanted = _read_weights(file), network.state_dict()
+    missing = [key for key in wanted if key not in given]
+    unexpected = [key for key in given if key not in wanted]
+    misshapen = [
+        f"{key}: {tuple(wanted[key].shape)} wanted, {tuple(given[key].shape)} found"
+        for key in wanted
+        if key in given and getattr(wanted[key], "shape", None) != given[key].shape
+    ]
+    problems = [
+        f"{len(keys)} {what} (first {keys[0]})"
+        for keys, what in (
+            (missing, "missing"),
+            (unexpected, "unexpected"),
+            (misshapen, "of another shape"),
+        )
+        if keys
+    ]
+    if problems:
+        raise InputError(
+            f"the weights in {file} do not fit the model: of its {len(wanted)} entries and the "
+            f"file's {len(given)}, {'; '.join(problems)}."
+        )
+    network.load_state_dict(given)
+
+
+def _read_weights(file: Path) -> dict[str, Tensor]:
+    if file.suffix not in {".safetensors", ".pt", ".pth"}:
+        raise InputError(
+            "`weights` should be a .safetensors, .pt or .pth file, or the word `random`. "
+            f"Found {file}."
+        )
+    require_path(file)
+    if file.suffix == ".safetensors":
+        try:
+            return load_file(file)
+        except (SafetensorError, OSError) as error:
+            raise InputError(f"{file} is not a safetensors file: {_first_line(error)}") from error
+    return _state_dict(_unpickled(file), file)
+
+
+def _unpickled(file: Path) -> object:
+    # What would run code is refused: there is no second try without `weights_only`.
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        refused = _refused_globals(file, error)
+        if not refused:
+            raise InputError(f"{file} is not a checkpoint: {_first_line(error)}") from error
+        raise InputError(
+            f"{file} would run code when loaded and was refused: it names {', '.join(refused)}; "
+            "save the state dict alone, best as .safetensors."
+        ) from error
+    except Exception as error:  # damaged files raise errors of many types
+        raise InputError(f"{file} is not a checkpoint: {_first_line(error)}") from error
+
+
+def _refused_globals(file: Path, error: pickle.UnpicklingError) -> list[str]:
+    try:
+        found = torch.serialization.get_unsafe_globals_in_checkpoint(file)
+    except Exception:  # files of the format before torch 1.6 cannot be listed
+        found = re.findall(r"GLOBAL ([\w.]+)", str(error))
+    return sorted(set(found))
+
+
+def _state_dict(loaded: object, file: Path) -> dict[str, Tensor]:
+    if isinstance(loaded, dict):
+        inner = next((loaded[key] for key in _WRAPPERS if isinstance(loaded.get(key), dict)), None)
+        state = loaded if inner is None else inner
+        if state and all(isinstance(value, Tensor) for value in state.values()):
+            return dict(state)
+    raise InputError(
+        f"{file} should hold a state dict, names with tensors, or one under "
+        f"{', '.join(f'`{key}`' for key in _WRAPPERS)}. Found {_a(type(loaded).__name__)} "
+        "without one."
+    )
+
+
+def _moved(module: nn.Module, device: str | torch.device) -> nn.Module:
+    with _as_input_error(f"the model could not be put on the device `{device}`"):
+        return module.to(torch.device(device))
+
+
+@contextmanager
+def _torch_left_alone() -> Iterator[None]:
+    """Draw from a fixed seed, then put back torch's random generators and its default dtype."""
+    dtype = torch.get_default_dtype()
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
+    try:
+        with torch.random.fork_rng(devices):
+            # torch.manual_seed would also seed a CUDA generator that is not there to be put back
+            torch.default_generator.manual_seed(_SEED)
+            if devices:
+                torch.cuda.manual_seed_all(_SEED)
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
+
+
+@contextmanager
+def _as_input_error(sentence: str, way_out: str = "") -> Iterator[None]:
+    try:  # other people's code raises errors of any type
+        yield
+    except InputError:
+        raise
+    except (Exception, SystemExit) as error:
+        cause = f"{type(error).__name__}: {_first_line(error)}".rstrip(": .")
+        raise InputError(f"{sentence}: {cause}{way_out}.") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), "")

@@ -1,0 +1,290 @@
+"""The normals on disk: immutable HDF5 shards and a manifest that acknowledges them.
+
+``manifest.jsonl`` begins with one line that says what the store is (format, version, image shape
+and the settings that every row depends on); each further line acknowledges one shard. A shard is
+written whole before its line is, so a row that the manifest names survives a kill at any instant.
+A shard that no line names is the work of a killed run and is written again.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from boundary.errors import StoreError
+from boundary.files import (
+    TEMPORARY,
+    append_line,
+    open_hdf5,
+    plain_dataset,
+    read_array,
+    sha256_of_file,
+    write_text,
+    write_whole,
+)
+from boundary.images import ImageBatch
+from boundary.nearest import BoundaryPoints, Status
+
+FORMAT, VERSION = "boundary-normals", 1
+MANIFEST = "manifest.jsonl"
+_SHARD_NAME = re.compile(r"shard-\d{8}\.h5")
+_CHUNK = (64, 4096)  # rows, columns: 1 MiB of float32, read well by rows and by columns
+
+COLUMNS = (
+    "margin",
+    "residual",
+    "alignment",
+    "source",
+    "target",
+    "status",
+    "forward_passes",
+    "backward_passes",
+)
+"""The fields of `BoundaryPoints` that have one number a row."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One line of the manifest: a file with the rows of images ``start`` to ``stop``."""
+
+    name: str
+    start: int
+    stop: int
+    rows: int
+    bytes: int
+    sha256: str
+    unreadable: tuple[tuple[str, str], ...] = ()
+    """Images of this stretch that could not be read: id and reason. They have no row."""
+
+
+class NormalsStore:
+    """Boundary points and normals of many images, in a directory.
+
+    Opened with `open`, made with `create`, or filled by `boundary.collect_normals`.
+    """
+
+    def __init__(self, directory: Path, header: Mapping[str, Any], shards: list[Shard]) -> None:
+        self.directory = directory
+        self.shape: tuple[int, ...] = tuple(int(n) for n in header["shape"])
+        self.settings: dict[str, Any] = dict(header["settings"])
+        self.shards = shards
+
+    @classmethod
+    def create(
+        cls, directory: str | Path, shape: Sequence[int], settings: Mapping[str, Any]
+    ) -> "NormalsStore":
+        """Begin an empty store.
+
+        Args:
+            directory: Made if it is not there.
+            shape: (C, H, W) of an image.
+            settings: What every row depends on, as JSON values.
+
+        Returns:
+            The store, without rows.
+
+        Raises:
+            StoreError: If the directory holds a store already.
+        """
+        folder = Path(directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        if (folder / MANIFEST).exists():
+            raise StoreError(f"`{folder}` holds a store already; open it or name another folder.")
+        header = {
+            "format": FORMAT,
+            "version": VERSION,
+            "shape": list(shape),
+            "settings": dict(settings),
+        }
+        write_text(folder / MANIFEST, json.dumps(header) + "\n")
+        return cls(folder, header, [])
+
+    @classmethod
+    def open(cls, directory: str | Path) -> "NormalsStore":
+        """Return a store as it is on disk, with the rows that its manifest acknowledges.
+
+        Raises:
+            StoreError: If there is no store, or its manifest or the size of a shard is wrong.
+        """
+        folder = Path(directory)
+        try:
+            text = (folder / MANIFEST).read_text(encoding="utf-8")
+        except OSError as error:
+            raise StoreError(f"`{folder}` holds no store of normals: {error.strerror}.") from error
+        except UnicodeDecodeError as error:
+            raise StoreError(f"`{folder / MANIFEST}` is damaged: it is not UTF-8.") from error
+        # A kill can tear the last line; nothing in it was acknowledged.
+        lines = text[: text.rfind("\n") + 1].splitlines()
+        try:
+            header, *rest = [json.loads(line) for line in lines]
+            known = header["format"] == FORMAT and header["version"] == VERSION
+            shards = sorted(map(_shard_from, rest), key=lambda shard: shard.start)
+            store = cls(folder, header, shards)
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"`{folder / MANIFEST}` is damaged: {error}.") from error
+        if not known:
+            raise StoreError(
+                f"`{folder}` should be a {FORMAT} store of version {VERSION}. Found "
+                f"{header['format']} {header['version']}."
+            )
+        for shard in shards:
+            path = folder / shard.name
+            found = path.stat().st_size if path.is_file() else None
+            if found != shard.bytes:
+                what = "is missing" if found is None else f"has {found} bytes, not {shard.bytes}"
+                raise StoreError(f"shard `{path}` {what}; restore it, or collect in a new folder.")
+        return store
+
+    def append(self, start: int, stop: int, batch: ImageBatch, points: BoundaryPoints) -> None:
+        """Write the rows of images ``start`` to ``stop`` as one shard, then acknowledge it.
+
+        Args:
+            start: First place, in the order of collecting, that the shard covers.
+            stop: The place after the last.
+            batch: The images of that stretch that could be read, and those that could not.
+            points: Their boundary points.
+        """
+        path = self.directory / f"shard-{start:08d}.h5"
+        write_whole(path, lambda temporary: _write_shard(temporary, batch, points))
+        shard = Shard(
+            name=path.name,
+            start=start,
+            stop=stop,
+            rows=len(points),
+            bytes=path.stat().st_size,
+            sha256=sha256_of_file(path),
+            unreadable=tuple((image.id, image.reason) for image in batch.unreadable),
+        )
+        append_line(self.directory / MANIFEST, json.dumps(asdict(shard)))
+        self.shards.append(shard)
+        self.shards.sort(key=lambda shard: shard.start)
+
+    def clean(self) -> None:
+        """Remove what a killed run left: temporary files and a torn last line of the manifest."""
+        for path in self.directory.glob(f"*{TEMPORARY}"):
+            path.unlink()
+        manifest = self.directory / MANIFEST
+        text = manifest.read_text(encoding="utf-8")
+        if not text.endswith("\n"):
+            write_text(manifest, text[: text.rfind("\n") + 1])
+
+    def verify(self) -> None:
+        """Compare every shard with its checksum.
+
+        Raises:
+            StoreError: If the content of a shard is not what was written.
+        """
+        for shard in self.shards:
+            path = self.directory / shard.name
+            if sha256_of_file(path) != shard.sha256:
+                raise StoreError(
+                    f"shard `{path}` is damaged: its checksum differs from the manifest's; "
+                    "restore it, or collect in a new folder."
+                )
+
+    def __len__(self) -> int:
+        return sum(shard.rows for shard in self.shards)
+
+    @property
+    def dimension(self) -> int:
+        """D, the numbers of one image."""
+        return int(np.prod(self.shape))
+
+    @property
+    def ids(self) -> list[str]:
+        """Id of each row."""
+        return [raw.decode("utf-8") for raw in self.column("ids")]
+
+    @property
+    def unreadable(self) -> list[tuple[str, str]]:
+        """Id and reason of each image that could not be read and has no row."""
+        return [pair for shard in self.shards for pair in shard.unreadable]
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Return one number (or id) of every row, shape (rows,).
+
+        Args:
+            name: ``ids``, ``label``, ``position`` or one of `COLUMNS`.
+        """
+        parts = []
+        for shard in self.shards:
+            with open_hdf5(self.directory / shard.name) as file:
+                parts.append(read_array(file, name))
+        return np.concatenate(parts) if parts else np.empty(0)
+
+    @property
+    def on_boundary(self) -> NDArray[np.bool_]:
+        """Whether each row is a point on the boundary with a usable normal, shape (rows,)."""
+        return np.asarray(self.column("status") <= Status.FOUND)
+
+    def normals(self) -> "NormalMatrix":
+        """Return the matrix of all usable unit normals; rows that failed are left out."""
+        return NormalMatrix(self, np.flatnonzero(self.on_boundary))
+
+
+class NormalMatrix:
+    """Unit normals of chosen rows of a store, (n, D): read from disk by rows or by columns.
+
+    Index it as an array with one slice: ``matrix[a:b]`` reads rows, ``matrix[:, a:b]`` columns;
+    both give float32 arrays.
+    """
+
+    def __init__(self, store: NormalsStore, rows: NDArray[np.intp]) -> None:
+        self.store = store
+        self.rows = rows
+        self.shape = (len(rows), store.dimension)
+
+    def subset(self, places: NDArray[np.intp]) -> "NormalMatrix":
+        """Return the matrix of some of these rows, given by their places here, ascending."""
+        return NormalMatrix(self.store, self.rows[np.sort(places)])
+
+    def __getitem__(self, key: slice | tuple[slice, slice]) -> NDArray[np.float32]:
+        rows, columns = key if isinstance(key, tuple) else (key, slice(None))
+        wanted = self.rows[rows]
+        parts, first = [], 0
+        for shard in self.store.shards:
+            here = wanted[(wanted >= first) & (wanted < first + shard.rows)] - first
+            first += shard.rows
+            if len(here):
+                parts.append(self._read(shard, here, columns))
+        width = len(range(*columns.indices(self.shape[1])))
+        return np.concatenate(parts) if parts else np.empty((0, width), np.float32)
+
+    def _read(self, shard: Shard, rows: NDArray[np.intp], columns: slice) -> NDArray[np.float32]:
+        with open_hdf5(self.store.directory / shard.name) as file:
+            dataset = plain_dataset(file, "normals")
+            if dataset.shape != (shard.rows, self.shape[1]):
+                raise StoreError(
+                    f"shard `{file.filename}` should hold normals of shape "
+                    f"{(shard.rows, self.shape[1])}. Found {dataset.shape}."
+                )
+            low, high = int(rows[0]), int(rows[-1]) + 1
+            block = np.asarray(dataset[low:high, columns], dtype=np.float32)
+            return block if len(rows) == high - low else block[rows - low]
+
+
+def _shard_from(entry: dict[str, Any]) -> Shard:
+    shard = Shard(**{**entry, "unreadable": tuple(map(tuple, entry["unreadable"]))})
+    if not _SHARD_NAME.fullmatch(shard.name):
+        raise ValueError(f"`{shard.name}` is no name of a shard")
+    return shard
+
+
+def _write_shard(path: Path, batch: ImageBatch, points: BoundaryPoints) -> None:
+    ids = np.array([name.encode("utf-8") for name in batch.ids], dtype=np.bytes_)
+    with h5py.File(path, "w") as file:
+        file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
+        for name, images in (("normals", points.normal), ("points", points.point)):
+            rows = images.flatten(1).to("cpu").float().numpy()
+            chunks = tuple(max(1, min(n, c)) for n, c in zip(rows.shape, _CHUNK, strict=True))
+            file.create_dataset(name, data=rows, chunks=chunks)
+        for name in COLUMNS:
+            file[name] = getattr(points, name).cpu().numpy()
+        file["ids"], file["label"] = ids, batch.labels.numpy()
+        file["position"] = batch.positions.numpy()

@@ -1,0 +1,259 @@
+"""The command ``boundary``: one subcommand a stage, and ``run`` for all of them."""
+
+import argparse
+import difflib
+import logging
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+from jsonargparse import ArgumentParser, DefaultHelpFormatter
+
+from boundary.errors import BoundaryError
+from study import stages
+from study.config import FoolingOptions, SpectrumOptions, StudyConfig, config_from
+from study.inspection import describe
+from study.run import RunDirectory
+from study.subject import Subject, load_subject
+
+MISTAKE, INTERRUPTED = 2, 130
+
+DESCRIPTION = """\
+Why does one small perturbation fool a classifier on most images? Collect the normals of its
+decision boundary, take their singular spectrum, and compare what random perturbations from the
+shared subspace do to other images.
+
+  boundary run --out RUN                                       the built-in digits, everything
+  boundary run --model net.py:make --images photos --out RUN   your classifier, your images
+  boundary inspect RUN                                         what a run has found so far
+
+The stages of `run`, each alone on its directory, in order:
+
+  boundary collect --model net.py:make --images photos --out RUN
+  boundary spectrum RUN
+  boundary fooling RUN
+  boundary report RUN
+"""
+
+_KINDS = {
+    "<class 'int'>": "a whole number",
+    "<class 'float'>": "a number",
+    "<class 'str'>": "a text",
+    "list[float]": "a list of numbers, like [0.5,1]",
+    "list[int]": "a list of whole numbers, like [1,10]",
+}
+
+
+class _Formatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):  # type: ignore[misc]
+    """Types and defaults with each option; the description as it is written."""
+
+
+class Parser(ArgumentParser):  # type: ignore[misc]
+    """A parser that answers a mistake in one sentence."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Print what is wrong and the way out, and leave with status 2."""
+        _fail(_one_sentence(message, self.known_names()))
+
+    def known_names(self) -> list[str]:
+        """Return the options and subcommands that this parser takes."""
+        names = [text.lstrip("-") for action in self._actions for text in action.option_strings]
+        return names + list(_COMMANDS)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: Without the program's name; ``sys.argv`` by default.
+
+    Returns:
+        The exit status.
+    """
+    logging.basicConfig(format="%(levelname)s: %(message)s")
+    words = sys.argv[1:] if arguments is None else arguments
+    try:
+        given = _parser().parse_args([_underscored(w) for w in words], defaults=False).as_dict()
+        name = given["subcommand"]
+        _COMMANDS[name](given.get(name) or {})
+    except BoundaryError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        print(
+            "\nInterrupted. What is finished is kept, and the same command goes on from there.",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+    return 0
+
+
+def _run(given: dict[str, Any]) -> None:
+    run, config, subject = _begin(given)
+    stages.collect(run, config, subject)
+    stages.spectrum(run, config)
+    stages.fooling(run, config, subject)
+    stages.report(run)
+    _show(run)
+
+
+def _collect(given: dict[str, Any]) -> None:
+    run, config, subject = _begin(given)
+    stages.collect(run, config, subject)
+    _show(run)
+
+
+def _spectrum(given: dict[str, Any]) -> None:
+    run, config, redo = _resume(given, "spectrum")
+    stages.spectrum(run, config, redo=redo)
+    _keep_settings(run, config)
+
+
+def _fooling(given: dict[str, Any]) -> None:
+    run, config, redo = _resume(given, "fooling")
+    stages.fooling(run, config, load_subject(config), redo=redo)
+    _keep_settings(run, config)
+
+
+def _report(given: dict[str, Any]) -> None:
+    run, _, _ = _resume(given, "report")
+    stages.report(run, redo=True)
+    _show(run)
+
+
+def _inspect(given: dict[str, Any]) -> None:
+    run, _, _ = _resume(given, "inspect")
+    _show(run)
+
+
+_COMMANDS = {
+    "run": _run,
+    "collect": _collect,
+    "spectrum": _spectrum,
+    "fooling": _fooling,
+    "report": _report,
+    "inspect": _inspect,
+}
+
+_HELP = {
+    "run": "Every stage that is not done yet, up to the report.",
+    "collect": "Find the nearest boundary points of images and keep their normals.",
+    "spectrum": "Take the singular spectrum of the normals, beside random directions.",
+    "fooling": "Measure how often random perturbations of the subspace change predictions.",
+    "report": "Draw the figures and write the report, from saved results.",
+    "inspect": "Print what a run has found so far.",
+}
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="boundary", description=DESCRIPTION, formatter_class=_Formatter)
+    parser.usage = "boundary COMMAND [options]"
+    commands = parser.add_subcommands(title="commands", metavar="COMMAND")
+    for name, text in _HELP.items():
+        command = Parser(description=text, formatter_class=_Formatter)
+        if name in {"run", "collect"}:
+            command.usage = f"boundary {name} [--model M] [--images I] --out RUN [options]"
+            command.add_argument(
+                "--config", action="config", help="a file of settings, such as RUN/study.yaml"
+            )
+            command.add_class_arguments(StudyConfig)
+            command.add_argument(
+                "--out", type=str, default="run", help="run directory, made or continued"
+            )
+        else:
+            command.usage = f"boundary {name} RUN [options]"
+            command.add_argument("run", type=str, help="run directory")
+            options = {"spectrum": SpectrumOptions, "fooling": FoolingOptions}.get(name)
+            if options is not None:
+                command.add_class_arguments(options)
+                command.add_argument(
+                    "--redo",
+                    action="store_true",
+                    help="compute again, with these settings, and replace the result",
+                )
+        commands.add_subcommand(name, command, help=text)
+    return parser
+
+
+def _begin(given: dict[str, Any]) -> tuple[RunDirectory, StudyConfig, Subject]:
+    """Return the run directory of a new or continued study, and what it is about."""
+    run = RunDirectory(given.pop("out", "run"))
+    given.pop("config", None)
+    config = config_from(given)
+    subject = load_subject(config)
+    config = replace(
+        config,
+        model=subject.model.spec,
+        images=subject.images.spec,
+        weights=_absolute(config.weights),
+        classes=_absolute(config.classes),
+    )
+    run.prepare(asdict(config))
+    return run, config, subject
+
+
+def _resume(given: dict[str, Any], section: str) -> tuple[RunDirectory, StudyConfig, bool]:
+    """Return a run directory, its settings with those given for a section, and whether to redo."""
+    run = RunDirectory(given.pop("run"))
+    redo = given.pop("redo", False)
+    parser = Parser(prog="boundary")
+    parser.add_class_arguments(StudyConfig)
+    saved = parser.parse_object(run.config(), defaults=False).as_dict()
+    return run, config_from(saved, {section: given} if given else {}), redo
+
+
+def _keep_settings(run: RunDirectory, config: StudyConfig) -> None:
+    run.prepare(asdict(config), replace=True)
+    _show(run)
+
+
+def _show(run: RunDirectory) -> None:
+    print(describe(run))
+
+
+def _absolute(path: str | None) -> str | None:
+    """Return a path that means the same from any folder; ``random`` is no path."""
+    return path if path in {None, "random"} else str(Path(str(path)).expanduser().absolute())
+
+
+def _underscored(word: str) -> str:
+    """Return ``--batch_size`` for ``--batch-size``."""
+    name, equals, value = word.partition("=")
+    return (
+        name.replace("-", "_").replace("__", "--", 1) + equals + value if word[:2] == "--" else word
+    )
+
+
+def _one_sentence(message: str, names: Sequence[str]) -> str:
+    """Return in the user's words what the parser found wrong."""
+    text = " ".join(message.split())
+    if match := re.search(r"unrecognized arguments: (?:--)?([^ =]+)", text):
+        return f"`--{match[1]}` is not an option here{_did_you_mean(match[1], names, '--')}"
+    if match := re.search(r"does not accept option '([^']+)'", text):
+        return f"`{match[1]}` is not a setting{_did_you_mean(match[1], names)}"
+    if match := re.search(r"invalid choice: '([^']+)'", text):
+        return f"`{match[1]}` is not a command{_did_you_mean(match[1], list(_COMMANDS))}"
+    if "subcommand" in text:
+        return f"a command is missing: one of {', '.join(_COMMANDS)}; `boundary --help` says more."
+    if "arguments are required" in text:
+        return (
+            "a run directory is missing; name it after the command, as in `boundary inspect RUN`."
+        )
+    if match := re.search(r'key "([^"]+)": (Expected a .*?Got|.*Subtypes: \[.*?\] Errors)', text):
+        kinds = [said for kind, said in _KINDS.items() if kind in match[2]]
+        found = re.search(r"(?:Got value|Given value): (.*)$", text)
+        wanted = " or ".join(kinds) or "of another kind"
+        return f"`--{match[1]}` should be {wanted}. Found `{found[1] if found else ''}`."
+    return re.sub(r'Parser key "([^"]+)":', r"`--\1`:", text)
+
+
+def _did_you_mean(name: str, names: Sequence[str], prefix: str = "") -> str:
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"; did you mean `{prefix}{close[0]}`?" if close else "; `boundary --help` lists them."
+
+
+def _fail(sentence: str) -> NoReturn:
+    print(f"boundary: {sentence}", file=sys.stderr)
+    sys.exit(MISTAKE)

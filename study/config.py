@@ -1,0 +1,173 @@
+"""Every setting of a study, with its default: the only place that has them.
+
+A configuration is data: numbers, texts and lists, never code.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from boundary.errors import InputError
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """The search for nearest boundary points.
+
+    Args:
+        candidates: Classes whose gradient is taken at the image to choose the first direction.
+        max_steps: Bound on the steps, one forward and one backward pass each.
+        residual_tol: Largest distance from the boundary, as a share of the margin.
+        alignment_tol: Cosine of displacement and normal at which a search is done.
+    """
+
+    candidates: int = 10
+    max_steps: int = 30
+    residual_tol: float = 1e-4
+    alignment_tol: float = 0.999
+
+
+@dataclass(frozen=True)
+class SpectrumOptions:
+    """The singular spectrum of the normals.
+
+    Args:
+        directions: Singular vectors to keep; by default 100, or as many as there can be.
+        held_out: Share of the normals kept apart to measure captured energy.
+        null_draws: Random matrices that make the isotropic null band.
+    """
+
+    directions: int | None = None
+    held_out: float = 0.2
+    null_draws: int = 20
+
+
+@dataclass(frozen=True)
+class FoolingOptions:
+    """The fooling rates of random perturbations.
+
+    Args:
+        norms: Euclidean norms to try, input units, like [0.5,1,2]; by default the numbers 1, 2, 5
+            times powers of ten from 0.5 % to 20 % of the mean image norm. The reference norm is
+            always added.
+        reference: The norm at which the subspace dimension is varied, as a share of the mean
+            image norm; 0.04 is the 2000 of about 50,000 of the CVPR 2017 paper.
+        dimension: Subspace dimension R at which the norm is varied; by default 50, but at most
+            half the normals and a quarter of the numbers of an image.
+        dimensions: Subspace dimensions to try, like [1,10,100]; by default 1, 2, 5, 10, 20, 50,
+            100, ... as far as directions were kept. The one above is always added.
+        draws: Random perturbations of each family, norm and dimension.
+    """
+
+    norms: list[float] | None = None
+    reference: float = 0.04
+    dimension: int | None = None
+    dimensions: list[int] | None = None
+    draws: int = 10
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """A study: which classifier, which images, how many, and how.
+
+    Args:
+        model: `digits` (built in), FILE.py:factory, package.module:factory, timm:NAME,
+            torchvision:NAME or hf:NAME. A model file's code is run.
+        weights: A .safetensors file or .pt state dict for the model; `random` for the untrained
+            architecture of a timm, torchvision or hf name.
+        images: `digits` (built in), a folder of class folders, a .npz, .npy, .h5 or .safetensors
+            file of arrays, or hf:NAME.
+        classes: File with one class a line, the line's number being the class index, where the
+            folders are a subset of the classes.
+        size: Side to which images of a folder are resized and cropped; by default the model's
+            own where it says so, else their own.
+        channels: 3 for colour, 1 for grey, for images of a folder.
+        collect: How many images to find boundary points of.
+        evaluate: How many other images to measure fooling rates on.
+        accuracy_images: Clean accuracy and mean image norm are taken on all images, but no more
+            than this many.
+        seed: Of the splits, the held-out share, the null and the draws.
+        device: Where the model runs: `auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1`.
+        batch_size: Images in one pass, and what an interruption can cost.
+        search: The search for nearest boundary points.
+        spectrum: The singular spectrum.
+        fooling: The fooling rates.
+    """
+
+    model: str = "digits"
+    weights: str | None = None
+    images: str = "digits"
+    classes: str | None = None
+    size: int | None = None
+    channels: int = 3
+    collect: int = 500
+    evaluate: int = 400
+    accuracy_images: int = 5000
+    seed: int = 0
+    device: str = "auto"
+    batch_size: int = 64
+    search: SearchOptions = field(default_factory=SearchOptions)
+    spectrum: SpectrumOptions = field(default_factory=SpectrumOptions)
+    fooling: FoolingOptions = field(default_factory=FoolingOptions)
+
+
+FREE = ("device", "batch_size")
+"""Settings that may differ when a run is continued: they change the speed alone."""
+
+
+def config_from(*settings: Mapping[str, Any]) -> StudyConfig:
+    """Return a configuration from nested dictionaries of typed values; later ones prevail.
+
+    Args:
+        settings: Any part of the settings; the others have their defaults.
+
+    Raises:
+        InputError: If a value is out of its range.
+    """
+    merged: dict[str, Any] = {}
+    for given in settings:
+        for name, value in given.items():
+            old = merged.get(name)
+            merged[name] = {**old, **value} if isinstance(old, dict) else value
+    groups = {"search": SearchOptions, "spectrum": SpectrumOptions, "fooling": FoolingOptions}
+    parts = {name: kind(**merged.pop(name, {})) for name, kind in groups.items()}
+    config = StudyConfig(**merged, **parts)
+    _check_ranges(config)
+    return config
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Return what has changed between two nested dictionaries: ``name was 1, is 2``."""
+    found = []
+    for name in {**old, **new}:
+        before, after = old.get(name), new.get(name)
+        if isinstance(before, dict) and isinstance(after, dict):
+            found += differences(before, after, f"{prefix}{name}.")
+        elif before != after:
+            found.append(f"{prefix}{name} was {before}, is {after}")
+    return found
+
+
+def _check_ranges(config: StudyConfig) -> None:
+    at_least_one = {
+        "collect": config.collect,
+        "evaluate": config.evaluate,
+        "accuracy_images": config.accuracy_images,
+        "batch_size": config.batch_size,
+        "spectrum.null_draws": config.spectrum.null_draws,
+        "fooling.draws": config.fooling.draws,
+    }
+    for name, count in at_least_one.items():
+        if count < 1:
+            raise InputError(f"`--{name}` should be at least 1. Found {count}.")
+    if config.seed < 0:
+        raise InputError(f"`--seed` should not be negative. Found {config.seed}.")
+    if not 0 < config.spectrum.held_out < 1:
+        raise InputError(
+            "`--spectrum.held_out` should be a share between 0 and 1. "
+            f"Found {config.spectrum.held_out}."
+        )
+    if not config.fooling.reference > 0:
+        raise InputError(
+            f"`--fooling.reference` should be positive. Found {config.fooling.reference}."
+        )

@@ -1,0 +1,164 @@
+"""The run directory: configuration, one result file a stage, and the record of its making."""
+
+import hashlib
+import json
+import platform
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from analysis.results import load_settings
+from boundary.errors import StoreError
+from boundary.files import write_text
+from study.config import FREE, differences
+
+PACKAGES = ("boundary-geometry", "torch", "numpy", "scipy", "h5py", "matplotlib")
+
+
+class RunDirectory:
+    """The files of one study.
+
+    Args:
+        path: Of the directory; `prepare` makes it.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    @property
+    def normals(self) -> Path:
+        """Directory of the store of normals."""
+        return self.path / "normals"
+
+    @property
+    def config_file(self) -> Path:
+        """The whole configuration, resolved."""
+        return self.path / "study.yaml"
+
+    @property
+    def report(self) -> Path:
+        """The report, one self-contained file."""
+        return self.path / "report.html"
+
+    @property
+    def _provenance(self) -> Path:
+        return self.path / "provenance.json"
+
+    def result(self, stage: str) -> Path:
+        """Return the file that a stage writes."""
+        return self.path / f"{stage}.h5"
+
+    def prepare(self, config: Mapping[str, Any], *, replace: bool = False) -> None:
+        """Make the directory and write its configuration, or check that it is the same.
+
+        Args:
+            config: As JSON values.
+            replace: Write a different configuration over the one that is there.
+
+        Raises:
+            StoreError: If the directory holds a study of other settings.
+        """
+        text = yaml.safe_dump(dict(config), sort_keys=False)
+        if self.config_file.exists() and not replace:
+            changed = differences(_without_free(self.config()), _without_free(config))
+            if changed:
+                raise StoreError(
+                    f"`{self.path}` holds a study with other settings: {'; '.join(changed)}. "
+                    f"Name another --out, or continue that one with "
+                    f"`boundary run --config {self.config_file} --out {self.path}`."
+                )
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_text(self.config_file, text)
+
+    def config(self) -> dict[str, Any]:
+        """Return the configuration that is there.
+
+        Raises:
+            StoreError: If the directory holds no study.
+        """
+        try:
+            config = yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise StoreError(
+                f"`{self.path}` holds no study: `study.yaml` cannot be read ({error.strerror}); "
+                "`boundary run --out` or `boundary collect --out` begins one."
+            ) from error
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise StoreError(f"`{self.config_file}` is damaged: it is not YAML.") from error
+        if not isinstance(config, dict):
+            raise StoreError(f"`{self.config_file}` is damaged: it holds no settings.")
+        return config
+
+    def is_done(self, stage: str, settings: Mapping[str, Any], *, redo: bool = False) -> bool:
+        """Return whether a stage's result is there and was made with these settings.
+
+        Args:
+            stage: Name of the stage.
+            settings: All that its result depends on.
+            redo: Treat a result as not there.
+
+        Raises:
+            StoreError: If the result was made with other settings.
+        """
+        path = self.result(stage)
+        if redo or not path.exists():
+            return False
+        changed = differences(load_settings(path), dict(settings))
+        if changed:
+            raise StoreError(
+                f"`{path}` was made with other settings: {'; '.join(changed)}. "
+                f"`boundary {stage} {self.path} --redo` makes it anew."
+            )
+        return True
+
+    def begin_record(self, facts: Mapping[str, Any]) -> None:
+        """Begin ``provenance.json`` with where, when and on what; one that is there stays."""
+        if not self._provenance.exists():
+            self.record({"begun": now(), "command": " ".join(sys.argv)} | dict(facts))
+
+    def record(self, facts: Mapping[str, Any]) -> None:
+        """Add facts to ``provenance.json``: nested dictionaries are merged."""
+        path = self._provenance
+        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        for name, value in facts.items():
+            old = known.get(name)
+            known[name] = {**old, **value} if isinstance(old, dict) else value
+        write_text(path, json.dumps(known, indent=2) + "\n")
+
+    def identity(self, stage: str) -> str:
+        """Return a short hash of the settings that made a stage's result.
+
+        Raises:
+            StoreError: If the stage has not been run.
+        """
+        path = self.result(stage)
+        if not path.exists():
+            raise StoreError(
+                f"`{self.path}` has no result of the stage `{stage}` yet; run "
+                f"`boundary {stage}` first."
+            )
+        text = json.dumps(load_settings(path), sort_keys=True)
+        return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
+
+
+def environment() -> dict[str, Any]:
+    """Return the versions and the machine that a number may depend on."""
+    return {
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in PACKAGES},
+        "machine": f"{platform.platform()}, {platform.machine()}",
+    }
+
+
+def now() -> str:
+    """Return the present time, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _without_free(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in config.items() if name not in FREE}

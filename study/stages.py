@@ -1,0 +1,285 @@
+"""The stages of a study. Each takes the run directory and the configuration, and leaves one file.
+
+A stage whose result is there, made with the same settings, is not run again; one made with other
+settings is refused with the difference named.
+"""
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+
+from analysis.energy import captured_energy, split_rows
+from analysis.fooling import fooling_rates
+from analysis.nulls import isotropic_null
+from analysis.perturbations import Perturbations
+from analysis.results import (
+    CollectionResult,
+    Examples,
+    FoolingResult,
+    SpectrumResult,
+    load_result,
+    save_result,
+)
+from analysis.spectrum import singular_spectrum
+from analysis.survey import Survey, read_batches, survey
+from analysis.sweep import dimension_sweep, norm_sweep, random_families
+from boundary.collect import collect_normals
+from boundary.errors import InputError, StoreError
+from boundary.images import sha256_of_ids
+from boundary.nearest import Status
+from boundary.store import COLUMNS, NormalsStore
+from figures.report import write_report
+from study.config import StudyConfig
+from study.run import RunDirectory, environment, now
+from study.subject import Subject
+
+DIRECTIONS, DIMENSION = 100, 50
+EXAMPLES = 6
+
+
+def collect(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
+    """Survey the images, and collect the boundary points of those chosen for it.
+
+    Raises:
+        InputError: If not one boundary point was found.
+    """
+    begun = time.monotonic()
+    run.begin_record(_identities(config, subject))
+    store = collect_normals(
+        subject.classifier,
+        subject.images,
+        run.normals,
+        positions=subject.collecting.tolist(),
+        batch_size=config.batch_size,
+        progress=True,
+        **asdict(config.search),
+    )
+    settings = {
+        "normals": store.settings,
+        "accuracy_images": config.accuracy_images,
+        "seed": config.seed,
+    }
+    if run.is_done("collect", settings):
+        return
+    if not store.on_boundary.any():
+        raise InputError(
+            f"no boundary point was found for any of {len(store)} images (see the statuses in "
+            f"`{run.normals}`); check the model and its input range."
+        )
+    seen = _survey_everything(subject, config)
+    result = CollectionResult(
+        images=len(subject.images),
+        classes=seen.classes,
+        judged=seen.labelled,
+        correct=seen.correct,
+        mean_image_norm=float(seen.norms.mean()),
+        unreadable=tuple(sorted({*seen.unreadable, *map(": ".join, store.unreadable)})),
+        **{name: store.column(name) for name in COLUMNS},
+    )
+    save_result(run.result("collect"), result, settings)
+    _record_stage(run, "collect", begun, _device(subject))
+
+
+def spectrum(run: RunDirectory, config: StudyConfig, *, redo: bool = False) -> None:
+    """Take the singular spectrum of the normals, its null, and energy on held-out normals.
+
+    Raises:
+        InputError: If there are too few normals for what is asked.
+    """
+    begun = time.monotonic()
+    options = config.spectrum
+    settings = {"normals": run.identity("collect"), "seed": config.seed, **asdict(options)}
+    if run.is_done("spectrum", settings, redo=redo):
+        return
+    store = NormalsStore.open(run.normals)
+    normals = store.normals()
+    count, dimension = normals.shape
+    fitted, held_out = split_rows(count, options.held_out, config.seed)
+    if not len(fitted) or not len(held_out):
+        raise InputError(
+            f"a share of {options.held_out} of {count} normals cannot be held out; collect more "
+            "images, or change --spectrum.held_out."
+        )
+    kept = _directions(options.directions, min(len(fitted), dimension))
+    of_fitted = singular_spectrum(normals.subset(fitted), directions=kept)
+    result = SpectrumResult(
+        spectrum=singular_spectrum(normals, directions=kept, progress=True),
+        null=isotropic_null(count, dimension, draws=options.null_draws, seed=config.seed),
+        energy=captured_energy(of_fitted, normals.subset(held_out)),
+        left_out=len(store) - count,
+        image_shape=store.shape,
+        seed=config.seed,
+    )
+    save_result(run.result("spectrum"), result, settings)
+    _record_stage(run, "spectrum", begun)
+
+
+def fooling(
+    run: RunDirectory, config: StudyConfig, subject: Subject, *, redo: bool = False
+) -> None:
+    """Measure the fooling rates of random perturbations on images that made no normal."""
+    begun = time.monotonic()
+    settings = {
+        "spectrum": run.identity("spectrum"),
+        "images": sha256_of_ids([subject.images.ids[i] for i in subject.evaluating]),
+        "seed": config.seed,
+        **asdict(config.fooling),
+    }
+    _require_same_model(run, subject)
+    if run.is_done("fooling", settings, redo=redo):
+        return
+    collection = load_result(run.result("collect"), CollectionResult)
+    normals = load_result(run.result("spectrum"), SpectrumResult)
+    families = _families(config, collection, normals)
+    clean = survey(
+        subject.classifier, subject.images, subject.evaluating, batch_size=config.batch_size
+    )
+    batches = (
+        subject.classifier.place(batch.images)
+        for batch in read_batches(subject.images, subject.evaluating, config.batch_size)
+        if batch.ids
+    )
+    on_boundary = collection.status <= Status.FOUND
+    reference = config.fooling.reference * collection.mean_image_norm
+    result = FoolingResult(
+        rates=tuple(
+            fooling_rates(
+                subject.classifier, batches, families, images=len(clean.ids), progress=True
+            )
+        ),
+        examples=_examples(subject, families, reference),
+        image_ids=clean.ids,
+        predictions=clean.predictions,
+        labels=clean.labels,
+        class_names=subject.class_names,
+        mean_image_norm=collection.mean_image_norm,
+        reference_norm=reference,
+        reference_dimension=_reference_dimension(config, normals),
+        median_margin=float(np.median(collection.margin[on_boundary])),
+        seed=config.seed,
+    )
+    save_result(run.result("fooling"), result, settings)
+    _record_stage(run, "fooling", begun, _device(subject))
+
+
+def report(run: RunDirectory, *, redo: bool = False) -> None:
+    """Draw the figures and write the report from the saved results."""
+    begun = time.monotonic()
+    results = [run.result(stage) for stage in ("collect", "spectrum", "fooling")]
+    newest = max(path.stat().st_mtime for path in results if path.exists())
+    if not redo and run.report.exists() and run.report.stat().st_mtime >= newest:
+        return
+    _record_stage(run, "report", begun)
+    write_report(run.path)
+
+
+def _survey_everything(subject: Subject, config: StudyConfig) -> Survey:
+    """Return a look at all images, or at a seeded choice where there are very many."""
+    chosen = np.random.default_rng(config.seed).permutation(len(subject.images))
+    return survey(
+        subject.classifier,
+        subject.images,
+        chosen[: config.accuracy_images],
+        batch_size=config.batch_size,
+        progress=True,
+    )
+
+
+def _directions(asked: int | None, available: int) -> int:
+    if asked is not None and not 1 <= asked <= available:
+        raise InputError(
+            f"`--spectrum.directions` should lie in 1..{available}, as the fitted normals span no "
+            f"more. Found {asked}."
+        )
+    return min(DIRECTIONS, available) if asked is None else asked
+
+
+def _reference_dimension(config: StudyConfig, normals: SpectrumResult) -> int:
+    if config.fooling.dimension is not None:
+        return config.fooling.dimension
+    spectrum = normals.spectrum
+    most = min(spectrum.count // 2, spectrum.dimension // 4, len(spectrum.directions))
+    return max(1, min(DIMENSION, most))
+
+
+def _families(
+    config: StudyConfig, collection: CollectionResult, normals: SpectrumResult
+) -> list[Perturbations]:
+    options = config.fooling
+    reference_norm = options.reference * collection.mean_image_norm
+    reference_dimension = _reference_dimension(config, normals)
+    available = len(normals.spectrum.directions)
+    return random_families(
+        normals.spectrum,
+        normals.image_shape,
+        norms=norm_sweep(options.norms, collection.mean_image_norm, reference_norm),
+        dimensions=dimension_sweep(options.dimensions, available, reference_dimension),
+        reference_norm=reference_norm,
+        reference_dimension=reference_dimension,
+        draws=options.draws,
+        seed=config.seed,
+    )
+
+
+def _examples(subject: Subject, families: list[Perturbations], norm: float) -> Examples:
+    """Return the first images, perturbed by the first draw of each family at a norm, clipped."""
+    classifier = subject.classifier
+    batch = subject.images.read(subject.evaluating[:EXAMPLES])
+    clean = classifier.place(batch.images)
+    shown = {family.family: family for family in families if family.norm == norm}
+    perturbed = [
+        (clean + classifier.place(family.vectors[0])).clamp(*classifier.bounds)
+        for family in shown.values()
+    ]
+    return Examples(
+        clean=clean.float().cpu().numpy(),
+        predictions=classifier.predict(clean).cpu().numpy(),
+        perturbed=torch.stack(perturbed).float().cpu().numpy(),
+        perturbed_predictions=np.stack([classifier.predict(p).cpu().numpy() for p in perturbed]),
+        families=tuple(shown),
+        norm=norm,
+    )
+
+
+def _require_same_model(run: RunDirectory, subject: Subject) -> None:
+    collected = NormalsStore.open(run.normals).settings["model"]
+    if collected != subject.model.sha256:
+        raise StoreError(
+            f"the model should be the one whose normals are in `{run.normals}`. Found other "
+            "weights; collect again in another directory."
+        )
+
+
+def _identities(config: StudyConfig, subject: Subject) -> dict[str, Any]:
+    ids = subject.images.ids
+    return {
+        "model": {
+            "name": subject.model.name,
+            "spec": subject.model.spec,
+            "sha256": subject.model.sha256,
+        },
+        "images": {
+            "spec": subject.images.spec,
+            "count": len(ids),
+            "sha256 of the ids": sha256_of_ids(ids),
+            "collected": len(subject.collecting),
+            "evaluated": len(subject.evaluating),
+        },
+        "seed": config.seed,
+    }
+
+
+def _record_stage(run: RunDirectory, stage: str, begun: float, device: str = "cpu") -> None:
+    seconds = round(time.monotonic() - begun, 1)
+    facts = {"finished": now(), "seconds": seconds, "device": device} | environment()
+    run.record({"stages": {stage: facts}})
+
+
+def _device(subject: Subject) -> str:
+    device = subject.classifier.device
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return f"{device} ({torch.get_num_threads()} threads)"

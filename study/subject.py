@@ -1,0 +1,82 @@
+"""What a study is about: the classifier, the images and their two disjoint parts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from boundary.classifier import Classifier
+from boundary.errors import InputError
+from boundary.images import ImageSource, open_images, split_images
+from boundary.models import LoadedModel, load_model
+from study.config import StudyConfig
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A classifier and its images, split."""
+
+    model: LoadedModel
+    classifier: Classifier
+    images: ImageSource
+    collecting: NDArray[np.int64]
+    """Positions of the images whose boundary points are collected."""
+    evaluating: NDArray[np.int64]
+    """Positions of the images on which fooling rates are measured."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Index -> name, from the images or else the model; empty where unknown."""
+        return self.images.class_names or self.model.class_names or ()
+
+
+def load_subject(config: StudyConfig) -> Subject:
+    """Return the classifier and the images that a configuration names, tried on each other."""
+    device = _device(config.device)
+    model = load_model(config.model, weights=config.weights, device=device)
+    images = open_images(
+        config.images, size=_size(config, model), channels=config.channels, classes=config.classes
+    )
+    collecting, evaluating = split_images(
+        images, collect=config.collect, evaluate=config.evaluate, seed=config.seed
+    )
+    classifier = Classifier(model.module)
+    first = classifier.place(images.read(collecting[:8]).images)
+    if len(first):
+        classifier.check(first)
+    return Subject(model, classifier, images, collecting, evaluating)
+
+
+def _size(config: StudyConfig, model: LoadedModel) -> int | None:
+    """Return the side of pictures: as asked for, else the model's own; arrays keep theirs.
+
+    Raises:
+        InputError: If the model's own images are not square.
+    """
+    pictures = config.images.startswith("hf:") or Path(config.images).expanduser().is_dir()
+    if config.size is not None or model.image_shape is None or not pictures:
+        return config.size
+    _, height, width = model.image_shape
+    if height != width:
+        raise InputError(
+            f"`size` should be given, as the model takes images of {height} x {width} and pictures "
+            "are cut square; bring other shapes as arrays."
+        )
+    return height
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"`device` should be auto, cpu, or a GPU that is there, like cuda. Found `{name}` "
+            f"({reason})."
+        ) from error
+    return device
