@@ -67,20 +67,18 @@ class Classifier:
         return logits
 
     @property
-    def device(self) -> torch.device:
-        """The device of the module's first parameter or buffer; the CPU if it has none."""
-        return next((t.device for t in self._tensors()), torch.device("cpu"))
+    def device(self) -> torch.device | None:
+        """The device of the module's first parameter or buffer; None if it has none."""
+        return next((tensor.device for tensor in self._tensors()), None)
 
     @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of the module's first floating tensor; torch's default if it has none."""
-        return next(
-            (t.dtype for t in self._tensors() if t.is_floating_point()), torch.get_default_dtype()
-        )
+    def dtype(self) -> torch.dtype | None:
+        """The dtype of the module's first floating tensor; None if it has none: any will do."""
+        return next((tensor.dtype for tensor in self._tensors() if tensor.is_floating_point()), None)
 
     def place(self, images: Tensor) -> Tensor:
         """Return the images on the module's device and in its dtype."""
-        return images.to(self.device, self.dtype)
+        return images.to(device=self.device or images.device, dtype=self.dtype or images.dtype)
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> Tensor:
@@ -123,7 +121,7 @@ class Classifier:
                 "`images` should hold at least one image, shape (N, C, H, W). "
                 f"Found shape {tuple(images.shape)}."
             )
-        if images.dtype != self.dtype or images.device != self.device:
+        if self.place(images) is not images:
             raise InputError(
                 f"`images` should be {self.dtype} on {self.device}, as the classifier is. "
                 f"Found {images.dtype} on {images.device}; use `classifier.place(images)`."

@@ -12,9 +12,9 @@ from boundary.classifier import Classifier
 from boundary.errors import InputError, StoreError
 from boundary.images import ImageBatch, ImageSource, sha256_of_ids
 from boundary.models import state_sha256
-from boundary.nearest import BoundaryPoints, nearest_boundary_points
+from boundary.nearest import BoundaryPoints, nearest_boundary_points, no_points
 from boundary.progress import progress_bar
-from boundary.store import MANIFEST, NormalsStore
+from boundary.store import MANIFEST, NormalsStore, differences
 
 
 def collect_normals(
@@ -39,7 +39,7 @@ def collect_normals(
         positions: Which images of the source, in which order; all by default.
         batch_size: Images in one batch, and in one shard: what a kill can cost.
         progress: Show a progress bar on standard error.
-        **search: Options of `nearest_boundary_points`.
+        **search: Options of `nearest_boundary_points`, without ``targets``.
 
     Returns:
         The complete store.
@@ -67,6 +67,8 @@ def collect_normals(
 def _search(
     classifier: Classifier, batch: ImageBatch, options: Mapping[str, Any]
 ) -> BoundaryPoints:
+    if not batch.ids:
+        return no_points(batch.images)
     return nearest_boundary_points(classifier, classifier.place(batch.images), **options)
 
 
@@ -94,13 +96,12 @@ def _settings(
     defaults = {
         name: option.default
         for name, option in signature(nearest_boundary_points).parameters.items()
-        if option.kind is Parameter.KEYWORD_ONLY
+        if option.kind is Parameter.KEYWORD_ONLY and name != "targets"
     }
     unknown = set(search) - set(defaults)
     if unknown:
         raise InputError(
-            f"`{min(unknown)}` is no option of nearest_boundary_points; it has "
-            f"{', '.join(sorted(defaults))}."
+            f"`{min(unknown)}` is no option of collecting; it has {', '.join(sorted(defaults))}."
         )
     return {
         "model": state_sha256(classifier.module),
@@ -117,14 +118,11 @@ def _open_or_create(
     if not (directory / MANIFEST).exists():
         return NormalsStore.create(directory, source.shape, settings)
     store = NormalsStore.open(directory)
-    if store.settings != settings:
-        names = [name for name in settings if store.settings.get(name) != settings[name]]
-        found = "; ".join(
-            f"{name} was {store.settings.get(name)}, is {settings[name]}" for name in names
-        )
+    changed = differences(store.settings, settings)
+    if changed:
         raise StoreError(
-            f"`{directory}` was collected with other settings ({found}); use them, or collect in "
-            "a new folder."
+            f"`{directory}` was collected with other settings: {'; '.join(changed)}. Use those, or "
+            "collect in a new folder."
         )
     store.clean()
     store.verify()

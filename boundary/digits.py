@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -19,7 +18,8 @@ from safetensors.torch import save
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from boundary.models import state_sha256
+from boundary.files import write_whole
+from boundary.weights import state_sha256
 
 CLASS_NAMES = tuple("0123456789")
 IMAGE_SHAPE = (1, 8, 8)
@@ -197,9 +197,6 @@ def _keep(network: DigitsNetwork, file: Path) -> None:
     content = save(network.state_dict(), metadata={"sha256": state_sha256(network)})
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(suffix=".tmp", dir=file.parent)
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        Path(temporary).replace(file)
+        write_whole(file, lambda temporary: temporary.write_bytes(content))
     except OSError as error:
         _log.warning("the digits network is not kept: %s", error)

@@ -1,8 +1,19 @@
-"""The errors this project raises on purpose; the command line answers each in one sentence."""
+"""The errors this project raises on purpose, and the sentences that several of them share."""
+
+import difflib
+import importlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
 
 class BoundaryError(Exception):
-    """Something the user can mend: the message names what was found and the way out."""
+    """Something the user can mend: the message names what was found and the way out.
+
+    The command line answers each in one sentence.
+    """
 
 
 class InputError(BoundaryError, ValueError):
@@ -11,3 +22,81 @@ class InputError(BoundaryError, ValueError):
 
 class StoreError(BoundaryError):
     """A file of a run that is damaged, or that belongs to other settings."""
+
+
+@contextmanager
+def as_input_error(sentence: str, way_out: str = "") -> Iterator[None]:
+    """Turn any error of other people's code into an InputError that names it.
+
+    Args:
+        sentence: What failed; the error follows after a colon.
+        way_out: What may help, from its semicolon on.
+
+    Raises:
+        InputError: If the code within raised an error, of whatever type.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except StoreError as error:  # a sentence already
+        raise InputError(str(error)) from error
+    except (Exception, SystemExit) as error:
+        cause = f"{type(error).__name__}: {_first_line(error)}".rstrip(": .")
+        raise InputError(f"{sentence}: {cause}{way_out}.") from error
+
+
+def did_you_mean(name: str, choices: Iterable[str]) -> str:
+    """Return ``"; did you mean `x` or `y`?"`` for choices close to a name, or an empty text."""
+    close = difflib.get_close_matches(name, list(choices), n=3)
+    return f"; did you mean {' or '.join(f'`{c}`' for c in close)}?" if close else ""
+
+
+def require_path(path: Path) -> None:
+    """Refuse a path that is not there, naming its neighbours of similar name.
+
+    Raises:
+        InputError: If there is neither a file nor a folder.
+    """
+    if path.exists():
+        return
+    missing = next((part for part in reversed(path.parents) if not part.exists()), path)
+    try:
+        neighbours = [entry.name for entry in missing.parent.iterdir()]
+    except OSError:
+        neighbours = []
+    raise InputError(f"{missing} does not exist{did_you_mean(missing.name, neighbours) or '.'}")
+
+
+def import_extra(module: str, extra: str) -> Any:
+    """Return an optional package.
+
+    Args:
+        module: Its name.
+        extra: The extra of this project that installs it.
+
+    Raises:
+        InputError: If it is not installed, or was built for another torch.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise InputError(
+            f"{module} could not be imported ({error}); "
+            f"install it with: pip install 'boundary-geometry[{extra}]'"
+        ) from error
+    except Exception as error:  # a torchvision built for another torch: RuntimeError
+        raise InputError(
+            f"{module} is installed but cannot be imported: {_first_line(error)}; it should be "
+            f"built for the torch that is installed, {version('torch')}."
+        ) from error
+
+
+def type_of(value: object) -> str:
+    """Return the type of a value with its article: ``a str``, ``an int``."""
+    name = type(value).__name__
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), "")

@@ -19,15 +19,19 @@ from boundary.errors import StoreError
 TEMPORARY = ".tmp"
 """Ending of a file that is being written; one that is left over belongs to a killed run."""
 
+_CLAIMED_OVER_STORED = 1000
+"""An HDF5 dataset that claims more than this many times its bytes on disk is refused."""
 
-def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a temporary file, then put it in the place of ``path``.
 
     Args:
         path: Where the file will be; its folder exists.
         write: Writes the whole content to the path it is given, and closes it.
     """
-    temporary = path.with_name(path.name + TEMPORARY)
+    # With the process in its name: two may make the same file, such as the cached digits network.
+    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
     write(temporary)
     _sync(temporary)
     temporary.replace(path)
@@ -36,7 +40,7 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole, UTF-8."""
-    write_whole(path, lambda temporary: _write_utf8(temporary, text))
+    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8", newline="\n"))
 
 
 def append_line(path: Path, line: str) -> None:
@@ -87,24 +91,27 @@ def plain_dataset(group: h5py.Group, name: str) -> h5py.Dataset:
     """Return a dataset that lies in this very file and holds plain numbers or bytes.
 
     Raises:
-        StoreError: If it is missing, is a link, is kept elsewhere, or holds objects.
+        StoreError: If it is missing, is a link, is kept elsewhere, holds objects, or claims far
+            more than the file stores.
     """
-    where = f"`{group.file.filename}`, `{name}`"
+    where = f"`{name}` of `{group.file.filename}`"
     link = group.get(name, getlink=True)
     if link is None:
         raise StoreError(f"{where} is missing; the file is not what this program writes.")
     if not isinstance(link, h5py.HardLink):
-        raise StoreError(f"{where} points elsewhere ({type(link).__name__}), which is refused.")
+        raise StoreError(
+            f"{where} is a link and points elsewhere, which is refused; copy the data into "
+            "the file."
+        )
     dataset = group[name]
     if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "biufS":
-        raise StoreError(f"{where} should be an array of numbers or bytes; it is refused.")
+        raise StoreError(f"{where} should be a plain dataset of numbers or bytes; it is refused.")
     if dataset.is_virtual or dataset.external:
-        raise StoreError(f"{where} is kept in another file, which is refused.")
+        raise StoreError(f"{where} should be a plain dataset and is kept in another file.")
+    stored = dataset.id.get_storage_size()
+    if dataset.nbytes > _CLAIMED_OVER_STORED * stored:
+        raise StoreError(f"{where} claims {dataset.nbytes} bytes and stores {stored}.")
     return dataset
-
-
-def _write_utf8(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def _sync(path: Path) -> None:

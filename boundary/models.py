@@ -1,13 +1,10 @@
 """Where models come from: the built-in one, a user's file or package, timm, torchvision, HF."""
 
-import difflib
 import hashlib
 import importlib
 import importlib.util
-import pickle
-import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,21 +12,25 @@ from types import ModuleType
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from boundary.errors import InputError
+from boundary.errors import (
+    InputError,
+    as_input_error,
+    did_you_mean,
+    import_extra,
+    require_path,
+    type_of,
+)
+from boundary.weights import load_weights, state_sha256
+
+__all__ = ["LoadedModel", "Normalised", "load_model", "state_sha256"]
 
 RANDOM = "random"
 """The word that stands for random weights where a file of weights could be named."""
 
 _SEED = 0
 """Every load draws from this seed, so that random weights are the same ones tomorrow."""
-
-_WRAPPERS = ("state_dict", "model_state_dict", "model")
-"""Keys under which training scripts put the state dict beside epochs and optimisers."""
-
 
 _FILE_MODULE = "boundary_model_file_"
 """How the name begins under which a user's file is among the imported modules."""
@@ -101,7 +102,7 @@ def load_model(
     with _torch_left_alone():
         built = build(spec if build is _from_factory else name, weights)
         if weights not in {None, RANDOM}:
-            _fit(built.network, Path(str(weights)).expanduser())
+            load_weights(built.network, Path(str(weights)).expanduser())
     return LoadedModel(
         module=_moved(built.module, device),
         name=built.name,
@@ -110,44 +111,6 @@ def load_model(
         class_names=built.class_names,
         sha256=state_sha256(built.module),
     )
-
-
-def state_sha256(module: nn.Module) -> str:
-    """Return the SHA-256 of the names, dtypes, shapes and bytes of a module's state dict.
-
-    The entries are taken in the order of their names; the device does not matter.
-    """
-    digest = hashlib.sha256()
-    for name, value in sorted(module.state_dict().items()):
-        if isinstance(value, Tensor):
-            digest.update(f"{name}|{value.dtype}|{tuple(value.shape)}|".encode())
-            flat = value.detach().cpu().contiguous().view(-1)
-            digest.update(flat.view(torch.uint8).numpy().data)
-        else:
-            digest.update(f"{name}|{value!r}|".encode())
-    return digest.hexdigest()
-
-
-def did_you_mean(name: str, choices: Iterable[str]) -> str:
-    """Return ``"; did you mean `x` or `y`?"`` for choices close to a name, or an empty text."""
-    close = difflib.get_close_matches(name, list(choices), n=3)
-    return f"; did you mean {' or '.join(f'`{c}`' for c in close)}?" if close else ""
-
-
-def require_path(path: Path) -> None:
-    """Refuse a path that is not there, naming its neighbours of similar name.
-
-    Raises:
-        InputError: If there is neither a file nor a folder.
-    """
-    if path.exists():
-        return
-    missing = next((part for part in reversed(path.parents) if not part.exists()), path)
-    try:
-        neighbours = [entry.name for entry in missing.parent.iterdir()]
-    except OSError:
-        neighbours = []
-    raise InputError(f"{missing} does not exist{did_you_mean(missing.name, neighbours) or '.'}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +126,7 @@ class _Built:
 
 
 def _from_digits(rest: str, weights: str | None) -> _Built:
-    # Imported here because that module needs this one, and scikit-learn is slow to import.
+    # Imported here because scikit-learn is slow to import.
     from boundary.digits import CLASS_NAMES, IMAGE_SHAPE, DigitsNetwork, trained_digits_network
 
     if rest:
@@ -189,19 +152,19 @@ def _from_factory(spec: str, weights: str | None) -> _Built:
         with _folder_importable(file.parent):
             module = _call(_factory(_run_file(file), factory_name, file), factory_name, file)
         return _Built(module, module, factory_name, f"{file}:{factory_name}")
-    with _as_input_error(f"the package `{place}` could not be imported"):
+    with as_input_error(f"the package `{place}` could not be imported"):
         package = importlib.import_module(place)
     module = _call(_factory(package, factory_name, place), factory_name, place)
     return _Built(module, module, factory_name, spec)
 
 
 def _from_timm(name: str, weights: str | None) -> _Built:
-    timm = _extra("timm")
+    timm = import_extra("timm", "timm")
     if not timm.is_model(name):
         raise InputError(
             f"timm has no model `{name}`{did_you_mean(name, timm.list_models()) or '.'}"
         )
-    with _as_input_error(f"timm could not build `{name}`", _OFFLINE):
+    with as_input_error(f"timm could not build `{name}`", _OFFLINE):
         network = timm.create_model(name, pretrained=weights is None)
     config = importlib.import_module("timm.data").resolve_model_data_config(network)
     names = network.pretrained_cfg.get("label_names")
@@ -216,14 +179,14 @@ def _from_timm(name: str, weights: str | None) -> _Built:
 
 
 def _from_torchvision(name: str, weights: str | None) -> _Built:
-    zoo = _extra("torchvision").models
+    zoo = import_extra("torchvision", "torchvision").models
     classifiers = zoo.list_models(module=zoo)
     if name not in classifiers:
         raise InputError(
             f"torchvision has no classifier `{name}`{did_you_mean(name, classifiers) or '.'}"
         )
     published = zoo.get_model_weights(name).DEFAULT
-    with _as_input_error(f"torchvision could not build `{name}`", _OFFLINE):
+    with as_input_error(f"torchvision could not build `{name}`", _OFFLINE):
         network = zoo.get_model(name, weights=published if weights is None else None)
     preset = published.transforms()
     return _Built(
@@ -237,10 +200,10 @@ def _from_torchvision(name: str, weights: str | None) -> _Built:
 
 
 def _from_hf(name: str, weights: str | None) -> _Built:
-    transformers = _extra("transformers", "hf")
+    transformers = import_extra("transformers", "hf")
     folder = Path(name).expanduser()
     place = str(folder.resolve()) if folder.is_dir() else name
-    with _as_input_error(f"transformers could not load `{name}`", _OFFLINE):
+    with as_input_error(f"transformers could not load `{name}`", _OFFLINE):
         auto = transformers.AutoModelForImageClassification
         config = transformers.AutoConfig.from_pretrained(place)
         processor, _ = transformers.BaseImageProcessor.get_image_processor_dict(place)
@@ -301,21 +264,6 @@ def _shape(channels: int, height: int, width: int) -> tuple[int, int, int]:
     return int(channels), int(height), int(width)
 
 
-def _extra(module: str, extra: str | None = None) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise InputError(
-            f"{module} could not be imported ({error}); "
-            f"install it with: pip install 'boundary-geometry[{extra or module}]'"
-        ) from error
-    except Exception as error:  # a torchvision built for another torch: RuntimeError
-        raise InputError(
-            f"{module} is installed but cannot be imported: {_first_line(error)}; it should be "
-            f"built for the torch that is installed, {torch.__version__}."
-        ) from error
-
-
 def _run_file(file: Path) -> ModuleType:
     require_path(file)
     name = f"{_FILE_MODULE}{hashlib.sha256(str(file).encode()).hexdigest()[:16]}"
@@ -324,7 +272,7 @@ def _run_file(file: Path) -> ModuleType:
         raise InputError(f"{file} is not a Python file; its name should end in `.py`.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickle look their module up by name
-    with _as_input_error(f"{file} could not be loaded"):
+    with as_input_error(f"{file} could not be loaded"):
         spec.loader.exec_module(module)
     return module
 
@@ -370,107 +318,24 @@ def _factory(module: ModuleType, name: str, place: Path | str) -> Callable[[], o
     if not callable(factory) or isinstance(factory, nn.Module):
         raise InputError(
             f"`{name}` of {place} should be a function without arguments that returns a "
-            f"torch.nn.Module. Found {_a(type(factory).__name__)}."
+            f"torch.nn.Module. Found {type_of(factory)}."
         )
     made: Callable[[], object] = factory
     return made
 
 
 def _call(factory: Callable[[], object], name: str, place: Path | str) -> nn.Module:
-    with _as_input_error(f"`{name}()` of {place} failed"):
+    with as_input_error(f"`{name}()` of {place} failed"):
         module = factory()
     if not isinstance(module, nn.Module):
         raise InputError(
-            f"`{name}()` of {place} should return a torch.nn.Module. "
-            f"Found {_a(type(module).__name__)}."
+            f"`{name}()` of {place} should return a torch.nn.Module. Found {type_of(module)}."
         )
     return module
 
 
-def _a(name: str) -> str:
-    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
-
-
-def _fit(network: nn.Module, file: Path) -> None:
-    given, wanted = _read_weights(file), network.state_dict()
-    missing = [key for key in wanted if key not in given]
-    unexpected = [key for key in given if key not in wanted]
-    misshapen = [
-        f"{key}: {tuple(wanted[key].shape)} wanted, {tuple(given[key].shape)} found"
-        for key in wanted
-        if key in given and getattr(wanted[key], "shape", None) != given[key].shape
-    ]
-    problems = [
-        f"{len(keys)} {what} (first {keys[0]})"
-        for keys, what in (
-            (missing, "missing"),
-            (unexpected, "unexpected"),
-            (misshapen, "of another shape"),
-        )
-        if keys
-    ]
-    if problems:
-        raise InputError(
-            f"the weights in {file} do not fit the model: of its {len(wanted)} entries and the "
-            f"file's {len(given)}, {'; '.join(problems)}."
-        )
-    network.load_state_dict(given)
-
-
-def _read_weights(file: Path) -> dict[str, Tensor]:
-    if file.suffix not in {".safetensors", ".pt", ".pth"}:
-        raise InputError(
-            "`weights` should be a .safetensors, .pt or .pth file, or the word `random`. "
-            f"Found {file}."
-        )
-    require_path(file)
-    if file.suffix == ".safetensors":
-        try:
-            return load_file(file)
-        except (SafetensorError, OSError) as error:
-            raise InputError(f"{file} is not a safetensors file: {_first_line(error)}") from error
-    return _state_dict(_unpickled(file), file)
-
-
-def _unpickled(file: Path) -> object:
-    # What would run code is refused: there is no second try without `weights_only`.
-    try:
-        return torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        refused = _refused_globals(file, error)
-        if not refused:
-            raise InputError(f"{file} is not a checkpoint: {_first_line(error)}") from error
-        raise InputError(
-            f"{file} would run code when loaded and was refused: it names {', '.join(refused)}; "
-            "save the state dict alone, best as .safetensors."
-        ) from error
-    except Exception as error:  # damaged files raise errors of many types
-        raise InputError(f"{file} is not a checkpoint: {_first_line(error)}") from error
-
-
-def _refused_globals(file: Path, error: pickle.UnpicklingError) -> list[str]:
-    try:
-        found = torch.serialization.get_unsafe_globals_in_checkpoint(file)
-    except Exception:  # files of the format before torch 1.6 cannot be listed
-        found = re.findall(r"GLOBAL ([\w.]+)", str(error))
-    return sorted(set(found))
-
-
-def _state_dict(loaded: object, file: Path) -> dict[str, Tensor]:
-    if isinstance(loaded, dict):
-        inner = next((loaded[key] for key in _WRAPPERS if isinstance(loaded.get(key), dict)), None)
-        state = loaded if inner is None else inner
-        if state and all(isinstance(value, Tensor) for value in state.values()):
-            return dict(state)
-    raise InputError(
-        f"{file} should hold a state dict, names with tensors, or one under "
-        f"{', '.join(f'`{key}`' for key in _WRAPPERS)}. Found {_a(type(loaded).__name__)} "
-        "without one."
-    )
-
-
 def _moved(module: nn.Module, device: str | torch.device) -> nn.Module:
-    with _as_input_error(f"the model could not be put on the device `{device}`"):
+    with as_input_error(f"the model could not be put on the device `{device}`"):
         return module.to(torch.device(device))
 
 
@@ -488,18 +353,3 @@ def _torch_left_alone() -> Iterator[None]:
             yield
     finally:
         torch.set_default_dtype(dtype)
-
-
-@contextmanager
-def _as_input_error(sentence: str, way_out: str = "") -> Iterator[None]:
-    try:  # other people's code raises errors of any type
-        yield
-    except InputError:
-        raise
-    except (Exception, SystemExit) as error:
-        cause = f"{type(error).__name__}: {_first_line(error)}".rstrip(": .")
-        raise InputError(f"{sentence}: {cause}{way_out}.") from error
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), "")

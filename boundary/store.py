@@ -269,6 +269,18 @@ class NormalMatrix:
             return block if len(rows) == high - low else block[rows - low]
 
 
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Return what has changed between two nested dictionaries: ``name was 1, is 2``."""
+    found = []
+    for name in {**old, **new}:
+        before, after = old.get(name), new.get(name)
+        if isinstance(before, dict) and isinstance(after, dict):
+            found += differences(before, after, f"{prefix}{name}.")
+        elif before != after:
+            found.append(f"{prefix}{name} was {before}, is {after}")
+    return found
+
+
 def _shard_from(entry: dict[str, Any]) -> Shard:
     shard = Shard(**{**entry, "unreadable": tuple(map(tuple, entry["unreadable"]))})
     if not _SHARD_NAME.fullmatch(shard.name):
@@ -282,8 +294,8 @@ def _write_shard(path: Path, batch: ImageBatch, points: BoundaryPoints) -> None:
         file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
         for name, images in (("normals", points.normal), ("points", points.point)):
             rows = images.flatten(1).to("cpu").float().numpy()
-            chunks = tuple(max(1, min(n, c)) for n, c in zip(rows.shape, _CHUNK, strict=True))
-            file.create_dataset(name, data=rows, chunks=chunks)
+            chunks = tuple(min(n, c) for n, c in zip(rows.shape, _CHUNK, strict=True))
+            file.create_dataset(name, data=rows, chunks=chunks if len(rows) else None)
         for name in COLUMNS:
             file[name] = getattr(points, name).cpu().numpy()
         file["ids"], file["label"] = ids, batch.labels.numpy()

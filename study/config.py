@@ -136,18 +136,6 @@ def config_from(*settings: Mapping[str, Any]) -> StudyConfig:
     return config
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Return what has changed between two nested dictionaries: ``name was 1, is 2``."""
-    found = []
-    for name in {**old, **new}:
-        before, after = old.get(name), new.get(name)
-        if isinstance(before, dict) and isinstance(after, dict):
-            found += differences(before, after, f"{prefix}{name}.")
-        elif before != after:
-            found.append(f"{prefix}{name} was {before}, is {after}")
-    return found
-
-
 def _check_ranges(config: StudyConfig) -> None:
     at_least_one = {
         "collect": config.collect,

@@ -15,7 +15,8 @@ import yaml
 from analysis.results import load_settings
 from boundary.errors import StoreError
 from boundary.files import write_text
-from study.config import FREE, differences
+from boundary.store import differences
+from study.config import FREE
 
 PACKAGES = ("boundary-geometry", "torch", "numpy", "scipy", "h5py", "matplotlib")
 

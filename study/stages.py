@@ -279,7 +279,7 @@ def _record_stage(run: RunDirectory, stage: str, begun: float, device: str = "cp
 
 
 def _device(subject: Subject) -> str:
-    device = subject.classifier.device
+    device = subject.classifier.device or torch.device("cpu")
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     return f"{device} ({torch.get_num_threads()} threads)"

@@ -1,0 +1,281 @@
+"""What a run found, in sentences made of its numbers and intervals.
+
+A finding whose interval includes no effect is said to be absent at this size, in so many words.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from analysis.fooling import FoolingRate
+from analysis.intervals import Interval, wilson_interval
+from analysis.results import CollectionResult, FoolingResult, SpectrumResult
+from boundary.nearest import Status
+from figures.formats import (
+    cosine,
+    number,
+    number_interval,
+    percent,
+    percent_interval,
+    points,
+    points_interval,
+)
+from figures.rates import SPHERE, SUBSPACE, clip_policies, reference_rate, same_norm
+from figures.tables import (
+    EnergyRow,
+    PairRow,
+    energy_rows,
+    pair_rows,
+    share_of_image_norm,
+    spectrum_numbers,
+)
+
+_CLIPPING = {False: "Without clipping", True: "Clipped to the bounds of the input"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence or two, and the numbers in it."""
+
+    name: str
+    sentence: str
+    present: bool | None
+    """Whether an effect was found; None where the sentence claims none, or is of two minds."""
+    numbers: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All findings of a run."""
+
+    findings: tuple[Finding, ...]
+    pairs: tuple[PairRow, ...]
+    """The subspace against the sphere at every norm, unclipped first."""
+
+
+def list_findings(
+    collection: CollectionResult, spectrum: SpectrumResult, fooling: FoolingResult
+) -> Findings:
+    """Return what the run found, the geometry first, then what rests on what."""
+    pairs = pair_rows(fooling)
+    by_clip: list[Finding] = []
+    for clipped in clip_policies(fooling):
+        own = [pair for pair in pairs if pair.clipped == clipped]
+        by_clip += [_at_reference(fooling, own, clipped), _over_norms(own, clipped)]
+    return Findings(
+        (
+            _of_spectrum(spectrum),
+            _of_energy(spectrum, fooling.reference_dimension),
+            *by_clip,
+            _of_accuracy(collection),
+            _of_collection(collection),
+        ),
+        pairs,
+    )
+
+
+def _of_spectrum(result: SpectrumResult) -> Finding:
+    found = spectrum_numbers(result)
+    draws = f"every one of {found.null_draws} draws of the isotropic null"
+    against = (
+        f"the largest is {number(found.largest)}, against {number(found.null_largest)} in the null "
+        f"(largest of its draws)"
+    )
+    size = f"{found.normals} unit normals in D = {found.dimension} dimensions"
+    if found.leading:
+        values = "value stands" if found.leading == 1 else "values stand"
+        sentence = f"Of {size}, {found.leading} leading singular {values} above {draws}: {against}."
+    else:
+        sentence = (
+            f"Of {size}, no leading singular value stands above {draws}: {against}. Shared "
+            "directions of the normals are absent at this size."
+        )
+    numbers = {
+        "leading": found.leading,
+        "largest": found.largest,
+        "null_largest": found.null_largest,
+        "ratio": found.largest / found.null_largest,
+    }
+    return Finding("spectrum", sentence, found.leading > 0, numbers)
+
+
+def _of_energy(result: SpectrumResult, dimension: int) -> Finding:
+    R = min(dimension, len(result.energy.in_sample))
+    row = next(row for row in energy_rows(result, R) if row.dimension == R)
+    held_out = len(result.energy.held_out)
+    sentence = (
+        f"The first R = {R} singular directions of {result.energy.fitted} normals hold "
+        f"{percent(row.held_out)} of the energy of {held_out} held-out normals (95 % bootstrap "
+        f"interval {percent_interval(row.interval)}), against R/D = {percent(row.isotropic)} for a "
+        f"random direction: {number(row.ratio)} times as much "
+        f"({number_interval(row.ratio_interval)}).{_energy_verdict(row)}"
+    )
+    numbers = {
+        "dimension": R,
+        "held_out": row.held_out,
+        "interval": row.interval,
+        "isotropic": row.isotropic,
+        "ratio": row.ratio,
+        "ratio_interval": row.ratio_interval,
+    }
+    return Finding("energy", sentence, row.interval.low > row.isotropic, numbers)
+
+
+def _energy_verdict(row: EnergyRow) -> str:
+    if row.interval.low > row.isotropic:
+        return ""
+    where = "contains" if row.interval.high >= row.isotropic else "lies below"
+    return (
+        f" The interval {where} R/D: that new images share these directions is absent at this size."
+    )
+
+
+def _at_reference(result: FoolingResult, pairs: Sequence[PairRow], clipped: bool) -> Finding:
+    name = "fooling_clipped" if clipped else "fooling"
+    subspace = reference_rate(result, SUBSPACE, clipped)
+    sphere = reference_rate(result, SPHERE, clipped)
+    pair = next((pair for pair in pairs if same_norm(pair.norm, result.reference_norm)), None)
+    if subspace is None or sphere is None or pair is None:
+        sentence = (
+            f"{_CLIPPING[clipped]}, the subspace and the sphere were not both tried at the "
+            f"reference norm {number(result.reference_norm)}."
+        )
+        return Finding(name, sentence, None)
+    share = share_of_image_norm(pair.norm, result)
+    relative = "" if share is None else f" ({percent(share)} of the mean image norm)"
+    sentence = (
+        f"{_CLIPPING[clipped]}, at norm {number(pair.norm)}{relative}, random perturbations from "
+        f"the subspace of R = {result.reference_dimension} change the prediction in "
+        f"{_rate(subspace)}, those from the whole sphere in {_rate(sphere)}: a difference of "
+        f"{points(pair.difference)} percentage points (95 % paired bootstrap interval "
+        f"{points_interval(pair.difference_interval)}), {_ratio(pair)}.{_pair_verdict(pair)}"
+    )
+    numbers = {
+        "norm": pair.norm,
+        "share_of_image_norm": share,
+        "dimension": result.reference_dimension,
+        "subspace": {
+            "count": subspace.count,
+            "total": subspace.total,
+            "rate": subspace.rate,
+            "interval": subspace.interval,
+        },
+        "sphere": {
+            "count": sphere.count,
+            "total": sphere.total,
+            "rate": sphere.rate,
+            "interval": sphere.interval,
+        },
+        "difference": pair.difference,
+        "difference_interval": pair.difference_interval,
+        "ratio": pair.ratio,
+        "ratio_interval": pair.ratio_interval,
+    }
+    return Finding(name, sentence, pair.sign > 0, numbers)
+
+
+def _rate(rate: FoolingRate) -> str:
+    return (
+        f"{percent(rate.rate)} of trials ({rate.count} of {rate.total}; 95 % interval "
+        f"{percent_interval(rate.interval)})"
+    )
+
+
+def _ratio(pair: PairRow) -> str:
+    if pair.ratio is None:
+        return "a ratio that is not defined, as the sphere fools no image"
+    return f"a ratio of {number(pair.ratio)} ({number_interval(pair.ratio_interval)})"
+
+
+def _pair_verdict(pair: PairRow) -> str:
+    if pair.sign > 0:
+        return ""
+    why = "contains 0" if pair.sign == 0 else "lies below 0: the sphere fools more"
+    return (
+        f" The interval of the difference {why}; an advantage of the subspace is absent at this "
+        "size."
+    )
+
+
+def _over_norms(pairs: Sequence[PairRow], clipped: bool) -> Finding:
+    name = "sweep_clipped" if clipped else "sweep"
+    if not pairs:
+        sentence = f"{_CLIPPING[clipped]}, the subspace and the sphere share no norm."
+        return Finding(name, sentence, None)
+    above, around, below = ([pair.norm for pair in pairs if pair.sign == s] for s in (1, 0, -1))
+    sentence = (
+        f"{_CLIPPING[clipped]}, of {_count_norms(len(pairs))} the interval of the difference "
+        f"lies above 0 at {_norms(above)}, contains 0 at {_norms(around)} and lies below 0 at "
+        f"{_norms(below)} (each norm on its own, without correction for their number)."
+    )
+    if not above:
+        sentence += " An advantage of the subspace is absent at every norm at this size."
+    numbers = {"above": above, "contains_zero": around, "below": below}
+    # With some norms above 0 and some not, the sentence says which and no one word sums it up.
+    mixed = 0 < len(above) < len(pairs)
+    return Finding(name, sentence, None if mixed else bool(above), numbers)
+
+
+def _norms(norms: Sequence[float]) -> str:
+    if not norms:
+        return "none"
+    return f"{_count_norms(len(norms))} ({', '.join(map(number, norms))})"
+
+
+def _count_norms(count: int) -> str:
+    return f"{count} norm{'' if count == 1 else 's'}"
+
+
+def _of_accuracy(result: CollectionResult) -> Finding:
+    if result.correct < 0 or result.judged < 1:
+        sentence = "Clean accuracy is not known: the images carry no labels."
+        return Finding("clean_accuracy", sentence, None, {"count": None, "total": result.judged})
+    interval = wilson_interval(result.correct, result.judged)
+    share = result.correct / result.judged
+    sentence = (
+        f"Clean accuracy is {percent(share)} ({result.correct} of {result.judged} images; 95 % "
+        f"Wilson interval {percent_interval(interval)})."
+    )
+    numbers = {
+        "count": result.correct,
+        "total": result.judged,
+        "rate": share,
+        "interval": interval,
+    }
+    return Finding("clean_accuracy", sentence, None, numbers)
+
+
+def _of_collection(result: CollectionResult) -> Finding:
+    on_boundary = result.status <= Status.FOUND
+    count, total = int(on_boundary.sum()), len(on_boundary)
+    numbers: dict[str, Any] = {"count": count, "total": total}
+    if total == 0:
+        return Finding("collection", "No image was collected.", None, numbers)
+    interval: Interval = wilson_interval(count, total)
+    passes = float(result.forward_passes.mean()), float(result.backward_passes.mean())
+    numbers |= {
+        "rate": count / total,
+        "interval": interval,
+        "forward_passes": passes[0],
+        "backward_passes": passes[1],
+    }
+    cost = (
+        f"The search took {number(passes[0])} forward and {number(passes[1])} backward passes an "
+        "image (mean over all images)."
+    )
+    share = (
+        f"A boundary point with a usable normal was found for {percent(count / total)} of the "
+        f"images ({count} of {total}; 95 % Wilson interval {percent_interval(interval)})"
+    )
+    if count == 0:
+        return Finding("collection", f"{share}. {cost}", None, numbers)
+    margin = float(np.median(result.margin[on_boundary]))
+    tenth, median = (float(q) for q in np.quantile(result.alignment[on_boundary], [0.1, 0.5]))
+    numbers |= {"median_margin": margin, "alignment_median": median, "alignment_tenth": tenth}
+    sentence = (
+        f"{share}; over these points the median margin is {number(margin)} input units, and "
+        f"alignment has median {cosine(median)} and 10th percentile {cosine(tenth)}. {cost}"
+    )
+    return Finding("collection", sentence, None, numbers)

@@ -1,0 +1,203 @@
+"""Fooling rates of random perturbations, against their norm and against the subspace dimension."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.transforms import offset_copy
+
+from analysis.fooling import FoolingRate
+from analysis.results import FoolingResult
+from boundary.errors import InputError
+from figures.formats import SPACE, number, percent
+from figures.rates import (
+    SPHERE,
+    SUBSPACE,
+    clip_policies,
+    rates_by_dimension,
+    rates_by_norm,
+    reference_rate,
+)
+from figures.style import (
+    BLACK,
+    BLUE,
+    TWO_COLUMNS,
+    VERMILION,
+    add_caption,
+    new_figure,
+    plain_log_ticks,
+    styled,
+)
+
+_TITLES = {False: "not clipped", True: "clipped to the bounds of the input"}
+_LOG_FROM = 5.0
+"""Ratio of the largest norm to the smallest from which the axis is logarithmic."""
+_SHIFT = 1.8
+
+
+@styled
+def plot_fooling_norm(result: FoolingResult) -> Figure:
+    """Return fooling rate against norm, subspace and sphere, a panel for each clip policy."""
+    figure, panels = _panels(result)
+    top = 0.0
+    for axes, clipped in panels:
+        norms: list[float] = []
+        for family, colour, marker, label, shift in (
+            (SUBSPACE, BLUE, "o", f"subspace, R = {result.reference_dimension}", -_SHIFT),
+            (SPHERE, VERMILION, "s", "sphere (all directions)", _SHIFT),
+        ):
+            rates = rates_by_norm(result, family, clipped)
+            norms += [rate.norm for rate in rates]
+            where = [rate.norm for rate in rates]
+            top = max(top, _draw_rates(axes, where, rates, colour, marker, label, shift))
+        _draw_norm_axis(axes, norms, result)
+    _finish(figure, panels[0][0], top)
+    add_caption(
+        figure,
+        f"{_count(result)} Dash-dotted: reference norm{SPACE}{number(result.reference_norm)}; "
+        f"dotted: median margin{SPACE}{number(result.median_margin)}; mean image norm "
+        f"{number(result.mean_image_norm)} (input units). Families are drawn side by side.",
+    )
+    return figure
+
+
+@styled
+def plot_fooling_dimension(result: FoolingResult) -> Figure:
+    """Return fooling rate against R at the reference norm, beside the sphere of that norm."""
+    figure, panels = _panels(result)
+    top = 0.0
+    for axes, clipped in panels:
+        rates = rates_by_dimension(result, clipped)
+        R = [float(rate.subspace_dimension) for rate in rates]
+        sphere = reference_rate(result, SPHERE, clipped)
+        if sphere is not None:
+            interval = sphere.interval
+            top = max(top, interval.high)
+            label = f"sphere (R = D = {sphere.subspace_dimension})"
+            axes.axhspan(interval.low, interval.high, color=VERMILION, alpha=0.25, lw=0)
+            axes.axhline(sphere.rate, color=VERMILION, ls="--" if clipped else "-", label=label)
+        top = max(top, _draw_rates(axes, R, rates, BLUE, "o", "subspace of dimension R"))
+        axes.set_xscale("log")
+        if R:
+            axes.set_xlim(min(R) / 1.2, max(R) * 1.2)
+            plain_log_ticks(axes.xaxis, min(R) / 1.2, max(R) * 1.2)
+        axes.set_xlabel("R, dimension of the subspace")
+    _finish(figure, panels[0][0], top)
+    add_caption(
+        figure,
+        f"{_count(result)} Norm {number(result.reference_norm)} input units{_share(result)}.",
+    )
+    return figure
+
+
+def _panels(result: FoolingResult) -> tuple[Figure, list[tuple[Axes, bool]]]:
+    policies = clip_policies(result)
+    if not policies:
+        raise InputError("`result` should hold at least one fooling rate. Found none.")
+    figure = new_figure(TWO_COLUMNS, 3.2)
+    grid = figure.subplots(1, len(policies), sharey=True, squeeze=False)[0]
+    for axes, clipped in zip(grid, policies, strict=True):
+        axes.set_title(_TITLES[clipped])
+        axes.grid(visible=False, axis="x")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
+        axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    grid[0].set_ylabel("fooling rate (%)")
+    return figure, list(zip(grid, policies, strict=True))
+
+
+def _draw_rates(
+    axes: Axes,
+    where: Sequence[float],
+    rates: Sequence[FoolingRate],
+    colour: str,
+    marker: str,
+    label: str,
+    shift: float = 0.0,
+) -> float:
+    """Draw rates with their 95 % intervals as error bars, dashed where clipped.
+
+    A shift, in points of the page, keeps the bars of two families apart; the data stay what they
+    are.
+
+    Returns:
+        The highest end of an interval; 0 if there are no rates.
+    """
+    beside = offset_copy(axes.transData, axes.get_figure(root=True), x=shift, units="points")
+    values = np.array([rate.rate for rate in rates])
+    intervals = [rate.interval for rate in rates]
+    # A percentile interval need not hold the rate itself; a bar has no negative length.
+    below = values - np.array([interval.low for interval in intervals])
+    above = np.array([interval.high for interval in intervals]) - values
+    clipped = any(rate.clipped for rate in rates)
+    axes.errorbar(
+        where,
+        values,
+        yerr=np.clip([below, above], 0, None),
+        color=colour,
+        marker=marker,
+        ls="--" if clipped else "-",
+        mfc="white" if clipped else colour,
+        capsize=2.5,
+        elinewidth=0.9,
+        label=label,
+        transform=beside,
+    )
+    return max((interval.high for interval in intervals), default=0.0)
+
+
+def _draw_norm_axis(axes: Axes, norms: Sequence[float], result: FoolingResult) -> None:
+    axes.axvline(result.reference_norm, color=BLACK, ls="-.", lw=0.8, zorder=0)
+    if np.isfinite(result.median_margin):
+        axes.axvline(result.median_margin, color=BLACK, ls=":", lw=0.9, zorder=0)
+    axes.set_xlabel("norm of the perturbation (input units)")
+    low, high = min(norms, default=1.0), max(norms, default=1.0)
+    logarithmic = low > 0 and high >= _LOG_FROM * low
+    if logarithmic:
+        axes.set_xscale("log")
+        axes.set_xlim(low / 1.2, high * 1.2)
+        plain_log_ticks(axes.xaxis, low / 1.2, high * 1.2)
+    else:
+        axes.set_xlim(0, 1.05 * high)
+    mean = result.mean_image_norm
+    if mean > 0:
+        axes.spines.top.set_visible(True)
+        share = axes.secondary_xaxis(
+            "top",
+            functions=(
+                lambda norm: 100 * np.asarray(norm) / mean,
+                lambda percentage: np.asarray(percentage) * mean / 100,
+            ),
+        )
+        share.set_xlabel("% of the mean image norm", fontsize=7)
+        if logarithmic:
+            plain_log_ticks(share.xaxis, low / 1.2, high * 1.2)
+
+
+def _finish(figure: Figure, axes: Axes, top: float) -> None:
+    """Give all panels, which share the axis, room for rates up to ``top``, and a legend."""
+    room = 1.06 * top or 0.05
+    axes.set_ylim(-0.03 * room, room)  # a marker at zero is whole
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper left", ncols=len(labels))
+
+
+def _share(result: FoolingResult) -> str:
+    if result.mean_image_norm <= 0:
+        return ""
+    share = percent(result.reference_norm / result.mean_image_norm)
+    return f", {share} of the mean image norm"
+
+
+def _count(result: FoolingResult) -> str:
+    draws = sorted({len(rate.fooled) for rate in result.rates})
+    many = " or ".join(str(count) for count in draws)
+    kinds = [
+        *(["Wilson's (one draw)"] if draws[0] == 1 else []),
+        *(["bootstrap over draws and images"] if draws[-1] > 1 else []),
+    ]
+    return (
+        f"{many} draw{'' if draws == [1] else 's'} of each family (seed {result.seed}) on "
+        f"{len(result.image_ids)} images. Bars and bands: 95 % intervals, {' or '.join(kinds)}."
+    )

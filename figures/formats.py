@@ -1,0 +1,90 @@
+"""Numbers, shares, intervals and class names as text, the same in figures, sentences and tables."""
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.ft2font import FT2Font
+
+from analysis.intervals import Interval
+
+SPACE = "\N{NO-BREAK SPACE}"
+_FONT = "DejaVu Sans"
+
+
+def number(value: float) -> str:
+    """Return three significant digits, without an exponent where that stays short."""
+    if not np.isfinite(value):
+        return "not finite"
+    if value and abs(value) < 1e-4:
+        return f"{value:.2e}".replace("-", "\N{MINUS SIGN}")
+    digits = 0 if abs(value) >= 1000 else 3
+    text = f"{value:.0f}" if digits == 0 else f"{value:.{digits}g}"
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def cosine(value: float) -> str:
+    """Return a cosine with as many decimals as tell it from 1, six at most."""
+    gap = abs(1 - value)
+    if not np.isfinite(value) or gap < 1e-6:
+        return number(value)
+    return f"{value:.{min(6, int(np.ceil(-np.log10(gap))) + 1)}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage with its sign."""
+    return f"{_percentage(share)}{SPACE}%"
+
+
+def percent_interval(interval: Interval) -> str:
+    """Return the ends of an interval of a share as percentages."""
+    return f"{_percentage(interval.low)} to {_percentage(interval.high)}{SPACE}%"
+
+
+def points(difference: float) -> str:
+    """Return a difference of shares in percentage points, with its sign."""
+    text = _percentage(difference)
+    return text if text.startswith("\N{MINUS SIGN}") or float(text) == 0 else f"+{text}"
+
+
+def points_interval(interval: Interval) -> str:
+    """Return the ends of an interval of a difference of shares, in percentage points."""
+    return f"{points(interval.low)} to {points(interval.high)}"
+
+
+def number_interval(interval: Interval) -> str:
+    """Return the ends of an interval."""
+    return f"{number(interval.low)} to {number(interval.high)}"
+
+
+def class_label(names: Sequence[str], index: int, longest: int = 40) -> str:
+    """Return a class's name, cut at ``longest`` characters, or ``class 7`` if it has no fit name.
+
+    A name comes from a stranger's file: one that the figures' font cannot draw is not drawn.
+
+    Args:
+        names: Index -> name; may be empty.
+        index: Of the class.
+        longest: Characters.
+    """
+    name = names[index].strip() if 0 <= index < len(names) else ""
+    if not name or not _drawable(name):
+        return f"class {index}"
+    return name if len(name) <= longest else name[: longest - 1].rstrip() + "…"
+
+
+def _percentage(share: float) -> str:
+    value = 100 * share
+    digits = 1 if value == 0 or abs(value) >= 1 else 2
+    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _drawable(name: str) -> bool:
+    font = _font()
+    return name.isprintable() and all(font.get_char_index(ord(letter)) for letter in name)
+
+
+@cache
+def _font() -> FT2Font:
+    return get_font(findfont(FontProperties(family=_FONT)))

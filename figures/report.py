@@ -1,0 +1,316 @@
+"""The report of a run: figures, one self-contained page, and every number of it as JSON.
+
+Everything is read from the run directory. Names of models, classes and images, the configuration
+and the provenance are a stranger's text: the page escapes them and the figures draw them as they
+are.
+"""
+
+import json
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from math import isfinite
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from matplotlib.figure import Figure
+
+from analysis.results import CollectionResult, FoolingResult, SpectrumResult, load_result
+from boundary.errors import StoreError
+from boundary.files import write_text
+from boundary.nearest import Status
+from figures import formats
+from figures.energy import plot_energy
+from figures.examples import plot_examples
+from figures.findings import Findings, list_findings
+from figures.fooling import plot_fooling_dimension, plot_fooling_norm
+from figures.margins import plot_margins
+from figures.spectrum import plot_spectrum
+from figures.style import save_figure, svg_bytes
+from figures.tables import energy_rows, rate_rows, spectrum_numbers
+from figures.vectors import plot_singular_vectors
+
+_TEMPLATES = Path(__file__).with_name("templates")
+_UNREADABLE_SHOWN = 50
+_NOT_RECORDED = "not recorded"
+
+
+@dataclass(frozen=True)
+class _Results:
+    collection: CollectionResult
+    spectrum: SpectrumResult
+    fooling: FoolingResult
+
+
+@dataclass(frozen=True)
+class _Plate:
+    """A figure of the report."""
+
+    name: str
+    title: str
+    draw: Callable[[_Results], Figure]
+    how_to_read: str
+    wide: bool = True
+    embed: str = "svg"
+    """``svg`` for lines; ``png`` for pictures, which it holds in fewer bytes."""
+
+
+_PLATES = (
+    _Plate(
+        "spectrum",
+        "Singular spectrum of the normals",
+        lambda results: plot_spectrum(results.spectrum),
+        "Left: singular values of the matrix whose rows are the unit normals, against their index. "
+        "If normals shared nothing, they would follow the grey band (the smallest and largest of "
+        "the draws of random directions) and the dashed law. Values above the band on the left are "
+        "directions that many images share; the dot is the last before the curve first meets the "
+        "band. Right: the squares, which sum to the number of normals, beside the density of the "
+        "same law: energy that the leading directions take is missing from the bulk.",
+    ),
+    _Plate(
+        "energy",
+        "Energy of held-out normals",
+        lambda results: plot_energy(results.spectrum),
+        "How much of a new image's unit normal lies in the first R directions: the solid curve, "
+        "with its 95 % interval over images. The dotted line is what any R directions hold of a "
+        "random one. The dashed curve is the sample that made the directions; it is too high even "
+        "for noise, and is drawn to show by how much.",
+        wide=False,
+    ),
+    _Plate(
+        "fooling_norm",
+        "Fooling rate against norm",
+        lambda results: plot_fooling_norm(results.fooling),
+        "Share of images whose predicted class a random perturbation changes, by its Euclidean "
+        "norm. Both families have the same norms and images. Left (solid, filled): the geometry "
+        "alone. Right (dashed, hollow): perturbed images clipped to the bounds, as a camera would "
+        "deliver them. Bars are 95 % intervals.",
+    ),
+    _Plate(
+        "fooling_dimension",
+        "Fooling rate against subspace dimension",
+        lambda results: plot_fooling_dimension(results.fooling),
+        "The same at the reference norm, for perturbations drawn from the span of the first R "
+        "singular vectors. The horizontal line with its band is the whole sphere, where R = D.",
+    ),
+    _Plate(
+        "singular_vectors",
+        "Leading singular vectors",
+        lambda results: plot_singular_vectors(results.spectrum),
+        "The directions that the normals share most, as images, with index and singular value. "
+        "The sign of a vector means nothing, and each has its own scale.",
+        embed="png",
+    ),
+    _Plate(
+        "examples",
+        "Examples",
+        lambda results: plot_examples(results.fooling),
+        "The same images clean and perturbed, with the predicted class below. An arrow, bold type "
+        "and a frame mark a prediction that changed. A few images show what a norm looks like, not "
+        "how often it fools.",
+        embed="png",
+    ),
+    _Plate(
+        "margins",
+        "Margins and alignment",
+        lambda results: plot_margins(results.collection),
+        "Left: distance from each image to the boundary point found for it. Middle: cosine between "
+        "that displacement and the normal, which is 1 at a smooth nearest point; a smaller one is "
+        "a kink or a search that ran out of steps. Right: how every search ended; grey ones gave "
+        "no normal.",
+    ),
+)
+
+
+def write_report(directory: Path) -> Path:
+    """Write the figures, ``report.html`` and ``numbers.json`` of a run.
+
+    The title is read from the provenance: ``model`` and ``images`` (a text, or a mapping with a
+    ``name`` or a ``spec``), and the latest time at which one of its ``stages`` ``finished``.
+
+    Args:
+        directory: Of the run: ``collection.h5`` (or ``collect.h5``, after its stage),
+            ``spectrum.h5``, ``fooling.h5``, ``study.yaml`` and ``provenance.json``.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        StoreError: If one of the files is missing or damaged.
+    """
+    results = _Results(
+        load_result(_collection_file(directory), CollectionResult),
+        load_result(directory / "spectrum.h5", SpectrumResult),
+        load_result(directory / "fooling.h5", FoolingResult),
+    )
+    study = _read_text(directory / "study.yaml")
+    provenance = _read_json(directory / "provenance.json")
+    findings = list_findings(results.collection, results.spectrum, results.fooling)
+    tables = _tables(results)
+    numbers = _plain({**_findings_as_json(findings), **tables})
+    context = {
+        "findings": findings,
+        "tables": tables,
+        "study": study,
+        "provenance": provenance,
+        "model": _name(provenance.get("model")),
+        "images": _name(provenance.get("images")),
+        "date": _date(provenance),
+        "plates": [_plate(plate, results, directory) for plate in _PLATES],
+        "unreadable": results.collection.unreadable[:_UNREADABLE_SHOWN],
+        "spectrum": results.spectrum,
+        "run": quote(directory.resolve().name),
+        "again": quote(f"{directory.resolve().name}-again"),
+    }
+    write_text(directory / "numbers.json", json.dumps(numbers, indent=1, allow_nan=False) + "\n")
+    page = directory / "report.html"
+    write_text(page, _environment().get_template("report.html.j2").render(context))
+    return page
+
+
+def _collection_file(directory: Path) -> Path:
+    by_stage = directory / "collect.h5"
+    return by_stage if by_stage.exists() else directory / "collection.h5"
+
+
+def _tables(results: _Results) -> dict[str, Any]:
+    collection, fooling = results.collection, results.fooling
+    return {
+        "rates": rate_rows(fooling),
+        "spectrum": spectrum_numbers(results.spectrum),
+        "energy": energy_rows(results.spectrum, fooling.reference_dimension),
+        "collection": {
+            "images_of_the_source": collection.images,
+            "images_collected": len(collection.status),
+            "images_unreadable": len(collection.unreadable),
+            "classes": collection.classes,
+            "mean_image_norm": collection.mean_image_norm,
+            "status": {
+                status.name.lower(): int((collection.status == status).sum()) for status in Status
+            },
+        },
+        "fooling": {
+            "images": len(fooling.image_ids),
+            "mean_image_norm": fooling.mean_image_norm,
+            "reference_norm": fooling.reference_norm,
+            "reference_dimension": fooling.reference_dimension,
+            "median_margin": fooling.median_margin,
+            "seed": fooling.seed,
+            "example_norm": fooling.examples.norm,
+        },
+        "seeds": {
+            "held_out_split": results.spectrum.seed,
+            "isotropic_null": results.spectrum.null.seed,
+            "perturbations": fooling.seed,
+        },
+    }
+
+
+def _findings_as_json(findings: Findings) -> dict[str, Any]:
+    return {
+        "findings": {
+            finding.name: {
+                "sentence": finding.sentence,
+                "present": finding.present,
+                **finding.numbers,
+            }
+            for finding in findings.findings
+        },
+        "subspace_against_sphere": findings.pairs,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return JSON values: dataclasses as mappings, and null for a number that is not finite."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {entry.name: _plain(getattr(value, entry.name)) for entry in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    return value
+
+
+def _plate(plate: _Plate, results: _Results, directory: Path) -> dict[str, Any]:
+    """Write a figure as PDF and PNG.
+
+    Returns:
+        What the page shows of it, the picture as a data URI.
+    """
+    folder = directory / "figures"
+    folder.mkdir(exist_ok=True)
+    figure = plate.draw(results)
+    for kind in ("pdf", "png"):
+        save_figure(figure, folder / f"{plate.name}.{kind}")
+    if plate.embed == "svg":
+        content, kind = svg_bytes(figure), "svg+xml"
+    else:
+        content, kind = (folder / f"{plate.name}.png").read_bytes(), "png"
+    width, height = figure.get_size_inches()
+    return {
+        "name": plate.name,
+        "title": plate.title,
+        "how_to_read": plate.how_to_read,
+        "wide": plate.wide,
+        "uri": f"data:image/{kind};base64,{b64encode(content).decode('ascii')}",
+        "width": round(96 * width),
+        "height": round(96 * height),
+    }
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for name in (
+        "number",
+        "number_interval",
+        "percent",
+        "percent_interval",
+        "points",
+        "points_interval",
+    ):
+        environment.filters[name] = getattr(formats, name)
+    return environment
+
+
+def _name(value: Any) -> str:
+    """Return the name in a part of the provenance: a text, or a mapping with a name or a spec."""
+    if isinstance(value, Mapping):
+        value = value.get("name") or value.get("spec")
+    return value if isinstance(value, str) and value else _NOT_RECORDED
+
+
+def _date(provenance: Mapping[str, Any]) -> str:
+    """Return when the last stage finished."""
+    stages = provenance.get("stages")
+    facts = stages.values() if isinstance(stages, Mapping) else ()
+    times = [
+        str(fact["finished"]) for fact in facts if isinstance(fact, Mapping) and "finished" in fact
+    ]
+    return max(times, default=_NOT_RECORDED)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreError(f"`{path}` cannot be read: {error}.") from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(_read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise StoreError(f"`{path}` is damaged: {error}.") from error
+    if not isinstance(found, dict):
+        raise StoreError(f"`{path}` is damaged: it should hold a mapping.")
+    return found

@@ -1,0 +1,91 @@
+"""What every figure shares: sizes, colours, log axes, the caption line, and how it is saved."""
+
+from collections.abc import Callable
+from functools import wraps
+from io import BytesIO
+from pathlib import Path
+from textwrap import fill
+from typing import TypeVar
+
+import matplotlib.style
+import numpy as np
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+from boundary.files import write_whole
+
+STYLE = Path(__file__).with_name("boundary.mplstyle")
+
+ONE_COLUMN = 3.4
+"""Inches."""
+TWO_COLUMNS = 7.0
+"""Inches."""
+
+# Of the palette of Okabe and Ito (2008), told apart by readers with any common colour blindness.
+BLUE, VERMILION, GREY, BLACK = "#0072b2", "#d55e00", "#8c8c8c", "#000000"
+
+_CHARACTERS_PER_INCH = 19.0
+"""Of the caption line, at its font size."""
+
+Result = TypeVar("Result")
+
+
+def styled(draw: Callable[[Result], Figure]) -> Callable[[Result], Figure]:
+    """Return ``draw`` with the project's style around it, and nothing of the caller's own style.
+
+    Ticks are made and room is given when a figure is drawn, so that happens here, once: the figure
+    then looks the same wherever, and however often, it is saved.
+    """
+
+    @wraps(draw)
+    def inside(result: Result) -> Figure:
+        with matplotlib.style.context(STYLE, after_reset=True):
+            figure = draw(result)
+            figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        return figure
+
+    return inside
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure, sizes in inches."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def add_caption(figure: Figure, text: str) -> None:
+    """Write the small line below a figure that says what it was drawn from."""
+    width = int(figure.get_figwidth() * _CHARACTERS_PER_INCH)
+    figure.supxlabel(fill(text, width), x=0.012, ha="left", color="#404040")
+
+
+def plain_log_ticks(axis: Axis, low: float, high: float) -> None:
+    """Give a logarithmic axis from ``low`` to ``high`` plain numbers: 1, 2, 5, 10 or 1, 10, 100."""
+    short = np.log10(high / low) < 2.2
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if short else (1.0,)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator() if short else LogLocator(subs=(2.0, 5.0)))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure whole, in the format that the ending of ``path`` names: pdf, png or svg.
+
+    No time is written into the file: equal results give equal files.
+    """
+    kind = path.suffix.removeprefix(".")
+    write_whole(path, lambda temporary: _save(figure, temporary, kind))
+
+
+def svg_bytes(figure: Figure) -> bytes:
+    """Return a figure as SVG that needs no font and no other file."""
+    buffer = BytesIO()
+    _save(figure, buffer, "svg")
+    return buffer.getvalue()
+
+
+def _save(figure: Figure, target: Path | BytesIO, kind: str) -> None:
+    metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind)
+    with matplotlib.style.context(STYLE, after_reset=True):
+        figure.savefig(target, format=kind, metadata=metadata)

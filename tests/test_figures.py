@@ -1,0 +1,467 @@
+"""Figures draw what the result holds, say it in words, and leave matplotlib as it was."""
+
+import re
+import warnings
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from numpy.typing import NDArray
+
+import figures
+from analysis import (
+    CapturedEnergy,
+    FoolingRate,
+    captured_energy,
+    isotropic_null,
+    singular_spectrum,
+)
+from analysis.results import CollectionResult, Examples, FoolingResult, SpectrumResult
+from boundary.errors import InputError
+from figures.formats import class_label, cosine, number, percent, points
+from figures.style import save_figure, svg_bytes
+
+HOSTILE = ("<script>x()</script>", "$x$", r"\frac $", "cat & dog", "猫")
+NORMS = (0.5, 1.0, 2.0, 4.0)
+DIMENSIONS = (1, 3, 10)
+
+
+def unit_rows(
+    count: int, dimension: int, strengths: NDArray[np.float64], seed: int = 0
+) -> NDArray[np.float64]:
+    """Return unit rows with a planted spectrum along the first coordinates, plus noise."""
+    generator = np.random.default_rng(seed)
+    rows = generator.standard_normal((count, dimension))
+    rows[:, : len(strengths)] *= strengths
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+
+
+@cache
+def spectrum_result(
+    strengths: tuple[float, ...] = (12.0, 6.0, 3.0), shape: tuple[int, int, int] = (3, 4, 5)
+) -> SpectrumResult:
+    dimension = int(np.prod(shape))
+    rows = unit_rows(150, dimension, np.array(strengths))
+    return SpectrumResult(
+        spectrum=singular_spectrum(rows[:40], directions=14),
+        null=isotropic_null(40, dimension, draws=8, seed=5),
+        energy=captured_energy(singular_spectrum(rows[:50], directions=10), rows[50:]),
+        left_out=3,
+        image_shape=shape,
+        seed=17,
+    )
+
+
+def fooling_rate(
+    family: str, dimension: int, norm: float, share: float, *, clipped: bool, draws: int = 4
+) -> FoolingRate:
+    """Return a rate with exactly ``share`` of 50 images fooled by every draw."""
+    fooled = np.tile(np.arange(50) < round(50 * share), (draws, 1))
+    return FoolingRate(family, dimension, norm, clipped, fooled)
+
+
+@cache
+def fooling_result(
+    subspace: tuple[float, ...] = (0.1, 0.4, 0.6, 0.9),
+    sphere: tuple[float, ...] = (0.0, 0.1, 0.2, 0.5),
+    draws: int = 4,
+) -> FoolingResult:
+    rates = []
+    for clipped in (True, False):
+        less = 0.04 if clipped else 0.0
+        for norm, inside, outside in zip(NORMS, subspace, sphere, strict=True):
+            inside, outside = max(0, inside - less), max(0, outside - less)
+            rates.append(fooling_rate("sphere", 60, norm, outside, clipped=clipped, draws=draws))
+            rates.append(fooling_rate("subspace", 10, norm, inside, clipped=clipped, draws=draws))
+        rates += [
+            fooling_rate("subspace", R, 2.0, 0.9 - R / 20, clipped=clipped, draws=draws)
+            for R in DIMENSIONS[:-1]
+        ]
+    clean = np.linspace(0, 1, 3 * 60, dtype=np.float32).reshape(3, 3, 4, 5)
+    examples = Examples(
+        clean=clean,
+        predictions=np.array([0, 1, 4]),
+        perturbed=np.stack([clean, clean[::-1]]),
+        perturbed_predictions=np.array([[2, 1, 4], [0, 1, 3]]),
+        families=("subspace", "sphere $_a$"),
+        norm=2.0,
+    )
+    return FoolingResult(
+        rates=tuple(rates),
+        examples=examples,
+        image_ids=tuple(f"image {place}" for place in range(50)),
+        predictions=np.zeros(50, dtype=np.int64),
+        labels=np.full(50, -1),
+        class_names=HOSTILE,
+        mean_image_norm=20.0,
+        reference_norm=2.0,
+        reference_dimension=10,
+        median_margin=0.7,
+        seed=23,
+    )
+
+
+@cache
+def collection_result(correct: int = 45) -> CollectionResult:
+    status = np.array([0] * 30 + [1] * 10 + [2, 3, 4, 4])
+    count = len(status)
+    on_boundary = status <= 1
+    return CollectionResult(
+        images=500,
+        classes=5,
+        judged=50,
+        correct=correct,
+        mean_image_norm=20.0,
+        status=status,
+        margin=np.where(on_boundary, np.linspace(0.1, 2, count), np.inf),
+        alignment=np.where(on_boundary, np.linspace(1.0, 0.5, count), 0.0),
+        residual=np.where(on_boundary, 1e-6, np.inf),
+        source=np.zeros(count, dtype=np.int64),
+        target=np.ones(count, dtype=np.int64),
+        forward_passes=np.full(count, 12),
+        backward_passes=np.full(count, 7),
+        unreadable=("<img src=x>.png: cannot be read",),
+    )
+
+
+def settings() -> dict[str, object]:
+    """Return matplotlib's settings; to ask for the backend would import pyplot."""
+    return {name: matplotlib.rcParams[name] for name in matplotlib.rcParams if name != "backend"}
+
+
+@cache
+def drawn(name: str) -> Figure:
+    """Return what a function draws, once for all tests; it leaves the settings as they were."""
+    result = {
+        "plot_margins": collection_result,
+        "plot_examples": fooling_result,
+        "plot_fooling_norm": fooling_result,
+        "plot_fooling_dimension": fooling_result,
+    }.get(name, spectrum_result)
+    before = settings()
+    figure = getattr(figures, name)(result())
+    assert isinstance(figure, Figure)
+    assert settings() == before
+    return figure
+
+
+DRAWINGS = [name for name in figures.__all__ if name.startswith("plot_")]
+
+
+def line(axes: Axes, label: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the data of the one line whose label starts with ``label``."""
+    (found,) = [found for found in axes.lines if str(found.get_label()).startswith(label)]
+    return np.asarray(found.get_xdata(orig=False)), np.asarray(found.get_ydata(orig=False))
+
+
+def error_bars(axes: Axes) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Return, by label, the points (P, 2) and the ends of their bars (P, 2)."""
+    bars = {}
+    for container in axes.containers:
+        if isinstance(container, ErrorbarContainer):
+            data, _, ranges = container.lines
+            ends = np.array([segment[:, 1] for segment in ranges[0].get_segments()])
+            bars[str(container.get_label())] = (data.get_xydata(), ends)
+    return bars
+
+
+def texts(figure: Figure) -> str:
+    """Return all visible text of a figure, its wrapped lines joined."""
+    found = [item.get_text() for item in figure.findobj(Text) if item.get_visible()]
+    return "\n".join(text.replace("\n", " ") for text in found if text).replace("\xa0", " ")
+
+
+@pytest.mark.parametrize("kind", ["pdf", "png", "svg"])
+def test_a_figure_is_saved_whole_and_the_same_again(kind: str, tmp_path: Path) -> None:
+    before = settings()
+    for name in ("first", "second"):
+        save_figure(drawn("plot_energy"), tmp_path / f"{name}.{kind}")
+    assert settings() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"first.{kind}", f"second.{kind}"]
+    assert (tmp_path / f"first.{kind}").read_bytes() == (tmp_path / f"second.{kind}").read_bytes()
+
+
+def test_figures_use_neither_pyplot_nor_torch() -> None:
+    sources = [path.read_text() for path in Path(figures.__file__).parent.glob("*.py")]
+    assert len(sources) > 5
+    assert not re.search(r"pyplot|import torch|from torch|rcParams", "".join(sources))
+
+
+def test_the_style_of_the_caller_does_not_leak_in() -> None:
+    plain = svg_bytes(drawn("plot_energy"))
+    with matplotlib.rc_context({"font.size": 30, "axes.grid": False, "lines.linewidth": 9}):
+        assert svg_bytes(figures.plot_energy(spectrum_result())) == plain
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_axes_have_labels_and_no_text_is_tiny_or_leaves_the_page(name: str) -> None:
+    figure = drawn(name)
+    legends = [*figure.legends, *filter(None, (axes.get_legend() for axes in figure.axes))]
+    outside = [*figure.texts, *(text for legend in legends for text in legend.get_texts())]
+    for axes in figure.axes:
+        outside += [axes.xaxis.label, axes.yaxis.label]
+        assert axes.get_xlabel() or axes.images
+        assert axes.get_ylabel() or axes.images or axes.containers
+    for text in filter(Text.get_text, outside):
+        box = text.get_window_extent()
+        assert figure.bbox.padded(1).contains(box.x0, box.y0), text
+        assert figure.bbox.padded(1).contains(box.x1, box.y1), text
+    assert all(text.get_fontsize() >= 6 for text in figure.findobj(Text) if text.get_text())
+
+
+def test_spectrum_draws_values_null_and_count() -> None:
+    result = spectrum_result()
+    figure = drawn("plot_spectrum")
+    axes = figure.axes[0]
+    index, values = line(axes, "normals")
+    np.testing.assert_array_equal(index, np.arange(1, 41))
+    np.testing.assert_array_equal(values, result.spectrum.singular_values)
+    np.testing.assert_array_equal(line(axes, "Marchenko–Pastur law")[1], result.null.expected)
+    (band,) = axes.collections[:1]
+    vertices = band.get_paths()[0].vertices
+    low, high = result.null.band
+    for place in (0, 7, 39):
+        at_index = vertices[vertices[:, 0] == place + 1, 1]
+        assert {at_index.min(), at_index.max()} == {low[place], high[place]}
+    leading = result.null.leading(result.spectrum.singular_values)
+    assert leading >= 2
+    x, y = line(axes, f"{leading} leading values above every draw")
+    assert (x.item(), y.item()) == (leading, result.spectrum.singular_values[leading - 1])
+    said = texts(figure)
+    for words in ("n = 40", "D = 60", "8 draws", "seed 5", "3 images without a usable normal"):
+        assert words in said
+    assert axes.get_xlabel() == "index of singular value"
+    assert axes.get_ylabel() == "singular value (dimensionless)"
+
+
+def test_spectrum_histogram_is_a_density_over_all_values() -> None:
+    result = spectrum_result()
+    axes = drawn("plot_spectrum").axes[1]
+    bars = [patch for patch in axes.patches if patch.get_height() > 0]
+    area = sum(bar.get_width() * bar.get_height() for bar in bars)
+    end = axes.get_xlim()[1]
+    inside = (result.spectrum.singular_values**2 <= end).mean()
+    assert 0 < inside < 1
+    assert area == pytest.approx(inside)
+
+
+def test_spectrum_leaves_out_rounding_and_says_so() -> None:
+    rows = unit_rows(30, 6, np.ones(6)) @ np.eye(6, 60)
+    result = replace(
+        spectrum_result(),
+        spectrum=singular_spectrum(rows, directions=6),
+        null=isotropic_null(30, 60, draws=3),
+    )
+    figure = figures.plot_spectrum(result)
+    assert len(line(figure.axes[0], "normals")[0]) == 6
+    assert "24 values below" in texts(figure)
+
+
+def test_spectrum_of_noise_has_no_dot() -> None:
+    null = isotropic_null(40, 60, draws=8)
+    values = null.singular_values.mean(0)
+    result = spectrum_result()
+    flat = replace(result, spectrum=replace(result.spectrum, singular_values=values), null=null)
+    assert "no leading value above every draw" in texts(figures.plot_spectrum(flat))
+
+
+def test_spectrum_of_many_values_is_thinned_to_true_values() -> None:
+    count = 20_000
+    values = np.linspace(3, 1, count)
+    null = isotropic_null(30, 60, draws=2)
+    wide = np.tile(np.linspace(2, 1, count), (2, 1))
+    result = spectrum_result()
+    big = replace(
+        result,
+        spectrum=replace(result.spectrum, singular_values=values, count=count, dimension=count),
+        null=replace(null, singular_values=wide, count=count, dimension=count),
+    )
+    index, shown = line(figures.plot_spectrum(big).axes[0], "normals")
+    assert len(index) <= 3000
+    assert index[-1] == count
+    np.testing.assert_array_equal(shown, values[index.astype(int) - 1])
+
+
+def test_energy_draws_held_out_in_sample_and_isotropic() -> None:
+    result = spectrum_result()
+    figure = drawn("plot_energy")
+    axes = figure.axes[0]
+    np.testing.assert_array_equal(line(axes, "held-out")[1], result.energy.mean)
+    np.testing.assert_array_equal(line(axes, "in-sample (biased)")[1], result.energy.in_sample)
+    np.testing.assert_allclose(line(axes, "R / D")[1], np.arange(1, 11) / 60)
+    low, high = result.energy.interval()
+    vertices = axes.collections[0].get_paths()[0].vertices
+    assert vertices[:, 1].min() == low[0]
+    assert vertices[:, 1].max() == high[-1]
+    said = texts(figure)
+    for words in ("n = 50", "100 held-out", "seed 17", "D = 60", "95 % bootstrap interval"):
+        assert words in said
+
+
+@pytest.mark.parametrize("draws", [1, 4])
+def test_fooling_by_norm_draws_every_rate_with_its_interval(draws: int) -> None:
+    result = fooling_result(draws=draws)
+    figure = figures.plot_fooling_norm(result)
+    panels = {axes.get_title(loc="left"): axes for axes in figure.axes}
+    for title, clipped in (("not clipped", False), ("clipped to the bounds of the input", True)):
+        bars = error_bars(panels[title])
+        for label, family in (("subspace, R = 10", "subspace"), ("sphere", "sphere")):
+            (name,) = [name for name in bars if name.startswith(label)]
+            points_drawn, ends = bars[name]
+            rates = [
+                rate
+                for rate in result.rates
+                if (rate.family, rate.clipped) == (family, clipped)
+                and rate.subspace_dimension in {10, 60}
+            ]
+            np.testing.assert_array_equal(points_drawn, [(r.norm, r.rate) for r in rates])
+            intervals = [(rate.interval.low, rate.interval.high) for rate in rates]
+            np.testing.assert_allclose(ends, intervals, atol=1e-12)
+    assert panels["not clipped"].get_ylabel() == "fooling rate (%)"
+    assert panels["not clipped"].get_xlabel() == "norm of the perturbation (input units)"
+    said = texts(figure)
+    assert "seed 23" in said
+    assert "50 images" in said
+    assert ("Wilson" in said) == (draws == 1)
+
+
+def test_fooling_fills_the_height_of_the_panel() -> None:
+    result = fooling_result()
+    shown = [rate for rate in result.rates if rate.subspace_dimension in {10, 60}]
+    top = max(rate.interval.high for rate in shown)
+    low, high = drawn("plot_fooling_norm").axes[0].get_ylim()
+    assert low < 0
+    assert top < high < 1.1 * top
+
+
+def test_fooling_by_norm_has_an_axis_in_percent_of_the_mean_image_norm() -> None:
+    figure = drawn("plot_fooling_norm")
+    axes = figure.axes[0]
+    (share,) = axes.child_axes
+    assert share.get_xlabel() == "% of the mean image norm"
+    np.testing.assert_allclose(share.get_xlim(), np.array(axes.get_xlim()) * 100 / 20)
+
+
+def test_fooling_by_dimension_draws_the_reference_norm_and_the_sphere() -> None:
+    result = fooling_result()
+    figure = drawn("plot_fooling_dimension")
+    axes = figure.axes[0]
+    rates, _ = error_bars(axes)["subspace of dimension R"]
+    np.testing.assert_allclose(rates, [(1, 0.84), (3, 0.76), (10, 0.6)], atol=0.011)
+    (sphere,) = [r for r in result.rates if (r.family, r.norm, r.clipped) == ("sphere", 2.0, False)]
+    assert set(line(axes, "sphere (R = D = 60)")[1]) == {sphere.rate}
+    assert "Norm 2 input units, 10.0 % of the mean image norm" in texts(figure)
+    assert axes.get_xlabel() == "R, dimension of the subspace"
+
+
+def test_no_rates_cannot_be_drawn() -> None:
+    with pytest.raises(InputError, match="at least one fooling rate"):
+        figures.plot_fooling_norm(replace(fooling_result(), rates=()))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_singular_vectors_are_scaled_symmetrically(channels: int) -> None:
+    shape = (channels, 60 // channels // 5, 5)
+    result = spectrum_result(shape=shape)
+    figure = figures.plot_singular_vectors(result)
+    shown = [axes for axes in figure.axes if axes.images]
+    assert len(shown) == 12
+    for place, axes in enumerate(shown):
+        image = np.asarray(axes.images[0].get_array())
+        vector = result.spectrum.directions[place].reshape(shape)
+        value = number(result.spectrum.singular_values[place])
+        assert axes.get_title(loc="left") == f"{place + 1}:  σ = {value}"
+        if channels == 3:
+            expected = 0.5 + 0.5 * vector.transpose(1, 2, 0) / np.abs(vector).max()
+            np.testing.assert_allclose(image, expected)
+        else:
+            np.testing.assert_allclose(image, vector.mean(0))
+            low, high = axes.images[0].get_clim()
+            assert low == -high == -np.abs(vector.mean(0)).max()
+    assert ("mid-grey" in texts(figure)) == (channels == 3)
+    assert ("Mean of 2 channels" in texts(figure)) == (channels == 2)
+
+
+def test_examples_mark_changed_predictions_without_colour_alone() -> None:
+    figure = drawn("plot_examples")
+    names = [axes.get_xlabel() for axes in figure.axes]
+    frames = [axes.spines.left.get_visible() for axes in figure.axes]
+    changed = [False] * 3 + [True, False, False] + [False, False, True]
+    assert [name.startswith("→ ") for name in names] == changed
+    assert frames == changed
+    assert [axes.get_ylabel() for axes in figure.axes[::3]] == ["clean", "subspace", "sphere $_a$"]
+    assert "Norm of every perturbation: 2 input units (10.0 %" in texts(figure)
+    assert "seed 23" in texts(figure)
+
+
+def test_hostile_class_names_stay_text() -> None:
+    figure = drawn("plot_examples")
+    labels = [axes.xaxis.label for axes in figure.axes]
+    assert not any(label.get_parse_math() or label.get_usetex() for label in labels)
+    said = [label.get_text() for label in labels]
+    assert said[0].startswith("<script>")
+    assert said[1] == "$x$"
+    assert said[2] == "class 4"  # the font has no such letter
+    assert said[3] == r"→ \frac $"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert b"<svg" in svg_bytes(figure)
+
+
+def test_no_examples_cannot_be_drawn() -> None:
+    result = fooling_result()
+    none = replace(result.examples, clean=result.examples.clean[:0])
+    with pytest.raises(InputError, match="images to draw"):
+        figures.plot_examples(replace(result, examples=none))
+
+
+def test_margins_count_only_points_on_the_boundary() -> None:
+    result = collection_result()
+    margins, alignment, status = drawn("plot_margins").axes
+    assert sum(bar.get_height() for bar in margins.patches) == 40
+    assert sum(bar.get_height() for bar in alignment.patches) == 40
+    assert [bar.get_width() for bar in status.patches] == [30, 10, 1, 1, 2]
+    assert margins.get_xlabel() == "margin (input units)"
+    median = float(np.median(result.margin[:40]))
+    assert margins.get_title(loc="left") == f"median {number(median)} (dashed)"
+    said = texts(margins.figure)
+    assert "44 images" in said
+    assert "40 points" in said
+
+
+def test_margins_of_nothing_found_can_be_drawn() -> None:
+    result = collection_result()
+    lost = replace(result, status=np.full_like(result.status, 4))
+    assert "0 points" in texts(figures.plot_margins(lost))
+
+
+def test_energy_of_one_direction_can_be_drawn() -> None:
+    energy = CapturedEnergy(np.full((5, 1), 0.2), np.array([0.3]), fitted=9, dimension=60)
+    figure = figures.plot_energy(replace(spectrum_result(), energy=energy))
+    assert line(figure.axes[0], "held-out")[1].item() == pytest.approx(0.2)
+
+
+def test_formats() -> None:
+    assert number(0.012345) == "0.0123"
+    assert number(123456) == "123456"
+    assert number(-2) == "−2"
+    assert number(float("inf")) == "not finite"
+    assert percent(0.12345) == "12.3\xa0%"
+    assert percent(0.0004) == "0.04\xa0%"
+    assert points(0.1) == "+10.0"
+    assert points(-0.1) == "−10.0"
+    assert points(0.0) == "0.0"
+    assert cosine(0.99997) == "0.999970"
+    assert cosine(0.7) == "0.70"
+    assert cosine(1.0) == "1"
+    assert class_label(["a" * 50], 0, 10) == "a" * 9 + "…"
+    assert class_label([], 7) == "class 7"
+    assert class_label(["x", "  "], 1) == "class 1"
+    assert class_label(["two\nlines"], 0) == "class 0"

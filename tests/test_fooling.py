@@ -1,0 +1,195 @@
+import numpy as np
+import pytest
+import torch
+from scipy.stats import norm as gaussian
+from surfaces import linear, random_images
+
+from analysis import (
+    FoolingRate,
+    Perturbations,
+    Subspace,
+    compare,
+    fooling_rate,
+    fooling_rates,
+    in_subspace,
+    on_sphere,
+    wilson_interval,
+)
+from analysis.intervals import percentile_interval, two_way_bootstrap
+from analysis.sweep import dimension_sweep, norm_sweep, random_families, round_numbers
+from analysis.spectrum import singular_spectrum
+from boundary import Classifier, InputError, nearest_boundary_points
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def rate_of(fooled: np.ndarray) -> FoolingRate:
+    return FoolingRate("sphere", 4, 1.0, False, fooled)
+
+
+@pytest.mark.parametrize(("count", "total"), [(0, 10), (3, 10), (10, 10), (317, 1000)])
+def test_wilson_interval_is_the_closed_form(count: int, total: int) -> None:
+    z = gaussian.ppf(0.975)
+    share = count / total
+    centre = (share + z**2 / (2 * total)) / (1 + z**2 / total)
+    half = z / (1 + z**2 / total) * np.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
+    found = wilson_interval(count, total)
+    np.testing.assert_allclose([found.low, found.high], [centre - half, centre + half], atol=1e-12)
+
+
+def test_wilson_interval_needs_a_share() -> None:
+    for count, total in ((1, 0), (-1, 4), (5, 4)):
+        with pytest.raises(InputError, match="share"):
+            wilson_interval(count, total)
+
+
+def test_two_way_bootstrap_covers_the_true_rate() -> None:
+    """Draws and images both vary: 95 % intervals hold the true mean in about 95 % of repeats."""
+    random = np.random.default_rng(0)
+    hits = []
+    for repeat in range(150):
+        draw, image = random.normal(size=(12, 1)), random.normal(size=(1, 80))
+        noise = random.normal(size=(12, 80))
+        found = percentile_interval(
+            two_way_bootstrap(draw + image + noise, seed=repeat, resamples=400)[0]
+        )
+        hits.append(found.low <= 0 <= found.high)
+    assert 0.86 <= np.mean(hits) <= 1.0
+
+
+def test_a_linear_classifier_is_fooled_as_the_closed_form_says() -> None:
+    """Two classes: v fools x exactly where the step along the normal exceeds the margin."""
+    classifier = Classifier(linear(2, 12))
+    images = random_images(300, (3, 2, 2))
+    found = nearest_boundary_points(classifier, images)
+    perturbations = on_sphere((3, 2, 2), 20, 0.8, generator())
+    along = perturbations.vectors.flatten(1) @ found.normal.flatten(1).T
+    expected = (along > found.margin).numpy()
+    measured = fooling_rate(classifier, images, perturbations, batch_size=32)
+    assert (measured.fooled == expected).all()
+    assert 0 < measured.rate < 1
+    assert measured.count == expected.sum()
+    assert measured.total == 20 * 300
+
+
+def test_clipping_and_norms() -> None:
+    classifier = Classifier(linear(2, 12))
+    images = random_images(100, (3, 2, 2)).round()  # corners of the box
+    up = Perturbations("up", torch.full((1, 3, 2, 2), 10.0, dtype=torch.float64), 34.6, 12)
+    free, clipped = fooling_rates(classifier, images.split(16), [up])
+    assert (free.clipped, clipped.clipped) == (False, True)
+    expected = classifier.predict(torch.ones_like(images)) != classifier.predict(images)
+    assert (clipped.fooled[0] == expected.numpy()).all()
+    assert up.scaled(3.46).vectors.max() == pytest.approx(1.0)
+
+
+def test_families_have_the_norm_and_lie_where_they_should() -> None:
+    sphere = on_sphere((1, 4, 5), 2000, 3.0, generator())
+    rows = sphere.vectors.flatten(1).numpy()
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 3.0, rtol=1e-12)
+    np.testing.assert_allclose((rows**2).mean(0), 9 / 20, rtol=0.15)
+    subspace = Subspace(np.eye(20)[:3])
+    inside = in_subspace(subspace, (1, 4, 5), 50, 3.0, generator())
+    np.testing.assert_allclose(subspace.energy(inside.vectors.flatten(1).numpy()), 9.0)
+    assert inside.subspace_dimension == 3
+    assert sphere.subspace_dimension == 20
+
+
+def test_interval_of_one_draw_is_wilsons_and_of_many_is_wider() -> None:
+    random = np.random.default_rng(0)
+    one = rate_of(random.random((1, 200)) < 0.3)
+    assert one.interval == wilson_interval(one.count, 200)
+    # Draws that differ: the interval must not pretend to draws x images independent trials.
+    many = rate_of(random.random((8, 200)) < np.linspace(0.05, 0.6, 8)[:, None])
+    assert many.interval.low < many.rate < many.interval.high
+    naive = wilson_interval(many.count, many.total)
+    assert many.interval.high - many.interval.low > 2 * (naive.high - naive.low)
+
+
+def test_comparison_is_paired_over_images() -> None:
+    random = np.random.default_rng(0)
+    hard = random.random(300)
+    first = rate_of(hard[None] + 0 * random.random((10, 300)) < 0.5)
+    second = rate_of(hard[None] + 0 * random.random((10, 300)) < 0.4)
+    found = compare(first, second)
+    assert found.difference == pytest.approx(first.rate - second.rate)
+    assert found.ratio == pytest.approx(first.rate / second.rate)
+    # The same images in both: the difference is far surer than either rate.
+    width = found.difference_interval.high - found.difference_interval.low
+    assert width < 0.8 * (first.interval.high - first.interval.low)
+    assert found.difference_interval.low > 0
+    none = compare(first, first)
+    assert none.difference_interval.low <= 0 <= none.difference_interval.high
+    assert none.ratio_interval.low <= 1 <= none.ratio_interval.high
+
+
+def test_a_family_that_fools_nothing_gives_an_infinite_ratio() -> None:
+    found = compare(rate_of(np.ones((2, 9), bool)), rate_of(np.zeros((2, 9), bool)))
+    assert found.ratio == float("inf")
+    assert np.isfinite(found.ratio_interval.low)
+
+
+def test_what_cannot_be_compared_is_refused() -> None:
+    with pytest.raises(InputError, match="same images. Found 9 and 8"):
+        compare(rate_of(np.ones((2, 9), bool)), rate_of(np.ones((2, 8), bool)))
+    classifier = Classifier(linear(2, 12))
+    with pytest.raises(InputError, match=r"images' shape \(3, 2, 2\)"):
+        fooling_rate(
+            classifier, random_images(2, (3, 2, 2)), on_sphere((1, 2, 2), 1, 1.0, generator())
+        )
+    with pytest.raises(InputError, match="at least one image"):
+        fooling_rates(classifier, [], [on_sphere((1, 2, 2), 1, 1.0, generator())])
+
+
+def test_round_numbers() -> None:
+    assert round_numbers(0.15, 6) == [0.2, 0.5, 1.0, 2.0, 5.0]
+    assert round_numbers(1, 100) == [1, 2, 5, 10, 20, 50, 100]
+    assert round_numbers(0.001, 0.001) == [0.001]
+
+
+def test_sweeps_add_the_reference() -> None:
+    assert norm_sweep(None, 29.0, 1.16) == [0.2, 0.5, 1.0, 1.16, 2.0, 5.0]
+    assert norm_sweep([3.0], 29.0, 1.16) == [1.16, 3.0]
+    assert dimension_sweep(None, 30, 16) == [1, 2, 5, 10, 16, 20]
+    with pytest.raises(InputError, match=r"1\.\.30.*Found 31"):
+        dimension_sweep([31], 30, 16)
+    with pytest.raises(InputError, match="positive"):
+        norm_sweep([-1.0], 29.0, 1.16)
+
+
+def test_directions_are_shared_between_norms_and_do_not_depend_on_the_sweep() -> None:
+    rows = np.random.default_rng(0).standard_normal((40, 20))
+    spectrum = singular_spectrum(rows / np.linalg.norm(rows, axis=1, keepdims=True), directions=10)
+
+    def families(dimensions: list[int]) -> dict[tuple[str, int, float], torch.Tensor]:
+        found = random_families(
+            spectrum,
+            (1, 4, 5),
+            norms=[1.0, 2.0],
+            dimensions=dimensions,
+            reference_norm=2.0,
+            reference_dimension=5,
+            draws=3,
+            seed=1,
+        )
+        return {(f.family, f.subspace_dimension, f.norm): f.vectors for f in found}
+
+    few, many = families([5]), families([1, 5, 10])
+    assert set(few) == {(f, r, n) for f, r in (("sphere", 20), ("subspace", 5)) for n in (1.0, 2.0)}
+    assert set(many) - set(few) == {("subspace", 1, 2.0), ("subspace", 10, 2.0)}
+    for key, vectors in few.items():
+        assert many[key].equal(vectors)
+    torch.testing.assert_close(2 * few["sphere", 20, 1.0], few["sphere", 20, 2.0])
+    with pytest.raises(InputError, match="`draws`"):
+        random_families(
+            spectrum,
+            (1, 4, 5),
+            norms=[1.0],
+            dimensions=[5],
+            reference_norm=1.0,
+            reference_dimension=5,
+            draws=0,
+            seed=1,
+        )

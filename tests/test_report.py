@@ -1,0 +1,423 @@
+"""The report says what the results hold, plainly where they hold nothing, and is safe to open."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis import captured_energy, compare, isotropic_null, singular_spectrum, wilson_interval
+from analysis.fooling import FoolingRate
+from analysis.results import (
+    CollectionResult,
+    Examples,
+    FoolingResult,
+    SpectrumResult,
+    load_result,
+    save_result,
+)
+from boundary.errors import StoreError
+from figures import Finding, list_findings, write_report
+
+HOSTILE = ("<script>x()</script>", "$x$", r"\frac $", "cat & dog")
+NORMS = (1.0, 2.0, 4.0)
+LISTED = ("collection", "spectrum", "fooling")
+TITLES = (
+    "What was found",
+    "Figures",
+    "Every fooling rate",
+    "Spectrum in numbers",
+    "What was run, on what, with which seeds",
+    "Limits",
+    "How to repeat",
+)
+
+
+@cache
+def spectrum_result(strength: float = 8.0) -> SpectrumResult:
+    """Return the spectrum of normals with one strong direction, or with none if it is 1."""
+    rows = np.random.default_rng(4).standard_normal((300, 48))
+    rows[:, 0] *= strength
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return SpectrumResult(
+        spectrum=singular_spectrum(rows[:40], directions=12),
+        null=isotropic_null(40, 48, draws=30, seed=5),
+        energy=captured_energy(singular_spectrum(rows[:100], directions=10), rows[100:]),
+        left_out=3,
+        image_shape=(3, 4, 4),
+        seed=17,
+    )
+
+
+def outcomes(share: float) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    return np.tile(np.arange(60) < round(60 * share), (3, 1))
+
+
+@cache
+def fooling_result(
+    subspace: tuple[float, ...] = (0.1, 0.5, 0.9), sphere: tuple[float, ...] = (0.0, 0.2, 0.4)
+) -> FoolingResult:
+    rates = [
+        FoolingRate(family, dimension, norm, clipped, outcomes(share))
+        for clipped in (False, True)
+        for family, dimension, shares in (("sphere", 48, sphere), ("subspace", 5, subspace))
+        for norm, share in zip(NORMS, shares, strict=True)
+    ]
+    rates.append(FoolingRate("subspace", 1, 2.0, False, outcomes(0.3)[:1]))
+    clean = np.linspace(0, 1, 96, dtype=np.float32).reshape(2, 3, 4, 4)
+    return FoolingResult(
+        rates=tuple(rates),
+        examples=Examples(
+            clean=clean,
+            predictions=np.array([0, 1]),
+            perturbed=np.stack([clean, clean]),
+            perturbed_predictions=np.array([[2, 1], [0, 3]]),
+            families=("sphere", "subspace"),
+            norm=2.0,
+        ),
+        image_ids=tuple(f"image {place}" for place in range(60)),
+        predictions=np.zeros(60, dtype=np.int64),
+        labels=np.full(60, -1),
+        class_names=HOSTILE,
+        mean_image_norm=40.0,
+        reference_norm=2.0,
+        reference_dimension=5,
+        median_margin=0.7,
+        seed=23,
+    )
+
+
+@cache
+def collection_result() -> CollectionResult:
+    status = np.array([0] * 8 + [1] * 10 + [4, 4])
+    on_boundary = status <= 1
+    return CollectionResult(
+        images=500,
+        classes=4,
+        judged=50,
+        correct=45,
+        mean_image_norm=40.0,
+        status=status,
+        margin=np.where(on_boundary, np.arange(20) / 10, np.inf),
+        alignment=np.where(on_boundary, 1 - np.arange(20) / 100, 0.0),
+        residual=np.where(on_boundary, 1e-6, np.inf),
+        source=np.zeros(20, dtype=np.int64),
+        target=np.ones(20, dtype=np.int64),
+        forward_passes=np.arange(20),
+        backward_passes=np.full(20, 7),
+        unreadable=("<img src=x onerror=y()>.png: cannot be read",),
+    )
+
+
+def finding(name: str, **results: Any) -> Finding:
+    chosen = {
+        "collection": collection_result(),
+        "spectrum": spectrum_result(),
+        "fooling": fooling_result(),
+    } | results
+    (found,) = [found for found in list_findings(**chosen).findings if found.name == name]
+    return replace(found, sentence=found.sentence.replace("\xa0", " "))
+
+
+def test_spectrum_that_stands_out() -> None:
+    result = spectrum_result()
+    found = finding("spectrum", spectrum=result)
+    leading = result.null.leading(result.spectrum.singular_values)
+    assert leading >= 1
+    assert found.present
+    assert found.numbers["leading"] == leading
+    assert found.numbers["null_largest"] == result.null.singular_values.max()
+    assert f"{leading} leading singular value" in found.sentence
+    assert f"the largest is {result.spectrum.singular_values[0]:.3g}" in found.sentence
+    assert "absent" not in found.sentence
+
+
+def test_spectrum_of_noise_is_called_absent() -> None:
+    noise = spectrum_result()
+    draw = isotropic_null(40, 48, draws=30, seed=5).singular_values[3]
+    flat = replace(noise, spectrum=replace(noise.spectrum, singular_values=draw))
+    found = finding("spectrum", spectrum=flat)
+    assert found.present is False
+    assert "no leading singular value stands above" in found.sentence
+    assert "absent at this size" in found.sentence
+
+
+def test_energy_that_is_shared() -> None:
+    result = spectrum_result()
+    found = finding("energy", spectrum=result)
+    mean = result.energy.mean[4]
+    assert found.present
+    assert found.numbers["dimension"] == 5
+    assert found.numbers["held_out"] == mean
+    assert found.numbers["ratio"] == pytest.approx(mean / (5 / 48))
+    assert f"hold {100 * mean:.1f} % of the energy of 200 held-out normals" in found.sentence
+    assert "R/D = 10.4 %" in found.sentence
+    assert "absent" not in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("energies", "where"), [((0.05, 0.16), "contains R/D"), ((0.05, 0.07), "lies below R/D")]
+)
+def test_energy_that_is_not_shared_is_called_absent(
+    energies: tuple[float, float], where: str
+) -> None:
+    result = spectrum_result()
+    held_out = np.repeat(np.array(energies), 20)[:, None] * np.ones(10)
+    found = finding(
+        "energy", spectrum=replace(result, energy=replace(result.energy, held_out=held_out))
+    )
+    assert found.present is False
+    assert where in found.sentence
+    assert "absent at this size" in found.sentence
+
+
+@pytest.mark.parametrize("name", ["fooling", "fooling_clipped"])
+def test_subspace_that_fools_more(name: str) -> None:
+    result = fooling_result()
+    found = finding(name, fooling=result)
+    pair = [
+        rate
+        for rate in result.rates
+        if rate.norm == 2.0
+        and rate.subspace_dimension != 1
+        and rate.clipped == (name == "fooling_clipped")
+    ]
+    sphere, subspace = pair
+    expected = compare(subspace, sphere)
+    assert found.present
+    for key in ("difference", "difference_interval", "ratio", "ratio_interval"):
+        assert found.numbers[key] == getattr(expected, key)
+    assert "50.0 % of trials (90 of 180;" in found.sentence
+    assert "20.0 % of trials (36 of 180;" in found.sentence
+    assert "a difference of +30.0 percentage points" in found.sentence
+    assert "a ratio of 2.5 (" in found.sentence
+    assert "5.0 % of the mean image norm" in found.sentence
+    assert "absent" not in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("subspace", "sphere", "why"),
+    [(0.2, 0.2, "contains 0"), (0.1, 0.5, "lies below 0"), (0.0, 0.0, "contains 0")],
+)
+def test_subspace_that_fools_no_more_is_called_absent(
+    subspace: float, sphere: float, why: str
+) -> None:
+    result = fooling_result((0.1, subspace, 0.2), (0.1, sphere, 0.3))
+    found = finding("fooling", fooling=result)
+    assert found.present is False
+    assert why in found.sentence
+    assert "an advantage of the subspace is absent at this size" in found.sentence
+    if sphere == 0:
+        assert found.numbers["ratio"] is None
+        assert "a ratio that is not defined" in found.sentence
+
+
+def test_every_norm_of_the_sweep_is_compared() -> None:
+    result = fooling_result((0.1, 0.5, 0.2), (0.1, 0.2, 0.6))
+    found = finding("sweep", fooling=result)
+    assert found.numbers == {"above": [2.0], "contains_zero": [1.0], "below": [4.0]}
+    assert found.present is None
+    everywhere = finding("sweep", fooling=fooling_result((0.5, 0.5, 0.9), (0.1, 0.2, 0.4)))
+    assert everywhere.present
+    none = finding("sweep", fooling=fooling_result((0.1, 0.2, 0.4), (0.1, 0.2, 0.4)))
+    assert none.present is False
+    assert "absent at every norm" in none.sentence
+    pairs = list_findings(collection_result(), spectrum_result(), result).pairs
+    assert [(pair.clipped, pair.norm) for pair in pairs] == [
+        (clipped, norm) for clipped in (False, True) for norm in NORMS
+    ]
+
+
+def test_norms_that_were_not_both_tried_are_not_compared() -> None:
+    result = fooling_result()
+    alone = tuple(rate for rate in result.rates if rate.family == "sphere")
+    assert finding("fooling", fooling=replace(result, rates=alone)).present is None
+    assert "share no norm" in finding("sweep", fooling=replace(result, rates=alone)).sentence
+
+
+def test_accuracy_with_and_without_labels() -> None:
+    found = finding("clean_accuracy")
+    assert "90.0 % (45 of 50 images" in found.sentence
+    assert found.numbers["interval"] == wilson_interval(45, 50)
+    unknown = finding("clean_accuracy", collection=replace(collection_result(), correct=-1))
+    assert "not known" in unknown.sentence
+    assert unknown.numbers["count"] is None
+
+
+def test_collection_averages_over_points_on_the_boundary() -> None:
+    found = finding("collection")
+    assert "90.0 % of the images (18 of 20" in found.sentence
+    assert found.numbers["median_margin"] == pytest.approx(0.85)
+    assert found.numbers["alignment_median"] == pytest.approx(0.915)
+    assert found.numbers["alignment_tenth"] == pytest.approx(0.847)
+    assert "9.5 forward and 7 backward passes" in found.sentence
+    lost = replace(collection_result(), status=np.full(20, 4))
+    assert "median_margin" not in finding("collection", collection=lost).numbers
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run directory with its report, full of hostile text."""
+    directory = tmp_path_factory.mktemp("runs") / "a run; rm"
+    directory.mkdir()
+    write_inputs(directory)
+    assert write_report(directory) == directory / "report.html"
+    return directory
+
+
+def write_inputs(directory: Path) -> None:
+    for name, result in zip(
+        LISTED, (collection_result(), spectrum_result(), fooling_result()), strict=True
+    ):
+        save_result(directory / f"{name}.h5", result, {})
+    (directory / "study.yaml").write_text("model: </pre><script>z()</script>\n", encoding="utf-8")
+    provenance = {
+        "model": {"name": "net <b>{{ 7 * 7 }}</b>", "sha256": "0" * 64},
+        "images": {"spec": "digits"},
+        "stages": {
+            "collect": {"finished": "2026-01-02T03:04:05Z"},
+            "fooling": {"finished": "2026-01-02T04:04:05Z", "device": None},
+        },
+        "<i>key</i>": [1, {"deep": ["<u>"]}, 2.5],
+    }
+    (directory / "provenance.json").write_text(json.dumps(provenance), encoding="utf-8")
+
+
+class Tags(HTMLParser):
+    """All tags with their attributes, and the text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_report_is_self_contained(run: Path) -> None:
+    page = Tags((run / "report.html").read_text(encoding="utf-8"))
+    for tag, attributes in page.tags:
+        assert tag not in {"script", "link", "iframe", "object", "embed", "base", "b", "i", "u"}
+        assert not any(name.startswith("on") for name in attributes)
+        assert (attributes.get("src") or "data:").startswith("data:image/") or tag != "img"
+        assert (attributes.get("href") or "#").startswith("#")
+    text = re.sub(r"data:image/[a-z+]+;base64,[A-Za-z0-9+/=]+", "", page.rawdata)
+    assert not re.search(r"https?://|@import|url\(|file:", text)
+    assert len([tag for tag, _ in page.tags if tag == "img"]) == 7
+
+
+def test_hostile_text_stays_text(run: Path) -> None:
+    page = Tags((run / "report.html").read_text(encoding="utf-8")).text
+    for text in (
+        "net <b>{{ 7 * 7 }}</b> on digits",
+        "</pre><script>z()</script>",
+        "<img src=x onerror=y()>.png: cannot be read",
+        "<i>key</i>",
+        "<u>",
+        "boundary run --config 'a run; rm'/study.yaml --out 'a run; rm-again'",
+    ):
+        assert text in page
+
+
+def test_the_report_keeps_its_order_and_says_when(run: Path) -> None:
+    page = Tags((run / "report.html").read_text(encoding="utf-8"))
+    places = [page.text.index(f"\n{title}\n") for title in TITLES]
+    assert places == sorted(places)
+    assert "2026-01-02T04:04:05Z" in page.text
+    assert str(run.parent) not in page.text
+
+
+def test_every_rate_has_a_row(run: Path) -> None:
+    page = (run / "report.html").read_text(encoding="utf-8")
+    for rate in fooling_result().rates:
+        low, high = (100 * end for end in (rate.interval.low, rate.interval.high))
+        row = (
+            f"<td>{rate.subspace_dimension}</td><td>{rate.norm:g}</td>"
+            f"<td>{100 * rate.norm / 40:.1f}\xa0%</td>"
+            f'<td class="word">{"yes" if rate.clipped else "no"}</td>'
+            f"<td>{len(rate.fooled)}</td><td>{rate.count}</td><td>{rate.total}</td>"
+            f"<td>{100 * rate.rate:.1f}\xa0%</td><td>{low:.1f} to {high:.1f}\xa0%</td>"
+            f'<td class="word">{"Wilson" if len(rate.fooled) == 1 else "bootstrap"}</td>'
+        )
+        assert row in page
+
+
+def numbers_in(value: Any) -> Iterator[float]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from numbers_in(item)
+    elif isinstance(value, float):
+        yield value
+
+
+def refuse(constant: str) -> None:
+    raise AssertionError(f"{constant} is not strict JSON")
+
+
+def test_numbers_are_strict_json_and_those_of_compare(run: Path) -> None:
+    text = (run / "numbers.json").read_text(encoding="utf-8")
+    numbers = json.loads(text, parse_constant=refuse)
+    assert all(np.isfinite(number) for number in numbers_in(numbers))
+    result = fooling_result()
+    rates = {(r.family, r.subspace_dimension, r.norm, r.clipped): r for r in result.rates}
+    assert len(numbers["rates"]) == len(result.rates)
+    for row in numbers["rates"]:
+        rate = rates[row["family"], row["dimension"], row["norm"], row["clipped"]]
+        assert (row["count"], row["total"], row["rate"]) == (rate.count, rate.total, rate.rate)
+        assert row["interval"] == {"low": rate.interval.low, "high": rate.interval.high}
+    for row in numbers["subspace_against_sphere"]:
+        key = row["norm"], row["clipped"]
+        expected = compare(rates["subspace", 5, *key], rates["sphere", 48, *key])
+        assert row["difference"] == expected.difference
+        # The sphere fools no image at norm 1: JSON has no infinity.
+        assert row["ratio"] == (None if row["norm"] == 1 else expected.ratio)
+        interval = expected.difference_interval
+        assert row["difference_interval"] == {"low": interval.low, "high": interval.high}
+    page = unescape((run / "report.html").read_text(encoding="utf-8"))
+    for found in numbers["findings"].values():
+        assert found["sentence"] in page
+
+
+def test_figures_are_written_whole(run: Path) -> None:
+    names = {path.name for path in (run / "figures").iterdir()}
+    stems = {"spectrum", "energy", "fooling_norm", "fooling_dimension"} | {
+        "singular_vectors",
+        "examples",
+        "margins",
+    }
+    assert names == {f"{stem}.{kind}" for stem in stems for kind in ("pdf", "png")}
+    assert not list(run.rglob("*.tmp"))
+
+
+@pytest.mark.parametrize("name", ["study.yaml", "provenance.json", "fooling.h5"])
+def test_a_missing_or_damaged_file_is_named(name: str, tmp_path: Path) -> None:
+    write_inputs(tmp_path)
+    (tmp_path / name).write_bytes(b"\xff{")
+    with pytest.raises(StoreError, match=re.escape(name)):
+        write_report(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(StoreError, match=re.escape(name)):
+        write_report(tmp_path)
+
+
+def test_results_survive_the_disk_in_the_findings(tmp_path: Path) -> None:
+    write_inputs(tmp_path)
+    kinds = (CollectionResult, SpectrumResult, FoolingResult)
+    loaded = [load_result(tmp_path / f"{n}.h5", k) for n, k in zip(LISTED, kinds, strict=True)]
+    assert list_findings(*loaded) == list_findings(
+        collection_result(), spectrum_result(), fooling_result()
+    )

@@ -1,0 +1,258 @@
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from analysis.results import CollectionResult, FoolingResult, SpectrumResult, load_result
+from boundary import NormalsStore, StoreError
+from study import stages
+from study.cli import main
+
+SMALL = [
+    "--collect=120",
+    "--evaluate=40",
+    "--fooling.draws=3",
+    "--spectrum.null_draws=3",
+    "--device=cpu",
+]
+TESTBED = Path(__file__).parents[1].parent / "shared" / "testbed"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("study") / "run"
+    assert main(["run", *SMALL, "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Return the one line that the command prints when it refuses its arguments."""
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 2
+    printed = capsys.readouterr()
+    lines = [line for line in printed.err.splitlines() if line.startswith("boundary: ")]
+    assert len(lines) == 1
+    assert "Traceback" not in printed.err
+    assert printed.out == ""
+    return lines[0]
+
+
+def test_a_run_leaves_every_result_and_the_report(run: Path) -> None:
+    collected = load_result(run / "collect.h5", CollectionResult)
+    assert len(collected.margin) == 120
+    assert collected.judged == 900
+    assert collected.correct / collected.judged >= 0.97
+    assert (collected.status <= 1).mean() > 0.95
+
+    spectrum = load_result(run / "spectrum.h5", SpectrumResult)
+    assert spectrum.spectrum.count + spectrum.left_out == 120
+    assert spectrum.null.leading(spectrum.spectrum.singular_values) >= 1
+    held_out = round(0.2 * spectrum.spectrum.count)
+    assert spectrum.energy.held_out.shape == (held_out, 64)
+
+    fooling = load_result(run / "fooling.h5", FoolingResult)
+    collected_ids = set(NormalsStore.open(run / "normals").ids)
+    assert len(fooling.image_ids) == 40
+    assert not collected_ids & set(fooling.image_ids)
+    assert all(rate.fooled.shape == (3, 40) for rate in fooling.rates)
+    reference = 0.04 * fooling.mean_image_norm
+    assert any(rate.norm == pytest.approx(reference) for rate in fooling.rates)
+    assert {rate.clipped for rate in fooling.rates} == {False, True}
+
+    assert (run / "report.html").stat().st_size > 10_000
+    numbers = json.loads((run / "numbers.json").read_text())
+    assert numbers
+    record = json.loads((run / "provenance.json").read_text())
+    assert set(record["stages"]) == {"collect", "spectrum", "fooling", "report"}
+
+
+def test_a_finished_run_is_not_computed_again(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("computed again")
+
+    for name in ("survey", "singular_spectrum", "fooling_rates", "write_report"):
+        monkeypatch.setattr(stages, name, never)
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*.h5")}
+    assert main(["run", *SMALL, "--out", str(run)]) == 0
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*.h5")} == before
+
+
+def test_the_saved_configuration_repeats_the_run(run: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    assert main(["run", "--config", str(run / "study.yaml"), "--out", str(again)]) == 0
+    first, second = (load_result(r / "fooling.h5", FoolingResult) for r in (run, again))
+    assert first.image_ids == second.image_ids
+    assert [rate.count for rate in first.rates] == [rate.count for rate in second.rates]
+
+
+def test_stages_alone_on_a_run_directory(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    assert main(["collect", *SMALL, "--out", str(folder)]) == 0
+    assert "spectrum" in refusal(capsys, "fooling", str(folder))
+    assert main(["spectrum", str(folder), "--directions=30"]) == 0
+    assert main(["fooling", str(folder), "--norms=[0.5]", "--draws=2"]) == 0
+    assert main(["report", str(folder)]) == 0
+    kept = yaml.safe_load((folder / "study.yaml").read_text())
+    assert kept["spectrum"]["directions"] == 30
+    assert kept["fooling"]["norms"] == [0.5]
+    capsys.readouterr()
+
+    text = refusal(capsys, "spectrum", str(folder), "--directions=20")
+    assert "directions was 30, is 20" in text
+    assert "--redo" in text
+    assert main(["spectrum", str(folder), "--directions=20", "--redo"]) == 0
+    text = refusal(capsys, "fooling", str(folder))
+    assert "spectrum was" in text
+    assert main(["fooling", str(folder), "--redo"]) == 0
+    assert main(["inspect", str(folder)]) == 0
+    assert "collect, spectrum, fooling" in capsys.readouterr().out
+
+
+def test_other_settings_for_the_same_directory_are_refused(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = refusal(capsys, "run", *SMALL, "--out", str(run), "--seed=1")
+    assert "seed was 0, is 1" in text
+    assert "--config" in text
+
+
+def test_another_batch_size_is_no_other_setting(run: Path) -> None:
+    assert main(["run", *SMALL, "--out", str(run), "--batch-size", "17"]) == 0
+
+
+def test_an_interrupted_run_is_finished_by_the_same_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    command = ["run", *SMALL, "--batch_size=32", "--out", str(folder)]
+    append, calls = NormalsStore.append, iter(range(100))
+
+    def interrupted(store: NormalsStore, *args: object) -> None:
+        if next(calls) == 2:
+            raise KeyboardInterrupt
+        append(store, *args)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(NormalsStore, "append", interrupted)
+        assert main(command) == 130
+    lines = [line for line in capsys.readouterr().err.splitlines() if "nterrupted" in line]
+    assert len(lines) == 1
+    assert "the same command goes on" in lines[0]
+    assert len(NormalsStore.open(folder / "normals")) == 64
+    assert main(command) == 0
+    assert len(NormalsStore.open(folder / "normals")) == 120
+    assert (folder / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("", "a command is missing: one of run, collect"),
+        ("rnu", "`rnu` is not a command; did you mean `run`?"),
+        ("run --colect 5", "`--colect` is not an option here; did you mean `--collect`?"),
+        ("run --collect five", "`--collect` should be a whole number. Found `five`."),
+        ("run --fooling.norms 1,2", "`--fooling.norms` should be a list of numbers, like [0.5,1]. Found `1,2`."),
+        ("run --collect 0", "`--collect` should be at least 1. Found 0."),
+        ("run --seed -1", "`--seed` should not be negative. Found -1."),
+        ("run --spectrum.held_out 1", "`--spectrum.held_out` should be a share between 0 and 1."),
+        ("run --fooling.reference 0", "`--fooling.reference` should be positive."),
+        ("run --collect 899 --evaluate 2", "at least 901 images"),
+        ("run --model digit", "`digit`"),
+        ("run --images /nowhere", "/nowhere"),
+        ("run --device tpu", "`device` should be auto, cpu"),
+        ("run --config nowhere.yaml", "nowhere.yaml"),
+        ("spectrum", "a run directory is missing"),
+        ("spectrum /nowhere", "`/nowhere` holds no study"),
+        ("inspect /nowhere", "`/nowhere` holds no study"),
+    ],
+)
+def test_mistakes_are_answered_in_one_sentence(
+    arguments: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert message in refusal(capsys, *arguments.split())
+    assert not Path("run").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("colect: 5", "`colect` is not a setting; did you mean `collect`?"),
+        ("collect: five", "`--collect` should be a whole number"),
+        ("fooling: {drows: 3}", "drows"),
+        ("model: {class_path: os.system}", "model"),
+    ],
+)
+def test_mistakes_in_a_configuration_are_answered_too(
+    text: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("study.yaml").write_text(text)
+    assert message in refusal(capsys, "run", "--config", "study.yaml")
+
+
+def test_more_directions_than_normals_are_refused(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = refusal(capsys, "spectrum", str(run), "--directions=900", "--redo")
+    assert re.search(r"should lie in 1\.\.64.*Found 900", text)
+
+
+def test_a_model_changed_since_collecting_is_refused(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from study.subject import load_subject
+    from study.config import config_from
+    from study.run import RunDirectory
+    from dataclasses import replace
+
+    config = config_from(yaml.safe_load((run / "study.yaml").read_text()))
+    subject = load_subject(config)
+    other = replace(subject, model=replace(subject.model, sha256="0" * 64))
+    with pytest.raises(StoreError, match="other weights"):
+        stages.fooling(RunDirectory(run), config, other)
+
+
+def test_print_config_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["run", "--print_config"], ["--help"], ["run", "--help"]):
+        with pytest.raises(SystemExit) as left:
+            main(arguments)
+        assert left.value.code == 0
+    printed = capsys.readouterr().out
+    assert "accuracy_images: 5000" in printed
+    assert "boundary inspect RUN" in printed
+    assert "--fooling.norms" in printed
+
+
+@pytest.mark.skipif(not TESTBED.exists(), reason="the testbed is not there")
+def test_a_users_own_network_and_pictures(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    command = [
+        "run",
+        f"--model={TESTBED}/models.py:resnet20",
+        f"--images={TESTBED}/images/cifar10",
+        "--collect=24",
+        "--evaluate=16",
+        "--accuracy_images=100",
+        "--fooling.draws=1",
+        "--fooling.norms=[1.0]",
+        "--fooling.dimensions=[5]",
+        f"--out={folder}",
+    ]
+    assert main(command) == 0
+    collected = load_result(folder / "collect.h5", CollectionResult)
+    assert collected.correct >= 65
+    assert (collected.status <= 1).all()
+    assert 0.02 < np.median(collected.margin) < 0.1
