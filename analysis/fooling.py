@@ -5,6 +5,7 @@ The reference is the classifier's own prediction of the clean image; true labels
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -47,11 +48,16 @@ class FoolingRate:
         """Share fooled, k / n."""
         return self.count / self.total
 
-    @property
+    @cached_property
     def interval(self) -> Interval:
-        """95 % interval: Wilson's for one draw, else a bootstrap over draws and images."""
-        if len(self.fooled) == 1:
-            return wilson_interval(self.count, self.total)
+        """95 % interval: a bootstrap over draws and images, or Wilson's over the images.
+
+        Wilson's is taken for one draw, and where all images are fooled by every draw or by none:
+        resampling those shows no spread.
+        """
+        draws, images = self.fooled.shape
+        if draws == 1 or self.count in {0, self.total}:
+            return wilson_interval(self.count // draws, images)
         return percentile_interval(two_way_bootstrap(self.fooled)[0])
 
 

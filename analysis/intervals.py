@@ -12,6 +12,7 @@ LEVEL = 0.95
 """Confidence level of every interval, unless another is asked for."""
 
 RESAMPLES = 2000
+_BLOCK = 100
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,10 @@ def bootstrap_means(
     rows: NDArray[np.float64], *, seed: int = 0, resamples: int = RESAMPLES
 ) -> NDArray[np.float64]:
     """Return means over resampled rows, (resamples, columns), of an array (rows, columns)."""
-    weights = _weights(len(rows), resamples, np.random.default_rng(seed))
-    return np.asarray(weights @ rows)
+    generator = np.random.default_rng(seed)
+    return np.concatenate(
+        [_weights(len(rows), block, generator) @ rows for block in _blocks(resamples)]
+    )
 
 
 def two_way_bootstrap(
@@ -62,13 +65,16 @@ def two_way_bootstrap(
     """
     values = [np.asarray(outcomes, dtype=np.float64) for outcomes in families]
     generator = np.random.default_rng(seed)
-    by_image = _weights(values[0].shape[1], resamples, generator)
-    return np.stack(
-        [
-            ((_weights(len(outcomes), resamples, generator) @ outcomes) * by_image).sum(1)
-            for outcomes in values
+    blocks = []
+    for block in _blocks(resamples):
+        by_image = _weights(values[0].shape[1], block, generator)
+        by_draw = [_weights(len(outcomes), block, generator) for outcomes in values]
+        means = [
+            ((weights @ outcomes) * by_image).sum(1)
+            for weights, outcomes in zip(by_draw, values, strict=True)
         ]
-    )
+        blocks.append(np.stack(means))
+    return np.concatenate(blocks, axis=1)
 
 
 def percentile_interval(samples: ArrayLike, level: float = LEVEL) -> Interval:
@@ -80,3 +86,8 @@ def percentile_interval(samples: ArrayLike, level: float = LEVEL) -> Interval:
 def _weights(size: int, resamples: int, generator: np.random.Generator) -> NDArray[np.float64]:
     counts = generator.multinomial(size, np.full(size, 1 / size), size=resamples)
     return np.asarray(counts / size)
+
+
+def _blocks(resamples: int) -> list[int]:
+    """Return the sizes of blocks that keep the weights of many images out of memory."""
+    return [min(_BLOCK, resamples - start) for start in range(0, resamples, _BLOCK)]

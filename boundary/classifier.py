@@ -74,7 +74,8 @@ class Classifier:
     @property
     def dtype(self) -> torch.dtype | None:
         """The dtype of the module's first floating tensor; None if it has none: any will do."""
-        return next((tensor.dtype for tensor in self._tensors() if tensor.is_floating_point()), None)
+        floating = (tensor for tensor in self._tensors() if tensor.is_floating_point())
+        return next((tensor.dtype for tensor in floating), None)
 
     def place(self, images: Tensor) -> Tensor:
         """Return the images on the module's device and in its dtype."""

@@ -65,6 +65,8 @@ def open_hdf5(path: Path) -> h5py.File:
     """
     try:
         return h5py.File(path, "r")
+    except FileNotFoundError as error:
+        raise StoreError(f"`{path}` is missing.") from error
     except OSError as error:
         raise StoreError(f"`{path}` cannot be read as HDF5: {error}.") from error
 

@@ -131,7 +131,7 @@ def write_report(directory: Path) -> Path:
     ``name`` or a ``spec``), and the latest time at which one of its ``stages`` ``finished``.
 
     Args:
-        directory: Of the run: ``collection.h5`` (or ``collect.h5``, after its stage),
+        directory: Of the run: ``collect.h5``,
             ``spectrum.h5``, ``fooling.h5``, ``study.yaml`` and ``provenance.json``.
 
     Returns:
@@ -141,7 +141,7 @@ def write_report(directory: Path) -> Path:
         StoreError: If one of the files is missing or damaged.
     """
     results = _Results(
-        load_result(_collection_file(directory), CollectionResult),
+        load_result(directory / "collect.h5", CollectionResult),
         load_result(directory / "spectrum.h5", SpectrumResult),
         load_result(directory / "fooling.h5", FoolingResult),
     )
@@ -168,11 +168,6 @@ def write_report(directory: Path) -> Path:
     page = directory / "report.html"
     write_text(page, _environment().get_template("report.html.j2").render(context))
     return page
-
-
-def _collection_file(directory: Path) -> Path:
-    by_stage = directory / "collect.h5"
-    return by_stage if by_stage.exists() else directory / "collection.h5"
 
 
 def _tables(results: _Results) -> dict[str, Any]:

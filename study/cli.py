@@ -74,9 +74,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status.
     """
     logging.basicConfig(format="%(levelname)s: %(message)s")
-    words = sys.argv[1:] if arguments is None else arguments
+    words = [_underscored(word) for word in (sys.argv[1:] if arguments is None else arguments)]
+    printing = any(word.startswith("--print_config") for word in words)
     try:
-        given = _parser().parse_args([_underscored(w) for w in words], defaults=False).as_dict()
+        # Without defaults, what was given can prevail over what a run directory says.
+        given = _parser().parse_args(words, defaults=printing).as_dict()
         name = given["subcommand"]
         _COMMANDS[name](given.get(name) or {})
     except BoundaryError as error:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import platform
+import shlex
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -120,7 +121,9 @@ class RunDirectory:
     def begin_record(self, facts: Mapping[str, Any]) -> None:
         """Begin ``provenance.json`` with where, when and on what; one that is there stays."""
         if not self._provenance.exists():
-            self.record({"begun": now(), "command": " ".join(sys.argv)} | dict(facts))
+            self.record(
+                {"begun": now(), "command": shlex.join(["boundary", *sys.argv[1:]])} | dict(facts)
+            )
 
     def record(self, facts: Mapping[str, Any]) -> None:
         """Add facts to ``provenance.json``: nested dictionaries are merged."""

@@ -144,20 +144,21 @@ def fooling(
     )
     on_boundary = collection.status <= Status.FOUND
     reference = config.fooling.reference * collection.mean_image_norm
+    dimension = _reference_dimension(config, normals)
     result = FoolingResult(
         rates=tuple(
             fooling_rates(
                 subject.classifier, batches, families, images=len(clean.ids), progress=True
             )
         ),
-        examples=_examples(subject, families, reference),
+        examples=_examples(subject, families, reference, dimension),
         image_ids=clean.ids,
         predictions=clean.predictions,
         labels=clean.labels,
         class_names=subject.class_names,
         mean_image_norm=collection.mean_image_norm,
         reference_norm=reference,
-        reference_dimension=_reference_dimension(config, normals),
+        reference_dimension=dimension,
         median_margin=float(np.median(collection.margin[on_boundary])),
         seed=config.seed,
     )
@@ -224,12 +225,19 @@ def _families(
     )
 
 
-def _examples(subject: Subject, families: list[Perturbations], norm: float) -> Examples:
+def _examples(
+    subject: Subject, families: list[Perturbations], norm: float, dimension: int
+) -> Examples:
     """Return the first images, perturbed by the first draw of each family at a norm, clipped."""
     classifier = subject.classifier
     batch = subject.images.read(subject.evaluating[:EXAMPLES])
     clean = classifier.place(batch.images)
-    shown = {family.family: family for family in families if family.norm == norm}
+    shown = {
+        family.family: family
+        for family in families
+        if family.norm == norm
+        and (family.family == "sphere" or family.subspace_dimension == dimension)
+    }
     perturbed = [
         (clean + classifier.place(family.vectors[0])).clamp(*classifier.bounds)
         for family in shown.values()

@@ -99,7 +99,7 @@ def test_rounding_outside_the_bounds_is_allowed() -> None:
 
 def test_other_bounds() -> None:
     Classifier(linear(3, 4), bounds=(0, 255)).check(IMAGES * 255)
-    with pytest.raises(InputError, match="ascending|smallest, largest"):
+    with pytest.raises(InputError, match=r"ascending|smallest, largest"):
         Classifier(linear(3, 4), bounds=(1, 0))
 
 

@@ -16,8 +16,8 @@ from analysis import (
     wilson_interval,
 )
 from analysis.intervals import percentile_interval, two_way_bootstrap
-from analysis.sweep import dimension_sweep, norm_sweep, random_families, round_numbers
 from analysis.spectrum import singular_spectrum
+from analysis.sweep import dimension_sweep, norm_sweep, random_families, round_numbers
 from boundary import Classifier, InputError, nearest_boundary_points
 
 
@@ -132,7 +132,7 @@ def test_a_family_that_fools_nothing_gives_an_infinite_ratio() -> None:
 
 
 def test_what_cannot_be_compared_is_refused() -> None:
-    with pytest.raises(InputError, match="same images. Found 9 and 8"):
+    with pytest.raises(InputError, match=r"same images. Found 9 and 8"):
         compare(rate_of(np.ones((2, 9), bool)), rate_of(np.ones((2, 8), bool)))
     classifier = Classifier(linear(2, 12))
     with pytest.raises(InputError, match=r"images' shape \(3, 2, 2\)"):

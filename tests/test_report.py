@@ -274,7 +274,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write_inputs(directory: Path) -> None:
     for name, result in zip(
-        LISTED, (collection_result(), spectrum_result(), fooling_result()), strict=True
+        ("collect", "spectrum", "fooling"),
+        (collection_result(), spectrum_result(), fooling_result()),
+        strict=True,
     ):
         save_result(directory / f"{name}.h5", result, {})
     (directory / "study.yaml").write_text("model: </pre><script>z()</script>\n", encoding="utf-8")

@@ -48,7 +48,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path, names: tuple[str, ...]) -> None
 
 def test_another_kind_a_link_and_no_file_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "result.h5"
-    with pytest.raises(StoreError, match="cannot be read"):
+    with pytest.raises(StoreError, match="is missing"):
         load_result(path, Whole)
     save_result(path, a_result(), {})
     with pytest.raises(StoreError, match="should be a Part"):

@@ -204,7 +204,7 @@ def test_energy_of_a_random_direction_is_r_over_d() -> None:
 
 
 def test_bases_that_are_not_orthonormal_are_refused() -> None:
-    with pytest.raises(InputError, match="orthonormal.*spanned_by"):
+    with pytest.raises(InputError, match=r"orthonormal.*spanned_by"):
         Subspace(np.ones((2, 4)))
     with pytest.raises(InputError, match="shape"):
         Subspace(np.ones(4))

@@ -118,7 +118,7 @@ def test_other_settings_are_refused_with_the_difference(
         )
     with pytest.raises(InputError, match="`max_stepz` is no option of collecting"):
         collect_normals(classifier, source, folder, max_stepz=5)
-    with pytest.raises(InputError, match="`batch_size`.*Found 0"):
+    with pytest.raises(InputError, match=r"`batch_size`.*Found 0"):
         collect_normals(classifier, source, folder, batch_size=0)
 
 
@@ -129,7 +129,7 @@ def test_damage_is_found(source: ImageSource, classifier: Classifier, tmp_path: 
     content = bytearray(shard.read_bytes())
     content[len(content) // 2] ^= 1
     shard.write_bytes(content)
-    with pytest.raises(StoreError, match="shard-00000010.*checksum"):
+    with pytest.raises(StoreError, match=r"shard-00000010.*checksum"):
         collect_normals(classifier, source, folder, positions=range(20))
     shard.write_bytes(content[:-1])
     with pytest.raises(StoreError, match=r"shard-00000010.*bytes"):
@@ -215,9 +215,7 @@ def test_failed_points_stay_but_give_no_normal(tmp_path: Path) -> None:
     np.testing.assert_allclose(store.normals()[0:6], near.normal.flatten(1).numpy())
 
 
-def test_a_batch_of_unreadable_images_has_no_rows(
-    classifier: Classifier, tmp_path: Path
-) -> None:
+def test_a_batch_of_unreadable_images_has_no_rows(classifier: Classifier, tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / "photos" / name).mkdir(parents=True)
     picture = Image.fromarray(np.full((2, 2), 90, np.uint8))
