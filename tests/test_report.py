@@ -28,7 +28,7 @@ from figures import Finding, list_findings, write_report
 
 HOSTILE = ("<script>x()</script>", "$x$", r"\frac $", "cat & dog")
 NORMS = (1.0, 2.0, 4.0)
-LISTED = ("collection", "spectrum", "fooling")
+STAGES = ("collect", "spectrum", "fooling")
 TITLES = (
     "What was found",
     "Figures",
@@ -419,7 +419,7 @@ def test_a_missing_or_damaged_file_is_named(name: str, tmp_path: Path) -> None:
 def test_results_survive_the_disk_in_the_findings(tmp_path: Path) -> None:
     write_inputs(tmp_path)
     kinds = (CollectionResult, SpectrumResult, FoolingResult)
-    loaded = [load_result(tmp_path / f"{n}.h5", k) for n, k in zip(LISTED, kinds, strict=True)]
+    loaded = [load_result(tmp_path / f"{n}.h5", k) for n, k in zip(STAGES, kinds, strict=True)]
     assert list_findings(*loaded) == list_findings(
         collection_result(), spectrum_result(), fooling_result()
     )
