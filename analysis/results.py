@@ -21,6 +21,7 @@ from analysis.nulls import IsotropicNull
 from analysis.spectrum import SingularSpectrum
 from boundary.errors import StoreError
 from boundary.files import open_hdf5, read_array, write_whole
+from boundary.nearest import Status
 
 Result = TypeVar("Result")
 
@@ -51,6 +52,11 @@ class CollectionResult:
     backward_passes: NDArray[np.int64]
     unreadable: tuple[str, ...]
     """Images that could not be read: ``id: reason``."""
+
+    @property
+    def median_margin(self) -> float:
+        """Median margin of the points on the boundary, input units."""
+        return float(np.median(self.margin[self.status <= Status.FOUND]))
 
 
 @dataclass(frozen=True, eq=False)

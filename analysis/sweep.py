@@ -9,8 +9,11 @@ from analysis.perturbations import Perturbations, in_subspace, on_sphere
 from analysis.spectrum import SingularSpectrum
 from boundary.errors import InputError
 
-SMALLEST_NORM, LARGEST_NORM = 0.005, 0.2
+SMALLEST_NORM, LARGEST_NORM = 0.01, 0.2
 """Ends of the default norms, as shares of the mean image norm."""
+
+LARGEST_IN_MARGINS = 5.0
+"""The default norms reach at least this many median margins, so that a robust model is fooled."""
 
 
 def round_numbers(low: float, high: float) -> list[float]:
@@ -21,20 +24,22 @@ def round_numbers(low: float, high: float) -> list[float]:
 
 
 def norm_sweep(
-    norms: Sequence[float] | None, mean_image_norm: float, reference: float
+    norms: Sequence[float] | None, mean_image_norm: float, median_margin: float, reference: float
 ) -> list[float]:
     """Return the norms to try, ascending.
 
     Args:
-        norms: As asked for; None for round numbers around the mean image norm.
+        norms: As asked for; None for round numbers between the constants above.
         mean_image_norm: Input units.
+        median_margin: Input units.
         reference: Norm that is added, input units.
 
     Raises:
         InputError: If a norm is not positive.
     """
     if norms is None:
-        norms = round_numbers(SMALLEST_NORM * mean_image_norm, LARGEST_NORM * mean_image_norm)
+        largest = max(LARGEST_NORM * mean_image_norm, LARGEST_IN_MARGINS * median_margin)
+        norms = round_numbers(SMALLEST_NORM * mean_image_norm, largest)
     if min([*norms, reference]) <= 0:
         raise InputError(f"`norms` should be positive. Found {[*norms, reference]}.")
     return sorted({*norms, reference})

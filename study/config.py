@@ -48,8 +48,8 @@ class FoolingOptions:
 
     Args:
         norms: Euclidean norms to try, input units, like [0.5,1,2]; by default the numbers 1, 2, 5
-            times powers of ten from 0.5 % to 20 % of the mean image norm. The reference norm is
-            always added.
+            times powers of ten from 1 % to 20 % of the mean image norm, or to 5 median margins
+            where that is more. The reference norm is always added.
         reference: The norm at which the subspace dimension is varied, as a share of the mean
             image norm; 0.04 is the 2000 of about 50,000 of the CVPR 2017 paper.
         dimension: Subspace dimension R at which the norm is varied; by default 50, but at most

@@ -29,7 +29,6 @@ from analysis.sweep import dimension_sweep, norm_sweep, random_families
 from boundary.collect import collect_normals
 from boundary.errors import InputError, StoreError
 from boundary.images import sha256_of_ids
-from boundary.nearest import Status
 from boundary.store import COLUMNS, NormalsStore
 from figures.report import write_report
 from study.config import StudyConfig
@@ -142,7 +141,6 @@ def fooling(
         for batch in read_batches(subject.images, subject.evaluating, config.batch_size)
         if batch.ids
     )
-    on_boundary = collection.status <= Status.FOUND
     reference = config.fooling.reference * collection.mean_image_norm
     dimension = _reference_dimension(config, normals)
     result = FoolingResult(
@@ -159,7 +157,7 @@ def fooling(
         mean_image_norm=collection.mean_image_norm,
         reference_norm=reference,
         reference_dimension=dimension,
-        median_margin=float(np.median(collection.margin[on_boundary])),
+        median_margin=collection.median_margin,
         seed=config.seed,
     )
     save_result(run.result("fooling"), result, settings)
@@ -216,7 +214,9 @@ def _families(
     return random_families(
         normals.spectrum,
         normals.image_shape,
-        norms=norm_sweep(options.norms, collection.mean_image_norm, reference_norm),
+        norms=norm_sweep(
+            options.norms, collection.mean_image_norm, collection.median_margin, reference_norm
+        ),
         dimensions=dimension_sweep(options.dimensions, available, reference_dimension),
         reference_norm=reference_norm,
         reference_dimension=reference_dimension,

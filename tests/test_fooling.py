@@ -150,13 +150,14 @@ def test_round_numbers() -> None:
 
 
 def test_sweeps_add_the_reference() -> None:
-    assert norm_sweep(None, 29.0, 1.16) == [0.2, 0.5, 1.0, 1.16, 2.0, 5.0]
-    assert norm_sweep([3.0], 29.0, 1.16) == [1.16, 3.0]
+    assert norm_sweep(None, 29.0, 0.05, 1.16) == [0.5, 1.0, 1.16, 2.0, 5.0]
+    assert norm_sweep(None, 3.9, 0.42, 0.15) == [0.05, 0.1, 0.15, 0.2, 0.5, 1.0, 2.0]
+    assert norm_sweep([3.0], 29.0, 0.05, 1.16) == [1.16, 3.0]
     assert dimension_sweep(None, 30, 16) == [1, 2, 5, 10, 16, 20]
     with pytest.raises(InputError, match=r"1\.\.30.*Found 31"):
         dimension_sweep([31], 30, 16)
     with pytest.raises(InputError, match="positive"):
-        norm_sweep([-1.0], 29.0, 1.16)
+        norm_sweep([-1.0], 29.0, 0.05, 1.16)
 
 
 def test_directions_are_shared_between_norms_and_do_not_depend_on_the_sweep() -> None:
