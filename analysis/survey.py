@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from analysis.intervals import wilson_interval
 from boundary.classifier import Classifier
 from boundary.errors import InputError
 from boundary.images import ImageBatch, ImageSource
@@ -38,6 +39,11 @@ class Survey:
     def correct(self) -> int:
         """How many of them the classifier gets right."""
         return int((self.labels == self.predictions).sum())
+
+
+def no_better_than_guessing(correct: int, judged: int, classes: int) -> bool:
+    """Return whether an accuracy is compatible with guessing: 1/K is in its interval or above."""
+    return judged > 0 and wilson_interval(correct, judged).low <= 1 / classes
 
 
 @torch.no_grad()

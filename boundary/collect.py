@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from boundary.classifier import Classifier
 from boundary.errors import InputError, StoreError
 from boundary.images import ImageBatch, ImageSource, sha256_of_ids
-from boundary.models import state_sha256
 from boundary.nearest import BoundaryPoints, nearest_boundary_points, no_points
 from boundary.progress import progress_bar
 from boundary.store import MANIFEST, NormalsStore, differences
+from boundary.weights import state_sha256
 
 
 def collect_normals(

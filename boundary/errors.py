@@ -46,10 +46,16 @@ def as_input_error(sentence: str, way_out: str = "") -> Iterator[None]:
         raise InputError(f"{sentence}: {cause}{way_out}.") from error
 
 
-def did_you_mean(name: str, choices: Iterable[str]) -> str:
-    """Return ``"; did you mean `x` or `y`?"`` for choices close to a name, or an empty text."""
-    close = difflib.get_close_matches(name, list(choices), n=3)
-    return f"; did you mean {' or '.join(f'`{c}`' for c in close)}?" if close else ""
+def did_you_mean(name: str, choices: Iterable[str], prefix: str = "") -> str:
+    """Return ``"; did you mean `x` or `y`?"`` for choices close to a name, or an empty text.
+
+    Args:
+        name: As it was typed.
+        choices: What it could have been.
+        prefix: Shown before each, such as ``--``.
+    """
+    close = difflib.get_close_matches(name, list(dict.fromkeys(choices)), n=3)
+    return f"; did you mean {' or '.join(f'`{prefix}{c}`' for c in close)}?" if close else ""
 
 
 def require_path(path: Path) -> None:

@@ -24,7 +24,7 @@ from boundary.errors import (
 )
 from boundary.weights import load_weights, state_sha256
 
-__all__ = ["LoadedModel", "Normalised", "load_model", "state_sha256"]
+__all__ = ["LoadedModel", "Normalised", "load_model"]
 
 RANDOM = "random"
 """The word that stands for random weights where a file of weights could be named."""

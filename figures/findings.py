@@ -12,6 +12,7 @@ import numpy as np
 from analysis.fooling import FoolingRate
 from analysis.intervals import Interval, wilson_interval
 from analysis.results import CollectionResult, FoolingResult, SpectrumResult
+from analysis.survey import no_better_than_guessing
 from boundary.nearest import Status
 from figures.formats import (
     cosine,
@@ -238,6 +239,12 @@ def _of_accuracy(result: CollectionResult) -> Finding:
         f"Clean accuracy is {percent(share)} ({result.correct} of {result.judged} images; 95 % "
         f"Wilson interval {percent_interval(interval)})."
     )
+    if no_better_than_guessing(result.correct, result.judged, result.classes):
+        sentence += (
+            f" That is no better than guessing among {result.classes} classes: unless the network "
+            "is untrained on purpose, its input range, its normalisation or the order of its "
+            "classes is not what it should be."
+        )
     numbers = {
         "count": result.correct,
         "total": result.judged,

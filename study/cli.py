@@ -1,25 +1,26 @@
 """The command ``boundary``: one subcommand a stage, and ``run`` for all of them."""
 
 import argparse
-import difflib
 import logging
 import re
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
-from boundary.errors import BoundaryError
+from boundary.errors import BoundaryError, did_you_mean
 from study import stages
 from study.config import FoolingOptions, SpectrumOptions, StudyConfig, config_from
 from study.inspection import describe
-from study.run import RunDirectory
+from study.run import DISTRIBUTION, RunDirectory
 from study.subject import Subject, load_subject
 
 MISTAKE, INTERRUPTED = 2, 130
+LISTED = "; `boundary --help` lists them."
 
 DESCRIPTION = """\
 Why does one small perturbation fool a classifier on most images? Collect the normals of its
@@ -152,6 +153,12 @@ _HELP = {
 def _parser() -> Parser:
     parser = Parser(prog="boundary", description=DESCRIPTION, formatter_class=_Formatter)
     parser.usage = "boundary COMMAND [options]"
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"boundary {version(DISTRIBUTION)}",
+        help="Print the version and exit.",
+    )
     commands = parser.add_subcommands(title="commands", metavar="COMMAND")
     for name, text in _HELP.items():
         command = Parser(description=text, formatter_class=_Formatter)
@@ -232,11 +239,11 @@ def _one_sentence(message: str, names: Sequence[str]) -> str:
     """Return in the user's words what the parser found wrong."""
     text = " ".join(message.split())
     if match := re.search(r"unrecognized arguments: (?:--)?([^ =]+)", text):
-        return f"`--{match[1]}` is not an option here{_did_you_mean(match[1], names, '--')}"
+        return f"`--{match[1]}` is no option here{did_you_mean(match[1], names, '--') or LISTED}"
     if match := re.search(r"does not accept option '([^']+)'", text):
-        return f"`{match[1]}` is not a setting{_did_you_mean(match[1], names)}"
+        return f"`{match[1]}` is not a setting{did_you_mean(match[1], names) or LISTED}"
     if match := re.search(r"invalid choice: '([^']+)'", text):
-        return f"`{match[1]}` is not a command{_did_you_mean(match[1], list(_COMMANDS))}"
+        return f"`{match[1]}` is not a command{did_you_mean(match[1], _COMMANDS) or LISTED}"
     if "subcommand" in text:
         return f"a command is missing: one of {', '.join(_COMMANDS)}; `boundary --help` says more."
     if "arguments are required" in text:
@@ -249,11 +256,6 @@ def _one_sentence(message: str, names: Sequence[str]) -> str:
         wanted = " or ".join(kinds) or "of another kind"
         return f"`--{match[1]}` should be {wanted}. Found `{found[1] if found else ''}`."
     return re.sub(r'Parser key "([^"]+)":', r"`--\1`:", text)
-
-
-def _did_you_mean(name: str, names: Sequence[str], prefix: str = "") -> str:
-    close = difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean `{prefix}{close[0]}`?" if close else "; `boundary --help` lists them."
 
 
 def _fail(sentence: str) -> NoReturn:

@@ -88,7 +88,8 @@ class StudyConfig:
             than this many.
         seed: Of the splits, the held-out share, the null and the draws.
         device: Where the model runs: `auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1`.
-        batch_size: Images in one pass, and what an interruption can cost.
+        batch_size: Images in one pass, and what an interruption can cost; by default 64, on a CPU
+            fewer where images hold more than 16,384 numbers.
         search: The search for nearest boundary points.
         spectrum: The singular spectrum.
         fooling: The fooling rates.
@@ -105,7 +106,7 @@ class StudyConfig:
     accuracy_images: int = 5000
     seed: int = 0
     device: str = "auto"
-    batch_size: int = 64
+    batch_size: int | None = None
     search: SearchOptions = field(default_factory=SearchOptions)
     spectrum: SpectrumOptions = field(default_factory=SpectrumOptions)
     fooling: FoolingOptions = field(default_factory=FoolingOptions)
@@ -141,10 +142,11 @@ def _check_ranges(config: StudyConfig) -> None:
         "collect": config.collect,
         "evaluate": config.evaluate,
         "accuracy_images": config.accuracy_images,
-        "batch_size": config.batch_size,
         "spectrum.null_draws": config.spectrum.null_draws,
         "fooling.draws": config.fooling.draws,
     }
+    if config.batch_size is not None:
+        at_least_one["batch_size"] = config.batch_size
     for name, count in at_least_one.items():
         if count < 1:
             raise InputError(f"`--{name}` should be at least 1. Found {count}.")

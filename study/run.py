@@ -19,7 +19,8 @@ from boundary.files import write_text
 from boundary.store import differences
 from study.config import FREE
 
-PACKAGES = ("boundary-geometry", "torch", "numpy", "scipy", "h5py", "matplotlib")
+DISTRIBUTION = "boundary-geometry"
+PACKAGES = (DISTRIBUTION, "torch", "numpy", "scipy", "h5py", "matplotlib")
 
 
 class RunDirectory:
@@ -121,18 +122,29 @@ class RunDirectory:
     def begin_record(self, facts: Mapping[str, Any]) -> None:
         """Begin ``provenance.json`` with where, when and on what; one that is there stays."""
         if not self._provenance.exists():
-            self.record(
-                {"begun": now(), "command": shlex.join(["boundary", *sys.argv[1:]])} | dict(facts)
-            )
+            command = shlex.join(["boundary", *sys.argv[1:]])
+            begun = {"begun": _now(), "command": command, **facts, **_environment(), "stages": {}}
+            self._write_record(begun)
 
-    def record(self, facts: Mapping[str, Any]) -> None:
-        """Add facts to ``provenance.json``: nested dictionaries are merged."""
-        path = self._provenance
-        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        for name, value in facts.items():
-            old = known.get(name)
-            known[name] = {**old, **value} if isinstance(old, dict) else value
-        write_text(path, json.dumps(known, indent=2) + "\n")
+    def record_stage(self, stage: str, facts: Mapping[str, Any]) -> None:
+        """Add to ``provenance.json`` that a stage is done, and what had changed since the begin."""
+        record = self._read_record()
+        changed = {name: now for name, now in _environment().items() if record.get(name) != now}
+        record.setdefault("stages", {})[stage] = {"finished": _now(), **facts, **changed}
+        self._write_record(record)
+
+    def _read_record(self) -> dict[str, Any]:
+        try:
+            return dict(json.loads(self._provenance.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            raise StoreError(
+                f"`{self._provenance}` is damaged: {error}; delete it, and the record begins anew."
+            ) from error
+
+    def _write_record(self, record: Mapping[str, Any]) -> None:
+        write_text(self._provenance, json.dumps(record, indent=2) + "\n")
 
     def identity(self, stage: str) -> str:
         """Return a short hash of the settings that made a stage's result.
@@ -150,7 +162,7 @@ class RunDirectory:
         return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
 
 
-def environment() -> dict[str, Any]:
+def _environment() -> dict[str, Any]:
     """Return the versions and the machine that a number may depend on."""
     return {
         "versions": {"python": platform.python_version()}
@@ -159,7 +171,7 @@ def environment() -> dict[str, Any]:
     }
 
 
-def now() -> str:
+def _now() -> str:
     """Return the present time, UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 

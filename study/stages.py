@@ -4,6 +4,7 @@ A stage whose result is there, made with the same settings, is not run again; on
 settings is refused with the difference named.
 """
 
+import logging
 import time
 from dataclasses import asdict
 from typing import Any
@@ -24,7 +25,7 @@ from analysis.results import (
     save_result,
 )
 from analysis.spectrum import singular_spectrum
-from analysis.survey import Survey, read_batches, survey
+from analysis.survey import Survey, no_better_than_guessing, read_batches, survey
 from analysis.sweep import dimension_sweep, norm_sweep, random_families
 from boundary.collect import collect_normals
 from boundary.errors import InputError, StoreError
@@ -32,8 +33,10 @@ from boundary.images import sha256_of_ids
 from boundary.store import COLUMNS, NormalsStore
 from figures.report import write_report
 from study.config import StudyConfig
-from study.run import RunDirectory, environment, now
+from study.run import RunDirectory
 from study.subject import Subject
+
+_log = logging.getLogger(__name__)
 
 DIRECTIONS, DIMENSION = 100, 50
 EXAMPLES = 6
@@ -47,12 +50,13 @@ def collect(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
     """
     begun = time.monotonic()
     run.begin_record(_identities(config, subject))
+    seen = None if run.result("collect").exists() else _survey_everything(subject, config)
     store = collect_normals(
         subject.classifier,
         subject.images,
         run.normals,
         positions=subject.collecting.tolist(),
-        batch_size=config.batch_size,
+        batch_size=subject.batch_size,
         progress=True,
         **asdict(config.search),
     )
@@ -61,14 +65,13 @@ def collect(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
         "accuracy_images": config.accuracy_images,
         "seed": config.seed,
     }
-    if run.is_done("collect", settings):
+    if run.is_done("collect", settings) or seen is None:
         return
     if not store.on_boundary.any():
         raise InputError(
             f"no boundary point was found for any of {len(store)} images (see the statuses in "
             f"`{run.normals}`); check the model and its input range."
         )
-    seen = _survey_everything(subject, config)
     result = CollectionResult(
         images=len(subject.images),
         classes=seen.classes,
@@ -79,7 +82,7 @@ def collect(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
         **{name: store.column(name) for name in COLUMNS},
     )
     save_result(run.result("collect"), result, settings)
-    _record_stage(run, "collect", begun, _device(subject))
+    _record(run, "collect", begun, _device(subject))
 
 
 def spectrum(run: RunDirectory, config: StudyConfig, *, redo: bool = False) -> None:
@@ -113,7 +116,7 @@ def spectrum(run: RunDirectory, config: StudyConfig, *, redo: bool = False) -> N
         seed=config.seed,
     )
     save_result(run.result("spectrum"), result, settings)
-    _record_stage(run, "spectrum", begun)
+    _record(run, "spectrum", begun)
 
 
 def fooling(
@@ -134,11 +137,11 @@ def fooling(
     normals = load_result(run.result("spectrum"), SpectrumResult)
     families = _families(config, collection, normals)
     clean = survey(
-        subject.classifier, subject.images, subject.evaluating, batch_size=config.batch_size
+        subject.classifier, subject.images, subject.evaluating, batch_size=subject.batch_size
     )
     batches = (
         subject.classifier.place(batch.images)
-        for batch in read_batches(subject.images, subject.evaluating, config.batch_size)
+        for batch in read_batches(subject.images, subject.evaluating, subject.batch_size)
         if batch.ids
     )
     reference = config.fooling.reference * collection.mean_image_norm
@@ -161,30 +164,39 @@ def fooling(
         seed=config.seed,
     )
     save_result(run.result("fooling"), result, settings)
-    _record_stage(run, "fooling", begun, _device(subject))
+    _record(run, "fooling", begun, _device(subject))
 
 
 def report(run: RunDirectory, *, redo: bool = False) -> None:
     """Draw the figures and write the report from the saved results."""
-    begun = time.monotonic()
     results = [run.result(stage) for stage in ("collect", "spectrum", "fooling")]
     newest = max(path.stat().st_mtime for path in results if path.exists())
     if not redo and run.report.exists() and run.report.stat().st_mtime >= newest:
         return
-    _record_stage(run, "report", begun)
+    run.record_stage("report", {})
     write_report(run.path)
 
 
 def _survey_everything(subject: Subject, config: StudyConfig) -> Survey:
     """Return a look at all images, or at a seeded choice where there are very many."""
     chosen = np.random.default_rng(config.seed).permutation(len(subject.images))
-    return survey(
+    seen = survey(
         subject.classifier,
         subject.images,
         chosen[: config.accuracy_images],
-        batch_size=config.batch_size,
+        batch_size=subject.batch_size,
         progress=True,
     )
+    if no_better_than_guessing(seen.correct, seen.labelled, seen.classes):
+        _log.warning(
+            "%d of %d images are classified correctly, no better than guessing among %d classes; "
+            "check that the model takes images in [0, 1] with its normalisation inside, and that "
+            "its classes are in the order of the labels (--classes).",
+            seen.correct,
+            seen.labelled,
+            seen.classes,
+        )
+    return seen
 
 
 def _directions(asked: int | None, available: int) -> int:
@@ -280,10 +292,8 @@ def _identities(config: StudyConfig, subject: Subject) -> dict[str, Any]:
     }
 
 
-def _record_stage(run: RunDirectory, stage: str, begun: float, device: str = "cpu") -> None:
-    seconds = round(time.monotonic() - begun, 1)
-    facts = {"finished": now(), "seconds": seconds, "device": device} | environment()
-    run.record({"stages": {stage: facts}})
+def _record(run: RunDirectory, stage: str, begun: float, device: str = "cpu") -> None:
+    run.record_stage(stage, {"seconds": round(time.monotonic() - begun, 1), "device": device})
 
 
 def _device(subject: Subject) -> str:

@@ -1,6 +1,7 @@
 """What a study is about: the classifier, the images and their two disjoint parts."""
 
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,9 @@ from boundary.errors import InputError
 from boundary.images import ImageSource, open_images, split_images
 from boundary.models import LoadedModel, load_model
 from study.config import StudyConfig
+
+BATCH, BATCH_NUMBERS = 64, 2**20
+"""Images in one pass, and on a CPU the most numbers that they may hold together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +29,8 @@ class Subject:
     """Positions of the images whose boundary points are collected."""
     evaluating: NDArray[np.int64]
     """Positions of the images on which fooling rates are measured."""
+    batch_size: int
+    """Images in one pass."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -46,7 +52,13 @@ def load_subject(config: StudyConfig) -> Subject:
     first = classifier.place(images.read(collecting[:8]).images)
     if len(first):
         classifier.check(first)
-    return Subject(model, classifier, images, collecting, evaluating)
+    batch_size = config.batch_size or batch_size_for(images.shape, device)
+    return Subject(model, classifier, images, collecting, evaluating, batch_size)
+
+
+def batch_size_for(shape: tuple[int, int, int], device: torch.device) -> int:
+    """Return how many images to take at once: on a CPU, large batches only cost memory."""
+    return BATCH if device.type != "cpu" else max(1, min(BATCH, BATCH_NUMBERS // prod(shape)))
 
 
 def _size(config: StudyConfig, model: LoadedModel) -> int | None:

@@ -2,10 +2,10 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from surfaces import Constant, linear, random_images
 from torch import Tensor, nn
 
 from boundary import Classifier, InputError
+from surfaces import Constant, linear, random_images
 
 IMAGES = random_images(6, (1, 2, 2))
 

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import norm as gaussian
-from surfaces import linear, random_images
 
 from analysis import (
     FoolingRate,
@@ -19,6 +18,7 @@ from analysis.intervals import percentile_interval, two_way_bootstrap
 from analysis.spectrum import singular_spectrum
 from analysis.sweep import dimension_sweep, norm_sweep, random_families, round_numbers
 from boundary import Classifier, InputError, nearest_boundary_points
+from surfaces import linear, random_images
 
 
 def generator(seed: int = 0) -> torch.Generator:

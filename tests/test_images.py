@@ -20,10 +20,7 @@ from safetensors.numpy import save_file
 
 from boundary.errors import InputError
 from boundary.images import ImageSource, open_images, sha256_of_ids, split_images
-
-TESTBED = Path(__file__).resolve().parents[2] / "shared" / "testbed" / "images"
-
-needs_testbed = pytest.mark.skipif(not TESTBED.is_dir(), reason="no testbed beside the project")
+from testbed import CIFAR10, IMAGENET, IMAGENET_CLASSES, needs_testbed
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -659,16 +656,15 @@ def test_a_saved_dataset(saved_dataset: str, tmp_path: Path) -> None:
 
 @needs_testbed
 def test_class_indices_are_lines_of_the_class_file() -> None:
-    classes = TESTBED / "imagenet_classes.txt"
-    source = open_images(str(TESTBED / "imagenet"), size=227, classes=str(classes))
+    source = open_images(IMAGENET, size=227, classes=IMAGENET_CLASSES)
     assert source.shape == (3, 227, 227)
     assert len(source) == 500
-    wnids = [line.split()[0] for line in classes.read_text().splitlines()]
+    wnids = [line.split()[0] for line in Path(IMAGENET_CLASSES).read_text().splitlines()]
     assert all(
         wnids[label] == id_.split("/")[0]
         for id_, label in zip(source.ids, source.labels.tolist(), strict=True)
     )
-    pixels = np.asarray(Image.open(TESTBED / "imagenet" / source.ids[7]).convert("RGB"))
+    pixels = np.asarray(Image.open(Path(IMAGENET, source.ids[7])).convert("RGB"))
     assert np.array_equal(
         source.read([7]).images[0].numpy(), as_floats(pixels[14 : 14 + 227, 14 : 14 + 227])
     )
@@ -678,7 +674,7 @@ def test_class_indices_are_lines_of_the_class_file() -> None:
 def test_small_images_keep_their_size(tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()
-        shutil.copy(TESTBED / "cifar10" / name / "0000.jpg", tmp_path / name)
+        shutil.copy(Path(CIFAR10, name, "0000.jpg"), tmp_path / name)
     assert open_images(str(tmp_path)).shape == (3, 32, 32)
     own = open_images(str(tmp_path)).read([0, 1]).images
     assert torch.equal(open_images(str(tmp_path), size=32).read([0, 1]).images, own)

@@ -14,10 +14,7 @@ from boundary.errors import InputError
 from boundary.images import open_images
 from boundary.models import LoadedModel, Normalised, load_model
 from boundary.weights import state_sha256
-
-TESTBED = Path(__file__).resolve().parents[2] / "shared" / "testbed"
-
-needs_testbed = pytest.mark.skipif(not TESTBED.is_dir(), reason="no testbed beside the project")
+from testbed import CIFAR10, MODELS, needs_testbed
 
 
 @pytest.fixture(autouse=True)
@@ -432,8 +429,8 @@ def test_hugging_face_from_a_folder(tmp_path: Path) -> None:
 
 @needs_testbed
 def test_a_real_network_reads_real_images() -> None:
-    loaded = load_model(f"{TESTBED}/models.py:resnet20")
-    source = open_images(str(TESTBED / "images" / "cifar10"))
+    loaded = load_model(f"{MODELS}:resnet20")
+    source = open_images(CIFAR10)
     batch = source.read(range(0, len(source), len(source) // 200))
     with torch.no_grad():
         accuracy = (loaded.module(batch.images).argmax(1) == batch.labels).float().mean()

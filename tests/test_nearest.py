@@ -1,5 +1,8 @@
 import pytest
 import torch
+from torch import Tensor, nn
+
+from boundary import BoundaryPoints, Classifier, InputError, Status, nearest_boundary_points
 from surfaces import (
     Constant,
     Gap,
@@ -11,9 +14,6 @@ from surfaces import (
     random_images,
     smooth_network,
 )
-from torch import Tensor, nn
-
-from boundary import BoundaryPoints, Classifier, InputError, Status, nearest_boundary_points
 
 TIGHT = {"rtol": 1e-10, "atol": 1e-12}
 

@@ -249,6 +249,9 @@ def test_accuracy_with_and_without_labels() -> None:
     unknown = finding("clean_accuracy", collection=replace(collection_result(), correct=-1))
     assert "not known" in unknown.sentence
     assert unknown.numbers["count"] is None
+    assert "guessing" not in found.sentence
+    guessing = replace(collection_result(), correct=9)
+    assert "no better than guessing" in finding("clean_accuracy", collection=guessing).sentence
 
 
 def test_collection_averages_over_points_on_the_boundary() -> None:

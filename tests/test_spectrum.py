@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from surfaces import linear, random_images
 
 from analysis import Subspace, captured_energy, isotropic_null, singular_spectrum, spectrum
 from analysis.energy import split_rows
@@ -12,6 +11,7 @@ from analysis.nulls import (
     marchenko_pastur_quantiles,
 )
 from boundary import Classifier, InputError, nearest_boundary_points
+from surfaces import linear, random_images
 
 
 def unit_rows(count: int, dimension: int, seed: int = 0) -> NDArray[np.float64]:

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from sources import array_source
-from surfaces import linear, random_images
 
 from boundary import (
     Classifier,
@@ -24,6 +22,8 @@ from boundary import (
 from boundary import collect as collecting
 from boundary.images import Unreadable
 from boundary.store import MANIFEST
+from sources import array_source
+from surfaces import linear, random_images
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from analysis.results import CollectionResult, FoolingResult, SpectrumResult, load_result
@@ -13,7 +14,8 @@ from study import stages
 from study.cli import main
 from study.config import config_from
 from study.run import RunDirectory
-from study.subject import load_subject
+from study.subject import batch_size_for, load_subject
+from testbed import CIFAR10, MODELS, needs_testbed
 
 SMALL = [
     "--collect=120",
@@ -22,7 +24,6 @@ SMALL = [
     "--spectrum.null_draws=3",
     "--device=cpu",
 ]
-TESTBED = Path(__file__).parents[1].parent / "shared" / "testbed"
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +78,8 @@ def test_a_run_leaves_every_result_and_the_report(run: Path) -> None:
     assert numbers
     record = json.loads((run / "provenance.json").read_text())
     assert set(record["stages"]) == {"collect", "spectrum", "fooling", "report"}
+    assert record["stages"]["fooling"].keys() == {"finished", "seconds", "device"}
+    assert record["versions"]["torch"] == torch.__version__
 
 
 def test_a_finished_run_is_not_computed_again(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +169,7 @@ def test_an_interrupted_run_is_finished_by_the_same_command(
     [
         ("", "a command is missing: one of run, collect"),
         ("rnu", "`rnu` is not a command; did you mean `run`?"),
-        ("run --colect 5", "`--colect` is not an option here; did you mean `--collect`?"),
+        ("run --colect 5", "`--colect` is no option here; did you mean `--collect`?"),
         ("run --collect five", "`--collect` should be a whole number. Found `five`."),
         ("run --fooling.norms 1,2", "`--fooling.norms` should be a list of numbers, like [0.5,1]."),
         ("run --collect 0", "`--collect` should be at least 1. Found 0."),
@@ -223,6 +226,27 @@ def test_a_model_changed_since_collecting_is_refused(
         stages.fooling(RunDirectory(run), config, other)
 
 
+def test_a_model_that_guesses_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digits = load_subject(config_from({})).images
+    batch = digits.read(range(150))
+    wrong = (batch.labels + 1) % 10
+    np.savez(tmp_path / "shifted.npz", images=batch.images.numpy(), labels=wrong.numpy())
+    arguments = [f"--images={tmp_path}/shifted.npz", *SMALL, "--collect=60"]
+    assert main(["run", *arguments, "--out=run"]) == 0
+    assert "no better than guessing among 10 classes" in caplog.text
+    assert "no better than guessing" in " ".join(capsys.readouterr().out.split())
+
+
+def test_large_images_go_in_smaller_batches_on_a_cpu() -> None:
+    subject = load_subject(config_from({}))
+    assert subject.batch_size == 64
+    assert batch_size_for((3, 227, 227), torch.device("cpu")) == 6
+    assert batch_size_for((3, 2000, 2000), torch.device("cpu")) == 1
+    assert batch_size_for((3, 227, 227), torch.device("cuda")) == 64
+
+
 def test_print_config_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (["run", "--print_config"], ["--help"], ["run", "--help"]):
         with pytest.raises(SystemExit) as left:
@@ -234,13 +258,13 @@ def test_print_config_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--fooling.norms" in printed
 
 
-@pytest.mark.skipif(not TESTBED.exists(), reason="the testbed is not there")
+@needs_testbed
 def test_a_users_own_network_and_pictures(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     command = [
         "run",
-        f"--model={TESTBED}/models.py:resnet20",
-        f"--images={TESTBED}/images/cifar10",
+        f"--model={MODELS}:resnet20",
+        f"--images={CIFAR10}",
         "--collect=24",
         "--evaluate=16",
         "--accuracy_images=100",

@@ -1,0 +1,138 @@
+"""What the gradients of several classes cost, by the ways that torch has of taking them.
+
+    python benchmarks/gradients.py --model net.py:make --images photos --classes 10
+
+One row a way: its time in forward passes of the same images, median over the rounds and range, in
+which every way is timed once, next to a forward pass; and its largest difference from the way that
+the project uses, relative to the largest gradient.
+"""
+
+import argparse
+from collections.abc import Callable
+from statistics import median
+from time import perf_counter
+
+import torch
+from torch import Tensor
+
+from boundary import Classifier, load_model, open_images
+from boundary.gradients import class_gap_gradients, leading_gap_gradient, logit_gap
+
+Gradients = Callable[[Classifier, Tensor, Tensor, Tensor], Tensor]
+
+
+def loop(classifier: Classifier, images: Tensor, source: Tensor, targets: Tensor) -> Tensor:
+    """One backward pass a class, on one kept graph: what the project uses."""
+    return class_gap_gradients(classifier, images, source, targets)[1]
+
+
+def batched(classifier: Classifier, images: Tensor, source: Tensor, targets: Tensor) -> Tensor:
+    """All backward passes at once, by vmap over `torch.autograd.grad`."""
+    inputs = images.detach().requires_grad_()
+    gaps = logit_gap(classifier(inputs), source, targets).sum(0)
+    (gradients,) = torch.autograd.grad(
+        gaps, inputs, torch.eye(len(gaps), device=gaps.device), is_grads_batched=True
+    )
+    return gradients.transpose(0, 1)
+
+
+def jacrev(classifier: Classifier, images: Tensor, source: Tensor, targets: Tensor) -> Tensor:
+    """The same by `torch.func`."""
+    return torch.func.jacrev(
+        lambda inputs: logit_gap(classifier.module(inputs), source, targets).sum(0)
+    )(images).transpose(0, 1)
+
+
+def repeated(classifier: Classifier, images: Tensor, source: Tensor, targets: Tensor) -> Tensor:
+    """Each image once a class in one large batch: one forward and one backward pass."""
+    count = targets.shape[1]
+    inputs = images.repeat_interleave(count, 0).requires_grad_()
+    gaps = logit_gap(classifier(inputs), source.repeat_interleave(count), targets.reshape(-1))
+    (gradients,) = torch.autograd.grad(gaps.sum(), inputs)
+    return gradients.view(len(images), count, *images.shape[1:])
+
+
+def one_class(classifier: Classifier, images: Tensor, source: Tensor, targets: Tensor) -> Tensor:
+    """The leading class alone."""
+    return leading_gap_gradient(classifier, images, source).gradient[:, None]
+
+
+WAYS: dict[str, Gradients] = {
+    "loop on a kept graph": loop,
+    "is_grads_batched": batched,
+    "torch.func.jacrev": jacrev,
+    "repeated images": repeated,
+    "one class alone": one_class,
+}
+
+
+def main() -> None:
+    """Print the table."""
+    options = _options()
+    module = load_model(options.model, device=options.device).module
+    source = open_images(options.images, size=options.size)
+    classifier = Classifier(module)
+    images = classifier.place(source.read(range(options.batch)).images)
+    with torch.no_grad():
+        logits = classifier(images)
+    predicted = logits.argmax(1)
+    leading = logits.topk(min(options.classes, logits.shape[1] - 1) + 1).indices
+    targets = leading[leading != predicted[:, None]].view(len(images), -1)
+
+    seconds: dict[str, list[float]] = {name: [] for name in WAYS}
+    for _ in range(options.rounds):
+        for name, way in WAYS.items():
+            forward = _seconds(lambda: _forward(classifier, images), options.device)
+            taken = _seconds(
+                lambda way=way: way(classifier, images, predicted, targets), options.device
+            )
+            seconds[name].append(taken / forward)
+
+    where = torch.cuda.get_device_name() if "cuda" in options.device else "CPU"
+    print(
+        f"{options.model}, {len(images)} images of {tuple(images.shape[1:])}, {targets.shape[1]} "
+        f"classes, {where}, {torch.get_num_threads()} threads, torch {torch.__version__}\n"
+    )
+    print("| way | forward passes, median | range | difference |\n|---|---|---|---|")
+    exact = loop(classifier, images, predicted, targets)
+    for name, way in WAYS.items():
+        found = way(classifier, images, predicted, targets)
+        off = (found - exact[:, : found.shape[1]]).abs().max() / exact.abs().max()
+        low, high = min(seconds[name]), max(seconds[name])
+        print(f"| {name} | {median(seconds[name]):.1f} | {low:.1f} to {high:.1f} | {off:.0e} |")
+
+
+def _forward(classifier: Classifier, images: Tensor) -> None:
+    with torch.no_grad():
+        classifier(images)
+
+
+def _seconds(work: Callable[[], object], device: str) -> float:
+    _wait(device)
+    begun = perf_counter()
+    work()
+    _wait(device)
+    return perf_counter() - begun
+
+
+def _wait(device: str) -> None:
+    if "cuda" in device:
+        torch.cuda.synchronize(device)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--model", default="digits")
+    parser.add_argument("--images", default="digits")
+    parser.add_argument("--size", type=int, help="side of pictures")
+    parser.add_argument("--classes", type=int, default=9, help="how many gradients an image")
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--device", default="cpu")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""What should be true of real networks, at sizes that take minutes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis.fooling import compare
+from analysis.results import CollectionResult, FoolingResult, SpectrumResult, load_result
+from boundary import Classifier, load_model, nearest_boundary_points, open_images
+from figures.rates import SPHERE, SUBSPACE, reference_rate
+from study.cli import main
+from testbed import CIFAR10, IMAGENET, IMAGENET_CLASSES, MODELS, needs_testbed
+
+pytestmark = [pytest.mark.slow, needs_testbed]
+
+
+@pytest.mark.parametrize(
+    ("network", "median_margin"), [("resnet20", 0.0513), ("resnet32", None), ("smooth_vgg", None)]
+)
+def test_boundary_points_are_near_and_aligned(network: str, median_margin: float | None) -> None:
+    classifier = Classifier(load_model(f"{MODELS}:{network}").module)
+    source = open_images(CIFAR10)
+    images = source.read(range(0, len(source), len(source) // 128)[:128]).images
+    found = nearest_boundary_points(classifier, images)
+    assert found.on_boundary.all()
+    assert (found.residual <= 1.1e-4 * found.margin).all()
+    assert found.alignment.median() > 0.99
+    assert found.alignment.quantile(0.1) > 0.95
+    deepfool = nearest_boundary_points(classifier, images, max_steps=1)
+    assert (found.margin <= 1.0001 * deepfool.margin).all()
+    if median_margin is not None:  # of 100 steps of FMN, the best public solver, on its found
+        assert found.margin.median() < median_margin
+
+
+def test_the_shared_subspace_of_a_resnet_fools_twice_as_much_as_the_sphere(tmp_path: Path) -> None:
+    command = ["run", f"--model={MODELS}:resnet20", f"--images={CIFAR10}", "--out", str(tmp_path)]
+    sizes = ["--collect=1000", "--evaluate=300", "--fooling.norms=[1.0]", "--fooling.draws=10"]
+    assert main([*command, *sizes, "--fooling.dimensions=[50]"]) == 0
+
+    spectrum = load_result(tmp_path / "spectrum.h5", SpectrumResult)
+    assert spectrum.spectrum.singular_values[0] == pytest.approx(2.4, abs=0.15)
+    assert spectrum.null.singular_values[:, 0] == pytest.approx(1.57, abs=0.02)
+    fooling = load_result(tmp_path / "fooling.h5", FoolingResult)
+    subspace, sphere = (
+        next(r for r in fooling.rates if r.family == family and r.norm == 1.0 and not r.clipped)
+        for family in (SUBSPACE, SPHERE)
+    )
+    ratio = compare(subspace, sphere).ratio_interval
+    assert 1.5 < ratio.low < 2.0 < ratio.high < 2.7
+    assert reference_rate(fooling, SUBSPACE, clipped=True) is not None
+
+
+def test_a_network_of_a_thousand_classes(tmp_path: Path) -> None:
+    command = ["run", f"--model={MODELS}:squeezenet", f"--images={IMAGENET}", "--size=227"]
+    sizes = ["--collect=20", "--evaluate=10", "--fooling.norms=[20]", "--fooling.draws=2"]
+    options = [f"--classes={IMAGENET_CLASSES}", "--fooling.dimensions=[5]", "--out", str(tmp_path)]
+    assert main([*command, *sizes, *options]) == 0
+    collected = load_result(tmp_path / "collect.h5", CollectionResult)
+    assert collected.judged == 500
+    assert collected.correct / 500 == pytest.approx(0.63, abs=0.01)
+    assert (collected.status <= 1).all()
+    assert np.median(collected.alignment) > 0.9
