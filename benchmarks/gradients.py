@@ -9,6 +9,7 @@ the project uses, relative to the largest gradient.
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from statistics import median
 from time import perf_counter
 
@@ -79,14 +80,17 @@ def main() -> None:
     leading = logits.topk(min(options.classes, logits.shape[1] - 1) + 1).indices
     targets = leading[leading != predicted[:, None]].view(len(images), -1)
 
+    exact = loop(classifier, images, predicted, targets)
+    off = {}
+    for name, way in WAYS.items():  # untimed: a warm-up of each way
+        found = way(classifier, images, predicted, targets)
+        off[name] = (found - exact[:, : found.shape[1]]).abs().max() / exact.abs().max()
     seconds: dict[str, list[float]] = {name: [] for name in WAYS}
     for _ in range(options.rounds):
         for name, way in WAYS.items():
-            forward = _seconds(lambda: _forward(classifier, images), options.device)
-            taken = _seconds(
-                lambda way=way: way(classifier, images, predicted, targets), options.device
-            )
-            seconds[name].append(taken / forward)
+            forward = _seconds(partial(classifier.predict, images), options.device)
+            all_classes = partial(way, classifier, images, predicted, targets)
+            seconds[name].append(_seconds(all_classes, options.device) / forward)
 
     where = torch.cuda.get_device_name() if "cuda" in options.device else "CPU"
     print(
@@ -94,17 +98,9 @@ def main() -> None:
         f"classes, {where}, {torch.get_num_threads()} threads, torch {torch.__version__}\n"
     )
     print("| way | forward passes, median | range | difference |\n|---|---|---|---|")
-    exact = loop(classifier, images, predicted, targets)
-    for name, way in WAYS.items():
-        found = way(classifier, images, predicted, targets)
-        off = (found - exact[:, : found.shape[1]]).abs().max() / exact.abs().max()
-        low, high = min(seconds[name]), max(seconds[name])
-        print(f"| {name} | {median(seconds[name]):.1f} | {low:.1f} to {high:.1f} | {off:.0e} |")
-
-
-def _forward(classifier: Classifier, images: Tensor) -> None:
-    with torch.no_grad():
-        classifier(images)
+    for name, taken in seconds.items():
+        spread = f"{min(taken):.1f} to {max(taken):.1f}"
+        print(f"| {name} | {median(taken):.1f} | {spread} | {off[name]:.0e} |")
 
 
 def _seconds(work: Callable[[], object], device: str) -> float:

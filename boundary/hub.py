@@ -92,7 +92,7 @@ def _labels(
     if lines is None:
         return labels, names
     indices = torch.tensor([*(lines.index(name) for name in names), -1])
-    return indices[labels], lines.names
+    return indices[labels], lines.shown(names)
 
 
 def _encoded_cell(cell: Mapping[str, Any] | None) -> Path | BytesIO:

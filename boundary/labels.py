@@ -1,5 +1,6 @@
 """The true classes of images: the file that names them, and the labels beside the images."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,15 @@ class ClassLines:
         if not names:
             raise InputError(f"{file} should hold one class a line. Found none.")
         return cls(file, names)
+
+    def shown(self, folders: Iterable[str]) -> tuple[str, ...]:
+        """Return what to call the classes: without the first words, where those are the folders.
+
+        Args:
+            folders: Names of the classes that have images.
+        """
+        rest = tuple(line.partition(" ")[2].strip() for line in self.names)
+        return self.names if not all(rest) or set(folders) & set(self.names) else rest
 
     def index(self, name: str) -> int:
         """Return the class whose line is a name, or else begins with it as a word.

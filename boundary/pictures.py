@@ -174,7 +174,7 @@ def open_folder(root: Path, decoder: Decoder, lines: ClassLines | None) -> Pictu
             f"{root} should hold either images or class folders. Found both, {loose[0]} and the "
             f"folder {next(iter(filled))}; put every image in the folder of its class."
         )
-    names = None if lines is None else lines.names
+    names = None if lines is None else lines.shown(filled)
     labels = dict.fromkeys(loose, -1)
     if filled and lines is None:
         names = tuple(by_class)

@@ -54,10 +54,12 @@ def plot_fooling_norm(result: FoolingResult) -> Figure:
             top = max(top, _draw_rates(axes, where, rates, colour, marker, label, shift))
         _draw_norm_axis(axes, norms, result)
     _finish(figure, panels[0][0], top)
+    low, high = panels[0][0].get_xlim()
+    dotted = " (dotted)" if low <= result.median_margin <= high else ""
     add_caption(
         figure,
         f"{_count(result)} Dash-dotted: reference norm{SPACE}{number(result.reference_norm)}; "
-        f"dotted: median margin{SPACE}{number(result.median_margin)}; mean image norm "
+        f"median margin{SPACE}{number(result.median_margin)}{dotted}; mean image norm "
         f"{number(result.mean_image_norm)} (input units). Families are drawn side by side.",
     )
     return figure

@@ -9,6 +9,7 @@ import json
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from datetime import datetime
 from math import isfinite
 from pathlib import Path
 from shlex import quote
@@ -291,7 +292,10 @@ def _date(provenance: Mapping[str, Any]) -> str:
     times = [
         str(fact["finished"]) for fact in facts if isinstance(fact, Mapping) and "finished" in fact
     ]
-    return max(times, default=_NOT_RECORDED)
+    try:
+        return f"{datetime.fromisoformat(max(times)):%d %B %Y, %H:%M %Z}".lstrip("0")
+    except ValueError:  # none, or not a time
+        return _NOT_RECORDED
 
 
 def _read_text(path: Path) -> str:

@@ -7,6 +7,7 @@ settings is refused with the difference named.
 import logging
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -282,6 +283,7 @@ def _identities(config: StudyConfig, subject: Subject) -> dict[str, Any]:
             "sha256": subject.model.sha256,
         },
         "images": {
+            "name": Path(subject.images.spec).name,
             "spec": subject.images.spec,
             "count": len(ids),
             "sha256 of the ids": sha256_of_ids(ids),

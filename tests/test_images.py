@@ -112,6 +112,13 @@ def test_a_file_of_classes_gives_the_indices(zoo: Path) -> None:
     assert source.labels.tolist() == [3, 3, 2, 0]
 
 
+def test_class_names_leave_out_the_words_that_name_folders(zoo: Path) -> None:
+    classes = zoo.parent / "classes.txt"
+    classes.write_text("emu large bird\nfox red fox\ndog hound\ncat house cat\n")
+    source = open_images(str(zoo), classes=str(classes))
+    assert source.class_names == ("large bird", "red fox", "hound", "house cat")
+
+
 def test_a_whole_line_goes_before_a_first_word(zoo: Path) -> None:
     classes = zoo.parent / "classes.txt"
     classes.write_text("cat flap\ncat\nemu\ndog\n")
