@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.intervals import bootstrap_means
+from analysis.intervals import TAILS, bootstrap_means
 from analysis.spectrum import Matrix, SingularSpectrum
 
 _ROWS = 256
@@ -44,10 +44,9 @@ class CapturedEnergy:
         """R / D, (R,): the mean energy of a random direction."""
         return self.dimensions / self.dimension
 
-    def interval(self, level: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the ends of the bootstrap interval of the mean over images, (R,) each."""
-        means = bootstrap_means(self.held_out)
-        low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    def interval(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the ends of the 95 % bootstrap interval of the mean over images, (R,) each."""
+        low, high = np.quantile(bootstrap_means(self.held_out), TAILS, axis=0)
         return low, high
 
 

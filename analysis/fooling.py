@@ -6,6 +6,7 @@ The reference is the classifier's own prediction of the clean image; true labels
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import hypot, inf, nan
 
 import numpy as np
 import torch
@@ -48,15 +49,21 @@ class FoolingRate:
         """Share fooled, k / n."""
         return self.count / self.total
 
+    @property
+    def unanimous(self) -> bool:
+        """Whether every draw fools every image, or none does: resampling shows no spread."""
+        return self.count in {0, self.total}
+
+    @property
+    def interval_kind(self) -> str:
+        """``Wilson`` over the images for one draw or unanimous ones, else ``bootstrap``."""
+        return "Wilson" if len(self.fooled) == 1 or self.unanimous else "bootstrap"
+
     @cached_property
     def interval(self) -> Interval:
-        """95 % interval: a bootstrap over draws and images, or Wilson's over the images.
-
-        Wilson's is taken for one draw, and where all images are fooled by every draw or by none:
-        resampling those shows no spread.
-        """
+        """95 % interval: a bootstrap over draws and images, or Wilson's over the images."""
         draws, images = self.fooled.shape
-        if draws == 1 or self.count in {0, self.total}:
+        if self.interval_kind == "Wilson":
             return wilson_interval(self.count // draws, images)
         return percentile_interval(two_way_bootstrap(self.fooled)[0])
 
@@ -69,7 +76,8 @@ class Comparison:
     """Rate of the first minus rate of the second."""
     difference_interval: Interval
     ratio: float
-    """Rate of the first over rate of the second; infinite if the second fools no image."""
+    """Rate of the first over rate of the second; infinite if the second fools no image, NaN if
+    neither does."""
     ratio_interval: Interval
 
 
@@ -156,6 +164,9 @@ def fooling_rates(
 def compare(first: FoolingRate, second: FoolingRate) -> Comparison:
     """Return how two families differ on the same images, resampled together.
 
+    Where both are unanimous, resampling shows no spread, and the intervals are made of Wilson's of
+    the two rates: Newcombe's (1998, method 10) for the difference, the extremes for the ratio.
+
     Raises:
         InputError: If they were not tried on the same number of images.
     """
@@ -164,12 +175,21 @@ def compare(first: FoolingRate, second: FoolingRate) -> Comparison:
             "two families are compared on the same images. Found "
             f"{first.fooled.shape[1]} and {second.fooled.shape[1]}."
         )
+    difference = first.rate - second.rate
+    ratio = first.rate / second.rate if second.count else inf if first.count else nan
+    if first.unanimous and second.unanimous:
+        a, b = first.interval, second.interval
+        below = hypot(first.rate - a.low, b.high - second.rate)
+        above = hypot(a.high - first.rate, second.rate - b.low)
+        of_difference = Interval(difference - below, difference + above)
+        of_ratio = Interval(a.low / b.high, a.high / b.low if b.low else inf)
+        return Comparison(difference, of_difference, ratio, of_ratio)
     one, other = two_way_bootstrap(first.fooled, second.fooled)
     return Comparison(
-        difference=first.rate - second.rate,
-        difference_interval=percentile_interval(one - other),
-        ratio=first.rate / second.rate if second.count else float("inf"),
-        ratio_interval=percentile_interval(one / np.maximum(other, 0.5 / second.total)),
+        difference,
+        percentile_interval(one - other),
+        ratio,
+        percentile_interval(one / np.maximum(other, 0.5 / second.total)),
     )
 
 

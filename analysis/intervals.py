@@ -9,7 +9,10 @@ from scipy.stats import binomtest
 from boundary.errors import InputError
 
 LEVEL = 0.95
-"""Confidence level of every interval, unless another is asked for."""
+"""Confidence level of every interval."""
+
+TAILS = (0.025, 0.975)
+"""Quantiles between which a bootstrap interval lies."""
 
 RESAMPLES = 2000
 _BLOCK = 100
@@ -23,25 +26,25 @@ class Interval:
     high: float
 
 
-def wilson_interval(count: int, total: int, level: float = LEVEL) -> Interval:
-    """Return Wilson's score interval of a share of ``count`` in ``total`` (Wilson 1927).
+def wilson_interval(count: int, total: int) -> Interval:
+    """Return Wilson's 95 % score interval of a share of ``count`` in ``total`` (Wilson 1927).
 
     Raises:
         InputError: If there is nothing to take a share of.
     """
     if not 0 <= count <= total or total < 1:
         raise InputError(f"a share needs 0 <= count <= total, total >= 1. Found {count}, {total}.")
-    found = binomtest(count, total).proportion_ci(level, method="wilson")
+    found = binomtest(count, total).proportion_ci(LEVEL, method="wilson")
     return Interval(float(found.low), float(found.high))
 
 
 def bootstrap_means(
-    rows: NDArray[np.float64], *, seed: int = 0, resamples: int = RESAMPLES
+    rows: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Return means over resampled rows, (resamples, columns), of an array (rows, columns)."""
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     return np.concatenate(
-        [_weights(len(rows), block, generator) @ rows for block in _blocks(resamples)]
+        [_weights(len(rows), block, generator) @ rows for block in _blocks(RESAMPLES)]
     )
 
 
@@ -77,9 +80,9 @@ def two_way_bootstrap(
     return np.concatenate(blocks, axis=1)
 
 
-def percentile_interval(samples: ArrayLike, level: float = LEVEL) -> Interval:
-    """Return the central interval that holds a share ``level`` of the samples."""
-    low, high = np.quantile(np.asarray(samples), [(1 - level) / 2, (1 + level) / 2])
+def percentile_interval(samples: ArrayLike) -> Interval:
+    """Return the central interval that holds 95 % of the samples."""
+    low, high = np.quantile(np.asarray(samples), TAILS)
     return Interval(float(low), float(high))
 
 

@@ -54,9 +54,14 @@ class CollectionResult:
     """Images that could not be read: ``id: reason``."""
 
     @property
+    def on_boundary(self) -> NDArray[np.bool_]:
+        """Which points lie on the boundary and have a normal."""
+        return np.asarray(self.status <= Status.FOUND)
+
+    @property
     def median_margin(self) -> float:
         """Median margin of the points on the boundary, input units."""
-        return float(np.median(self.margin[self.status <= Status.FOUND]))
+        return float(np.median(self.margin[self.on_boundary]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,9 +1,10 @@
 """The singular spectrum of the matrix of unit normals, through the Gram matrix of its smaller side.
 
 The rows of N, (n, D), are unit normals, not centred, so the squared singular values sum to n. The
-Gram matrix is summed in float64 over blocks that are read once, and only its n x n or D x D numbers
-and one block are in memory. Squaring squares the condition number: a singular value below ``floor``
-(about 1e-8 of the largest times the square root of the side) is rounding, not data.
+Gram matrix is summed in float64 over blocks; it, its eigenvectors and one block are in memory,
+never the whole of N. Where n is the smaller side the blocks are read once more, to turn left
+singular vectors into right ones. Squaring squares the condition number: a singular value below
+``floor`` (about 1e-8 of the largest times the square root of the side) is rounding, not data.
 """
 
 from collections.abc import Iterator
@@ -22,6 +23,9 @@ BLOCK_NUMBERS = 2**25
 """Numbers in one block of the matrix: 256 MiB in float64."""
 
 _UNIT_TOLERANCE = 1e-4
+
+_LARGEST_DIVIDED = 32_000
+"""Beyond this side, the workspace of LAPACK's divide and conquer overflows 32-bit integers."""
 
 
 class Matrix(Protocol):
@@ -42,7 +46,8 @@ class SingularSpectrum:
     singular_values: NDArray[np.float64]
     """(min(n, D),), descending; their squares sum to n."""
     directions: NDArray[np.float64]
-    """(R, D), orthonormal leading right singular vectors, the largest component positive."""
+    """(R, D), orthonormal leading right singular vectors, the largest component positive. Those of
+    singular values below ``floor`` are not kept: rounding would choose them."""
     count: int
     """n, normals used."""
     dimension: int
@@ -51,8 +56,7 @@ class SingularSpectrum:
     @property
     def floor(self) -> float:
         """Singular values below this are rounding of the float64 Gram matrix."""
-        side = min(self.count, self.dimension)
-        return float(self.singular_values[0] * np.sqrt(side * np.finfo(np.float64).eps))
+        return _floor(self.singular_values)
 
     def subspace(self, dimension: int) -> Subspace:
         """Return S_f: the span of the first ``dimension`` singular vectors.
@@ -75,7 +79,8 @@ def singular_spectrum(
 
     Args:
         normals: Unit rows, (n, D): an array, or ``NormalsStore.normals()``, read in blocks.
-        directions: How many right vectors to keep; at most min(n, D).
+        directions: How many right vectors to keep, at most min(n, D); fewer are kept where the
+            normals span fewer.
         progress: Show a progress bar on standard error.
 
     Returns:
@@ -103,12 +108,22 @@ def singular_spectrum(
         values = np.sqrt(squares[::-1].clip(min=0))
         return SingularSpectrum(values, np.zeros((0, dimension)), count, dimension)
     squares, vectors = scipy.linalg.eigh(
-        gram, lower=False, overwrite_a=True, check_finite=False, driver="evd"
+        gram,
+        lower=False,
+        overwrite_a=True,
+        check_finite=False,
+        driver="evd" if side <= _LARGEST_DIVIDED else "evr",
     )
     values = np.sqrt(squares[::-1].clip(min=0))
-    leading = vectors[:, ::-1][:, :directions]
-    right = leading.T if count > dimension else _right_vectors(normals, leading, values)
+    spanned = int((values > _floor(values)).sum())
+    leading = vectors[:, ::-1][:, : min(directions, spanned)]
+    right = leading.T if count > dimension else _right_vectors(normals, leading)
     return SingularSpectrum(values, _with_fixed_signs(right), count, dimension)
+
+
+def _floor(singular_values: NDArray[np.float64]) -> float:
+    side = len(singular_values)
+    return float(singular_values[0] * np.sqrt(side * np.finfo(np.float64).eps))
 
 
 def _gram(normals: Matrix, progress: bool) -> NDArray[np.float64]:
@@ -141,13 +156,10 @@ def _blocks(normals: Matrix, *, by_rows: bool) -> Iterator[NDArray[np.float64]]:
         yield block
 
 
-def _right_vectors(
-    normals: Matrix, left: NDArray[np.float64], values: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return U'N / sigma, (R, D), made orthonormal to rounding again."""
+def _right_vectors(normals: Matrix, left: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return U'N with its rows, sigma times a right vector each, made orthonormal to rounding."""
     right = np.concatenate([left.T @ block for block in _blocks(normals, by_rows=False)], axis=1)
-    orthonormal, triangle = np.linalg.qr(right.T)
-    return np.asarray((orthonormal * np.sign(np.diag(triangle))).T)
+    return np.asarray(np.linalg.qr(right.T).Q.T)
 
 
 def _with_fixed_signs(vectors: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -40,8 +40,8 @@ def norm_sweep(
     if norms is None:
         largest = max(LARGEST_NORM * mean_image_norm, LARGEST_IN_MARGINS * median_margin)
         norms = round_numbers(SMALLEST_NORM * mean_image_norm, largest)
-    if min([*norms, reference]) <= 0:
-        raise InputError(f"`norms` should be positive. Found {[*norms, reference]}.")
+    if not all(0 < norm < np.inf for norm in (*norms, reference)):
+        raise InputError(f"`norms` should be positive and finite. Found {[*norms, reference]}.")
     return sorted({*norms, reference})
 
 

@@ -1,5 +1,6 @@
 """Collecting: the nearest boundary points of many images, written shard by shard."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from inspect import Parameter, signature
 from pathlib import Path
@@ -15,6 +16,9 @@ from boundary.nearest import BoundaryPoints, nearest_boundary_points, no_points
 from boundary.progress import progress_bar
 from boundary.store import MANIFEST, NormalsStore, differences
 from boundary.weights import state_sha256
+
+_PIXELS_KNOWN = 4
+"""How many images are known by their pixels: other pictures under the same ids are noticed."""
 
 
 def collect_normals(
@@ -51,7 +55,8 @@ def collect_normals(
     if batch_size < 1:
         raise InputError(f"`batch_size` should be at least 1. Found {batch_size}.")
     wanted = np.arange(len(source)) if positions is None else np.asarray(positions)
-    store = _open_or_create(Path(directory), source, _settings(classifier, source, wanted, search))
+    settings = collection_settings(classifier, source, wanted, search)
+    store = _open_or_create(Path(directory), source, settings)
     with progress_bar("boundary points", len(wanted), "images", shown=progress) as bar:
         missing = _missing(store, len(wanted))
         bar.update(len(wanted) - len(missing))
@@ -87,12 +92,25 @@ def _first_stretch(missing: NDArray[np.intp], longest: int) -> tuple[int, int]:
     return int(run[0]), int(run[0]) + together
 
 
-def _settings(
+def collection_settings(
     classifier: Classifier,
     source: ImageSource,
     positions: NDArray[np.int64],
     search: Mapping[str, Any],
 ) -> dict[str, Any]:
+    """Return what every row of a store depends on, as JSON values.
+
+    Images are known by their ids, their shape and the pixels of the first few.
+
+    Args:
+        classifier: Whose boundary is met.
+        source: Where the images come from.
+        positions: Which images of the source.
+        search: Options of `nearest_boundary_points`; those left out have their defaults.
+
+    Raises:
+        InputError: If an option is unknown.
+    """
     defaults = {
         name: option.default
         for name, option in signature(nearest_boundary_points).parameters.items()
@@ -103,10 +121,13 @@ def _settings(
         raise InputError(
             f"`{min(unknown)}` is no option of collecting; it has {', '.join(sorted(defaults))}."
         )
+    first = source.read(positions[:_PIXELS_KNOWN]).images
     return {
         "model": state_sha256(classifier.module),
         "bounds": list(classifier.bounds),
         "images": sha256_of_ids([source.ids[place] for place in positions]),
+        "shape": list(source.shape),
+        "pixels": hashlib.sha256(first.numpy().tobytes()).hexdigest(),
         "count": len(positions),
         "search": {**defaults, **search},
     }

@@ -32,9 +32,13 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """
     # With the process in its name: two may make the same file, such as the cached digits network.
     temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
-    write(temporary)
-    _sync(temporary)
-    temporary.replace(path)
+    try:
+        write(temporary)
+        _sync(temporary)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     _sync(path.parent)
 
 
@@ -71,22 +75,17 @@ def open_hdf5(path: Path) -> h5py.File:
         raise StoreError(f"`{path}` cannot be read as HDF5: {error}.") from error
 
 
-def read_array(group: h5py.Group, name: str, rows: Any = ()) -> NDArray[Any]:
-    """Read a plain array of numbers or fixed-length bytes from an HDF5 group.
+def read_array(group: h5py.Group, name: str) -> NDArray[Any]:
+    """Return a plain array of numbers or fixed-length bytes, in the dtype that is stored.
 
     Args:
         group: The file or group that should hold it.
         name: Of the dataset, directly in the group.
-        rows: What to read of it, as h5py's indices; all by default.
-
-    Returns:
-        The array, in the dtype that is stored.
 
     Raises:
         StoreError: If it is missing, lies in another file, or is of a type that a result never is.
     """
-    dataset = plain_dataset(group, name)
-    return np.asarray(dataset[rows])
+    return np.asarray(plain_dataset(group, name)[()])
 
 
 def plain_dataset(group: h5py.Group, name: str) -> h5py.Dataset:

@@ -2,7 +2,8 @@
 
 The *logit gap* of a pair of classes is g_t(x) = f_t(x) - f_s(x), s the source class: negative
 inside the source region, zero on the boundary. The gradients of several classes at one point come
-from a loop over one kept graph, the fastest form on a CPU (see ``benchmarks/gradients.py``).
+from a loop over one kept graph: on convolutional networks the fastest form on a CPU, and the one
+that needs the least memory (measured by ``benchmarks/gradients.py``).
 """
 
 from typing import NamedTuple

@@ -116,7 +116,8 @@ def nearest_boundary_points(
         candidates: How many classes, by logit, have their gradient taken at the image to choose
             the first direction. Later steps consider every class.
         max_steps: Bound on the steps, one forward and one backward pass each.
-        residual_tol: The largest residual, as a share of the margin.
+        residual_tol: The largest residual, as a share of the margin; beside it, rounding of the
+            image's numbers is allowed for.
         alignment_tol: Alignment at which the search stops and the status is ``ALIGNED``.
         max_margin: Distance beyond which the search gives up, input units; by default the diagonal
             of the input box, which no image lies beyond.

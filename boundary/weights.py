@@ -48,12 +48,14 @@ def load_weights(network: nn.Module, file: Path) -> None:
 
 
 def state_sha256(module: nn.Module) -> str:
-    """Return the SHA-256 of the names, dtypes, shapes and bytes of a module's state dict.
+    """Return the SHA-256 of the names, dtypes, shapes and bytes of a module's state.
 
-    The entries are taken in the order of their names; the device does not matter.
+    That is its state dict and the buffers that it leaves out, such as a normalisation, in the order
+    of their names; the device does not matter.
     """
     digest = hashlib.sha256()
-    for name, value in sorted(module.state_dict().items()):
+    state = {**dict(module.named_buffers()), **module.state_dict()}
+    for name, value in sorted(state.items()):
         if isinstance(value, Tensor):
             digest.update(f"{name}|{value.dtype}|{tuple(value.shape)}|".encode())
             flat = value.detach().cpu().contiguous().view(-1)

@@ -13,7 +13,6 @@ from analysis.fooling import FoolingRate
 from analysis.intervals import Interval, wilson_interval
 from analysis.results import CollectionResult, FoolingResult, SpectrumResult
 from analysis.survey import no_better_than_guessing
-from boundary.nearest import Status
 from figures.formats import (
     cosine,
     number,
@@ -57,24 +56,30 @@ class Findings:
 
 
 def list_findings(
-    collection: CollectionResult, spectrum: SpectrumResult, fooling: FoolingResult
+    collection: CollectionResult,
+    spectrum: SpectrumResult | None = None,
+    fooling: FoolingResult | None = None,
 ) -> Findings:
-    """Return what the run found, the geometry first, then what rests on what."""
-    pairs = pair_rows(fooling)
-    by_clip: list[Finding] = []
-    for clipped in clip_policies(fooling):
-        own = [pair for pair in pairs if pair.clipped == clipped]
-        by_clip += [_at_reference(fooling, own, clipped), _over_norms(own, clipped)]
-    return Findings(
-        (
-            _of_spectrum(spectrum),
-            _of_energy(spectrum, fooling.reference_dimension),
-            *by_clip,
-            _of_accuracy(collection),
-            _of_collection(collection),
-        ),
-        pairs,
-    )
+    """Return what the run found, the geometry first, then what rests on what.
+
+    Args:
+        collection: What was collected.
+        spectrum: None while it is not there.
+        fooling: None while it is not there.
+    """
+    found: list[Finding] = []
+    pairs: tuple[PairRow, ...] = ()
+    if spectrum is not None:
+        kept = len(spectrum.energy.in_sample)
+        dimension = kept if fooling is None else fooling.reference_dimension
+        found += [_of_spectrum(spectrum), _of_energy(spectrum, dimension)]
+    if fooling is not None:
+        pairs = pair_rows(fooling)
+        for clipped in clip_policies(fooling):
+            own = [pair for pair in pairs if pair.clipped == clipped]
+            found += [_at_reference(fooling, own, clipped), _over_norms(own, clipped)]
+    found += [_of_accuracy(collection), _of_collection(collection)]
+    return Findings(tuple(found), pairs)
 
 
 def _of_spectrum(result: SpectrumResult) -> Finding:
@@ -150,7 +155,7 @@ def _at_reference(result: FoolingResult, pairs: Sequence[PairRow], clipped: bool
         f"{_CLIPPING[clipped]}, at norm {number(pair.norm)}{relative}, random perturbations from "
         f"the subspace of R = {result.reference_dimension} change the prediction in "
         f"{_rate(subspace)}, those from the whole sphere in {_rate(sphere)}: a difference of "
-        f"{points(pair.difference)} percentage points (95 % paired bootstrap interval "
+        f"{points(pair.difference)} percentage points (95 % paired interval "
         f"{points_interval(pair.difference_interval)}), {_ratio(pair)}.{_pair_verdict(pair)}"
     )
     numbers = {
@@ -230,7 +235,7 @@ def _count_norms(count: int) -> str:
 
 
 def _of_accuracy(result: CollectionResult) -> Finding:
-    if result.correct < 0 or result.judged < 1:
+    if result.judged == 0:
         sentence = "Clean accuracy is not known: the images carry no labels."
         return Finding("clean_accuracy", sentence, None, {"count": None, "total": result.judged})
     interval = wilson_interval(result.correct, result.judged)
@@ -255,7 +260,7 @@ def _of_accuracy(result: CollectionResult) -> Finding:
 
 
 def _of_collection(result: CollectionResult) -> Finding:
-    on_boundary = result.status <= Status.FOUND
+    on_boundary = result.on_boundary
     count, total = int(on_boundary.sum()), len(on_boundary)
     numbers: dict[str, Any] = {"count": count, "total": total}
     if total == 0:
@@ -278,7 +283,7 @@ def _of_collection(result: CollectionResult) -> Finding:
     )
     if count == 0:
         return Finding("collection", f"{share}. {cost}", None, numbers)
-    margin = float(np.median(result.margin[on_boundary]))
+    margin = result.median_margin
     tenth, median = (float(q) for q in np.quantile(result.alignment[on_boundary], [0.1, 0.5]))
     numbers |= {"median_margin": margin, "alignment_median": median, "alignment_tenth": tenth}
     sentence = (

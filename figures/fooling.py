@@ -195,10 +195,12 @@ def _share(result: FoolingResult) -> str:
 def _count(result: FoolingResult) -> str:
     draws = sorted({len(rate.fooled) for rate in result.rates})
     many = " or ".join(str(count) for count in draws)
-    kinds = [
-        *(["Wilson's (one draw)"] if draws[0] == 1 else []),
-        *(["bootstrap over draws and images"] if draws[-1] > 1 else []),
-    ]
+    names = {
+        "Wilson": "Wilson's (one draw, or all alike)",
+        "bootstrap": "bootstrap over draws and images",
+    }
+    found = {rate.interval_kind for rate in result.rates}
+    kinds = [name for kind, name in names.items() if kind in found]
     return (
         f"{many} draw{'' if draws == [1] else 's'} of each family (seed {result.seed}) on "
         f"{len(result.image_ids)} images. Bars and bands: 95 % intervals, {' or '.join(kinds)}."

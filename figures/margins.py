@@ -26,7 +26,7 @@ def plot_margins(result: CollectionResult) -> Figure:
 
     The first two are of the points on the boundary alone.
     """
-    on_boundary = result.status <= Status.FOUND
+    on_boundary = result.on_boundary
     figure = new_figure(TWO_COLUMNS, 2.6)
     left, middle, right = figure.subplots(1, 3, width_ratios=(1.15, 1.15, 1))
     _draw_margins(left, result.margin[on_boundary])

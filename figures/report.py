@@ -161,7 +161,6 @@ def write_report(directory: Path) -> Path:
         "date": _date(provenance),
         "plates": [_plate(plate, results, directory) for plate in _PLATES],
         "unreadable": results.collection.unreadable[:_UNREADABLE_SHOWN],
-        "spectrum": results.spectrum,
         "run": quote(directory.resolve().name),
         "again": quote(f"{directory.resolve().name}-again"),
     }

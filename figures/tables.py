@@ -34,7 +34,7 @@ class RateRow:
     rate: float
     interval: Interval
     interval_kind: str
-    """``Wilson`` for one draw, ``bootstrap`` over draws and images for more."""
+    """``Wilson`` over the images, or ``bootstrap`` over draws and images."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,10 @@ class SpectrumNumbers:
     dimension: int
     """D."""
     left_out: int
+    fitted: int
+    """Normals that made the directions of the captured energy."""
+    held_out: int
+    """Normals that it is measured on."""
     leading: int
     """Leading values above every draw of the null."""
     largest: float
@@ -178,6 +182,8 @@ def spectrum_numbers(result: SpectrumResult) -> SpectrumNumbers:
         normals=spectrum.count,
         dimension=spectrum.dimension,
         left_out=result.left_out,
+        fitted=result.energy.fitted,
+        held_out=len(result.energy.held_out),
         leading=null.leading(values),
         largest=float(values[0]),
         null_draws=len(null.singular_values),
@@ -204,19 +210,18 @@ def share_of_image_norm(norm: float, result: FoolingResult) -> float | None:
 
 
 def _rate_row(rate: FoolingRate, result: FoolingResult) -> RateRow:
-    draws = len(rate.fooled)
     return RateRow(
         family=rate.family,
         dimension=rate.subspace_dimension,
         norm=rate.norm,
         share_of_image_norm=share_of_image_norm(rate.norm, result),
         clipped=rate.clipped,
-        draws=draws,
+        draws=len(rate.fooled),
         count=rate.count,
         total=rate.total,
         rate=rate.rate,
         interval=rate.interval,
-        interval_kind="Wilson" if draws == 1 else "bootstrap",
+        interval_kind=rate.interval_kind,
     )
 
 

@@ -3,6 +3,7 @@
 import argparse
 import logging
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -10,9 +11,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
-from jsonargparse import ArgumentParser, DefaultHelpFormatter
+from jsonargparse import ActionYesNo, ArgumentParser, DefaultHelpFormatter
 
-from boundary.errors import BoundaryError, did_you_mean
+from boundary.errors import BoundaryError, StoreError, did_you_mean
 from study import stages
 from study.config import FoolingOptions, SpectrumOptions, StudyConfig, config_from
 from study.inspection import describe
@@ -20,6 +21,7 @@ from study.run import DISTRIBUTION, RunDirectory
 from study.subject import Subject, load_subject
 
 MISTAKE, INTERRUPTED = 2, 130
+OUT = "run"
 LISTED = "; `boundary --help` lists them."
 
 DESCRIPTION = """\
@@ -81,9 +83,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Without defaults, what was given can prevail over what a run directory says.
         given = _parser().parse_args(words, defaults=printing).as_dict()
         name = given["subcommand"]
-        _COMMANDS[name](given.get(name) or {})
+        _COMMANDS[name](given.get(name) or {}, shlex.join(["boundary", *words]))
     except BoundaryError as error:
         _fail(str(error))
+    except OSError as error:  # a full disk, a file that may not be written
+        _fail(f"{error}; what is finished is kept, and the same command goes on from there.")
     except KeyboardInterrupt:
         print(
             "\nInterrupted. What is finished is kept, and the same command goes on from there.",
@@ -93,8 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _run(given: dict[str, Any]) -> None:
-    run, config, subject = _begin(given)
+def _run(given: dict[str, Any], command: str) -> None:
+    run, config, subject = _begin(given, command)
     stages.collect(run, config, subject)
     stages.spectrum(run, config)
     stages.fooling(run, config, subject)
@@ -102,32 +106,34 @@ def _run(given: dict[str, Any]) -> None:
     _show(run)
 
 
-def _collect(given: dict[str, Any]) -> None:
-    run, config, subject = _begin(given)
+def _collect(given: dict[str, Any], command: str) -> None:
+    run, config, subject = _begin(given, command)
     stages.collect(run, config, subject)
     _show(run)
 
 
-def _spectrum(given: dict[str, Any]) -> None:
+def _spectrum(given: dict[str, Any], _: str) -> None:
     run, config, redo = _resume(given, "spectrum")
     stages.spectrum(run, config, redo=redo)
     _keep_settings(run, config)
 
 
-def _fooling(given: dict[str, Any]) -> None:
+def _fooling(given: dict[str, Any], _: str) -> None:
     run, config, redo = _resume(given, "fooling")
     stages.fooling(run, config, load_subject(config), redo=redo)
     _keep_settings(run, config)
 
 
-def _report(given: dict[str, Any]) -> None:
-    run, _, _ = _resume(given, "report")
+def _report(given: dict[str, Any], _: str) -> None:
+    run = RunDirectory(given["run"])
+    run.config()
     stages.report(run, redo=True)
     _show(run)
 
 
-def _inspect(given: dict[str, Any]) -> None:
-    run, _, _ = _resume(given, "inspect")
+def _inspect(given: dict[str, Any], _: str) -> None:
+    run = RunDirectory(given["run"])
+    run.config()
     _show(run)
 
 
@@ -169,7 +175,13 @@ def _parser() -> Parser:
             )
             command.add_class_arguments(StudyConfig)
             command.add_argument(
-                "--out", type=str, default="run", help="run directory, made or continued"
+                "--out", type=str, default=OUT, help="run directory, made or continued"
+            )
+            command.add_argument(
+                "--resume",
+                action=ActionYesNo,
+                default=True,
+                help="continue the study that --out holds; with --no_resume it is refused",
             )
         else:
             command.usage = f"boundary {name} RUN [options]"
@@ -186,9 +198,15 @@ def _parser() -> Parser:
     return parser
 
 
-def _begin(given: dict[str, Any]) -> tuple[RunDirectory, StudyConfig, Subject]:
-    """Return the run directory of a new or continued study, and what it is about."""
-    run = RunDirectory(given.pop("out", "run"))
+def _begin(given: dict[str, Any], command: str) -> tuple[RunDirectory, StudyConfig, Subject]:
+    """Return the run directory of a new or continued study, and what it is about.
+
+    Raises:
+        StoreError: If the directory holds another study, or one that is not to be continued.
+    """
+    run = RunDirectory(given.pop("out", OUT))
+    if not given.pop("resume", True) and run.config_file.exists():
+        raise StoreError(f"`{run.path}` holds a study already; name another --out.")
     given.pop("config", None)
     config = config_from(given)
     subject = load_subject(config)
@@ -200,6 +218,7 @@ def _begin(given: dict[str, Any]) -> tuple[RunDirectory, StudyConfig, Subject]:
         classes=_absolute(config.classes),
     )
     run.prepare(asdict(config))
+    run.begin_record({"command": command, **stages.identities(config, subject)})
     return run, config, subject
 
 

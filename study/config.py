@@ -5,6 +5,7 @@ A configuration is data: numbers, texts and lists, never code.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from boundary.errors import InputError
@@ -112,6 +113,9 @@ class StudyConfig:
     fooling: FoolingOptions = field(default_factory=FoolingOptions)
 
 
+DIRECTIONS, DIMENSION = 100, 50
+"""Singular vectors kept and reference R, where the normals allow as many."""
+
 FREE = ("device", "batch_size")
 """Settings that may differ when a run is continued: they change the speed alone."""
 
@@ -142,6 +146,8 @@ def _check_ranges(config: StudyConfig) -> None:
         "collect": config.collect,
         "evaluate": config.evaluate,
         "accuracy_images": config.accuracy_images,
+        "search.candidates": config.search.candidates,
+        "search.max_steps": config.search.max_steps,
         "spectrum.null_draws": config.spectrum.null_draws,
         "fooling.draws": config.fooling.draws,
     }
@@ -150,14 +156,33 @@ def _check_ranges(config: StudyConfig) -> None:
     for name, count in at_least_one.items():
         if count < 1:
             raise InputError(f"`--{name}` should be at least 1. Found {count}.")
-    if config.seed < 0:
-        raise InputError(f"`--seed` should not be negative. Found {config.seed}.")
-    if not 0 < config.spectrum.held_out < 1:
-        raise InputError(
-            "`--spectrum.held_out` should be a share between 0 and 1. "
-            f"Found {config.spectrum.held_out}."
-        )
-    if not config.fooling.reference > 0:
-        raise InputError(
-            f"`--fooling.reference` should be positive. Found {config.fooling.reference}."
-        )
+    if not 0 <= config.seed < 2**63:
+        raise InputError(f"`--seed` should not be negative, nor above 2^63. Found {config.seed}.")
+    shares = {
+        "search.residual_tol": config.search.residual_tol,
+        "search.alignment_tol": config.search.alignment_tol,
+        "spectrum.held_out": config.spectrum.held_out,
+    }
+    for name, share in shares.items():
+        if not 0 < share < 1:
+            raise InputError(f"`--{name}` should be a share between 0 and 1. Found {share}.")
+    for name, norms in (
+        ("reference", [config.fooling.reference]),
+        ("norms", config.fooling.norms or []),
+    ):
+        if not all(0 < norm < inf for norm in norms):
+            raise InputError(
+                f"`--fooling.{name}` should be positive and finite. "
+                f"Found {', '.join(map(str, norms))}."
+            )
+    most = config.spectrum.directions or config.collect
+    for name, dimensions in (
+        ("spectrum.directions", [config.spectrum.directions]),
+        ("fooling.dimension", [config.fooling.dimension]),
+        ("fooling.dimensions", config.fooling.dimensions or []),
+    ):
+        if not all(number is None or 1 <= number <= most for number in dimensions):
+            raise InputError(
+                f"`--{name}` should lie in 1..{most}, as there are no more directions. "
+                f"Found {', '.join(map(str, dimensions))}."
+            )

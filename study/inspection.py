@@ -1,32 +1,39 @@
 """A run at a glance: what is done, and what it found."""
 
 from textwrap import fill
+from typing import TypeVar
 
 from analysis.results import CollectionResult, FoolingResult, SpectrumResult, load_result
 from boundary.store import MANIFEST, NormalsStore
 from figures.findings import list_findings
 from study.run import RunDirectory
 
-RESULTS = ("collect", "spectrum", "fooling")
+Result = TypeVar("Result")
 
 
 def describe(run: RunDirectory) -> str:
     """Return one screen of text about a run directory."""
-    done = [stage for stage in RESULTS if run.result(stage).exists()]
+    stages = ("collect", "spectrum", "fooling")
+    done = [stage for stage in stages if run.result(stage).exists()]
     lines = [f"{run.path}: {', '.join(done) or 'nothing'} done, {_kept(run)} images collected"]
-    if len(done) == len(RESULTS):
-        found = list_findings(
-            load_result(run.result("collect"), CollectionResult),
-            load_result(run.result("spectrum"), SpectrumResult),
-            load_result(run.result("fooling"), FoolingResult),
-        )
+    outdated = run.out_of_date()
+    if outdated:
+        return "\n".join([*lines, outdated])
+    collection = _result(run, "collect", CollectionResult)
+    if collection is not None:
+        spectrum = _result(run, "spectrum", SpectrumResult)
+        fooling = _result(run, "fooling", FoolingResult)
         lines += [
             fill(finding.sentence, 100, initial_indent="- ", subsequent_indent="  ")
-            for finding in found.findings
+            for finding in list_findings(collection, spectrum, fooling).findings
         ]
     if run.report.exists():
         lines.append(f"report: {run.report}")
     return "\n".join(lines)
+
+
+def _result(run: RunDirectory, stage: str, kind: type[Result]) -> Result | None:
+    return load_result(run.result(stage), kind) if run.result(stage).exists() else None
 
 
 def _kept(run: RunDirectory) -> int:

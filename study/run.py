@@ -3,8 +3,6 @@
 import hashlib
 import json
 import platform
-import shlex
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -16,7 +14,7 @@ import yaml
 from analysis.results import load_settings
 from boundary.errors import StoreError
 from boundary.files import write_text
-from boundary.store import differences
+from boundary.store import MANIFEST, differences
 from study.config import FREE
 
 DISTRIBUTION = "boundary-geometry"
@@ -68,15 +66,28 @@ class RunDirectory:
         """
         text = yaml.safe_dump(dict(config), sort_keys=False)
         if self.config_file.exists() and not replace:
-            changed = differences(_without_free(self.config()), _without_free(config))
+            changed = differences(self._binding(self.config()), self._binding(config))
             if changed:
                 raise StoreError(
                     f"`{self.path}` holds a study with other settings: {'; '.join(changed)}. "
                     f"Name another --out, or continue that one with "
                     f"`boundary run --config {self.config_file} --out {self.path}`."
                 )
-        self.path.mkdir(parents=True, exist_ok=True)
-        write_text(self.config_file, text)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_text(self.config_file, text)
+        except OSError as error:
+            raise StoreError(
+                f"`{self.path}` should be a directory that can be made and written to: "
+                f"{error.strerror}; name another --out."
+            ) from error
+
+    def _binding(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings that something in the directory was made with."""
+        if not (self.normals / MANIFEST).exists():
+            return {}
+        unused = {stage for stage in ("spectrum", "fooling") if not self.result(stage).exists()}
+        return {name: config[name] for name in config if name not in {*FREE, *unused}}
 
     def config(self) -> dict[str, Any]:
         """Return the configuration that is there.
@@ -115,16 +126,26 @@ class RunDirectory:
         if changed:
             raise StoreError(
                 f"`{path}` was made with other settings: {'; '.join(changed)}. "
-                f"`boundary {stage} {self.path} --redo` makes it anew."
+                f"Give `boundary {stage} {self.path}` the settings you want and --redo, and it is "
+                "made anew."
             )
         return True
+
+    def out_of_date(self) -> str | None:
+        """Return a sentence on the first result made from another than is there, if there is."""
+        for stage, basis in (("spectrum", "collect"), ("fooling", "spectrum")):
+            path = self.result(stage)
+            if path.exists() and load_settings(path).get(basis) != self.identity(basis):
+                return (
+                    f"`{path}` was made from another `{self.result(basis).name}` than is there; "
+                    f"`boundary {stage} {self.path} --redo` makes it anew."
+                )
+        return None
 
     def begin_record(self, facts: Mapping[str, Any]) -> None:
         """Begin ``provenance.json`` with where, when and on what; one that is there stays."""
         if not self._provenance.exists():
-            command = shlex.join(["boundary", *sys.argv[1:]])
-            begun = {"begun": _now(), "command": command, **facts, **_environment(), "stages": {}}
-            self._write_record(begun)
+            self._write_record({"begun": _now(), **facts, **_environment(), "stages": {}})
 
     def record_stage(self, stage: str, facts: Mapping[str, Any]) -> None:
         """Add to ``provenance.json`` that a stage is done, and what had changed since the begin."""
@@ -174,7 +195,3 @@ def _environment() -> dict[str, Any]:
 def _now() -> str:
     """Return the present time, UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _without_free(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in config.items() if name not in FREE}

@@ -28,19 +28,19 @@ from analysis.results import (
 from analysis.spectrum import singular_spectrum
 from analysis.survey import Survey, no_better_than_guessing, read_batches, survey
 from analysis.sweep import dimension_sweep, norm_sweep, random_families
-from boundary.collect import collect_normals
+from boundary.collect import collect_normals, collection_settings
 from boundary.errors import InputError, StoreError
 from boundary.images import sha256_of_ids
-from boundary.store import COLUMNS, NormalsStore
+from boundary.store import COLUMNS, NormalsStore, differences
 from figures.report import write_report
-from study.config import StudyConfig
+from study.config import DIMENSION, DIRECTIONS, StudyConfig
 from study.run import RunDirectory
 from study.subject import Subject
 
 _log = logging.getLogger(__name__)
 
-DIRECTIONS, DIMENSION = 100, 50
 EXAMPLES = 6
+"""Images shown with and without a perturbation."""
 
 
 def collect(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
@@ -50,7 +50,6 @@ def collect(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
         InputError: If not one boundary point was found.
     """
     begun = time.monotonic()
-    run.begin_record(_identities(config, subject))
     seen = None if run.result("collect").exists() else _survey_everything(subject, config)
     store = collect_normals(
         subject.classifier,
@@ -94,7 +93,7 @@ def spectrum(run: RunDirectory, config: StudyConfig, *, redo: bool = False) -> N
     """
     begun = time.monotonic()
     options = config.spectrum
-    settings = {"normals": run.identity("collect"), "seed": config.seed, **asdict(options)}
+    settings = {"collect": run.identity("collect"), "seed": config.seed, **asdict(options)}
     if run.is_done("spectrum", settings, redo=redo):
         return
     store = NormalsStore.open(run.normals)
@@ -131,12 +130,14 @@ def fooling(
         "seed": config.seed,
         **asdict(config.fooling),
     }
-    _require_same_model(run, subject)
+    _require_same_subject(run, config, subject)
     if run.is_done("fooling", settings, redo=redo):
         return
     collection = load_result(run.result("collect"), CollectionResult)
     normals = load_result(run.result("spectrum"), SpectrumResult)
-    families = _families(config, collection, normals)
+    reference = config.fooling.reference * collection.mean_image_norm
+    dimension = _reference_dimension(config, normals)
+    families = _families(config, collection, normals, reference, dimension)
     clean = survey(
         subject.classifier, subject.images, subject.evaluating, batch_size=subject.batch_size
     )
@@ -145,8 +146,6 @@ def fooling(
         for batch in read_batches(subject.images, subject.evaluating, subject.batch_size)
         if batch.ids
     )
-    reference = config.fooling.reference * collection.mean_image_norm
-    dimension = _reference_dimension(config, normals)
     result = FoolingResult(
         rates=tuple(
             fooling_rates(
@@ -169,13 +168,19 @@ def fooling(
 
 
 def report(run: RunDirectory, *, redo: bool = False) -> None:
-    """Draw the figures and write the report from the saved results."""
+    """Draw the figures and write the report from the saved results.
+
+    Raises:
+        StoreError: If a result is missing, damaged, or made from another than is there.
+    """
+    outdated = run.out_of_date()
+    if outdated:
+        raise StoreError(outdated)
     results = [run.result(stage) for stage in ("collect", "spectrum", "fooling")]
-    newest = max(path.stat().st_mtime for path in results if path.exists())
-    if not redo and run.report.exists() and run.report.stat().st_mtime >= newest:
-        return
-    run.record_stage("report", {})
-    write_report(run.path)
+    newest = max((path.stat().st_mtime for path in results if path.exists()), default=0.0)
+    if redo or not run.report.exists() or run.report.stat().st_mtime < newest:
+        write_report(run.path)
+        run.record_stage("report", {})
 
 
 def _survey_everything(subject: Subject, config: StudyConfig) -> Survey:
@@ -218,11 +223,13 @@ def _reference_dimension(config: StudyConfig, normals: SpectrumResult) -> int:
 
 
 def _families(
-    config: StudyConfig, collection: CollectionResult, normals: SpectrumResult
+    config: StudyConfig,
+    collection: CollectionResult,
+    normals: SpectrumResult,
+    reference_norm: float,
+    reference_dimension: int,
 ) -> list[Perturbations]:
     options = config.fooling
-    reference_norm = options.reference * collection.mean_image_norm
-    reference_dimension = _reference_dimension(config, normals)
     available = len(normals.spectrum.directions)
     return random_families(
         normals.spectrum,
@@ -265,16 +272,21 @@ def _examples(
     )
 
 
-def _require_same_model(run: RunDirectory, subject: Subject) -> None:
-    collected = NormalsStore.open(run.normals).settings["model"]
-    if collected != subject.model.sha256:
+def _require_same_subject(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
+    collected = NormalsStore.open(run.normals).settings
+    settings = collection_settings(
+        subject.classifier, subject.images, subject.collecting, asdict(config.search)
+    )
+    changed = differences(collected, settings)
+    if changed:
         raise StoreError(
-            f"the model should be the one whose normals are in `{run.normals}`. Found other "
-            "weights; collect again in another directory."
+            f"the model and the images should be those of the normals in `{run.normals}`. Found "
+            f"{'; '.join(changed)}; collect again in another directory."
         )
 
 
-def _identities(config: StudyConfig, subject: Subject) -> dict[str, Any]:
+def identities(config: StudyConfig, subject: Subject) -> dict[str, Any]:
+    """Return what a study is about, for its record."""
     ids = subject.images.ids
     return {
         "model": {

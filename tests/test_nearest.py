@@ -196,12 +196,13 @@ def test_no_boundary_within_reach() -> None:
 def test_not_finite_on_the_way() -> None:
     class Edge(nn.Module):
         def forward(self, points: Tensor) -> Tensor:
-            return torch.sqrt(1.2 - points.sum(1)) - 0.9 + points[:, 0]
+            total = points.sum(1)
+            return total - 3.0 + 0.0 * torch.log(2.0 - total)  # NaN before the boundary
 
     images = 0.2 * random_images(3, (1, 2, 2))
     found = nearest_boundary_points(Classifier(Gap(Edge()).eval()), images)
-    assert not found.margin.isnan().any()
-    assert not found.normal.isnan().any()
+    assert found.status.tolist() == [Status.NOT_FINITE] * 3
+    assert_failed_points_are_flagged(found, images)
 
 
 def test_an_image_on_the_boundary_has_margin_zero() -> None:

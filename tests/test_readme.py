@@ -14,7 +14,8 @@ def test_the_python_of_the_readme_runs(
     exec(compile(code, "README.md", "exec"), {})
     printed = capsys.readouterr().out
     assert re.search(r"^[1-9]\d* singular values stand above", printed)
-    assert "subspace: 0." in printed
+    assert "subspace 0." in printed
+    assert "difference_interval" in printed
 
 
 def test_links_of_the_readme_lead_somewhere() -> None:

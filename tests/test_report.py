@@ -246,7 +246,7 @@ def test_accuracy_with_and_without_labels() -> None:
     found = finding("clean_accuracy")
     assert "90.0 % (45 of 50 images" in found.sentence
     assert found.numbers["interval"] == wilson_interval(45, 50)
-    unknown = finding("clean_accuracy", collection=replace(collection_result(), correct=-1))
+    unknown = finding("clean_accuracy", collection=replace(collection_result(), judged=0))
     assert "not known" in unknown.sentence
     assert unknown.numbers["count"] is None
     assert "guessing" not in found.sentence
@@ -354,7 +354,7 @@ def test_every_rate_has_a_row(run: Path) -> None:
             f'<td class="word">{"yes" if rate.clipped else "no"}</td>'
             f"<td>{len(rate.fooled)}</td><td>{rate.count}</td><td>{rate.total}</td>"
             f"<td>{100 * rate.rate:.1f}\xa0%</td><td>{low:.1f} to {high:.1f}\xa0%</td>"
-            f'<td class="word">{"Wilson" if len(rate.fooled) == 1 else "bootstrap"}</td>'
+            f'<td class="word">{rate.interval_kind}</td>'
         )
         assert row in page
 

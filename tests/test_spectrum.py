@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from analysis import Subspace, captured_energy, isotropic_null, singular_spectrum, spectrum
@@ -35,7 +37,7 @@ def test_values_and_vectors_are_lapacks(shape: tuple[int, int]) -> None:
     np.testing.assert_allclose(found.singular_values, values, rtol=1e-9, atol=1e-7)
     cosines = np.abs((found.directions * vectors[:kept]).sum(1))
     np.testing.assert_allclose(cosines, 1, rtol=1e-9)
-    assert found.count, found.dimension == shape
+    assert (found.count, found.dimension) == shape
     np.testing.assert_allclose((found.singular_values**2).sum(), shape[0], rtol=1e-12)
 
 
@@ -165,6 +167,27 @@ def test_held_out_energy_of_a_planted_subspace() -> None:
     energy = captured_energy(singular_spectrum(rows[:400], directions=10), rows[400:])
     assert energy.mean[3] > 0.65
     assert energy.held_out.shape == (100, 10)
+
+
+def test_directions_that_rounding_would_choose_are_not_kept() -> None:
+    basis = Subspace.spanned_by(unit_rows(3, 64)).basis
+    rows = np.repeat(basis, [9, 7, 4], axis=0)
+    for matrix in (rows, np.repeat(rows, 10, axis=0)):  # n < D, n > D
+        found = singular_spectrum(matrix, directions=10)
+        assert len(found.directions) == 3
+        np.testing.assert_allclose(found.subspace(3).energy(basis), 1, rtol=1e-12)
+        assert (found.singular_values[3:] < found.floor).all()
+
+
+@given(st.integers(2, 12), st.integers(1, 12), st.integers(0, 2**32 - 1))
+def test_a_subspace_splits_every_vector(dimension: int, rank: int, seed: int) -> None:
+    subspace = Subspace.spanned_by(unit_rows(min(rank, dimension), dimension, seed))
+    vectors = np.random.default_rng(seed).normal(size=(5, dimension))
+    inside = subspace.project(vectors)
+    np.testing.assert_allclose(subspace.project(inside), inside, atol=1e-12)
+    np.testing.assert_allclose(((vectors - inside) * inside).sum(1), 0, atol=1e-10)
+    np.testing.assert_allclose(subspace.energy(vectors), (inside**2).sum(1), rtol=1e-9, atol=1e-12)
+    assert subspace.principal_angles(subspace).max() < 1e-6
 
 
 def test_subspaces_of_more_directions_than_were_kept_are_refused() -> None:

@@ -72,7 +72,7 @@ def test_an_interrupted_collection_goes_on_where_it_stopped(
 
     with monkeypatch.context() as patch:
         patch.setattr(collecting, "nearest_boundary_points", interrupted)
-        patch.setattr(collecting, "_settings", lambda *_: whole.settings)
+        patch.setattr(collecting, "collection_settings", lambda *_: whole.settings)
         with pytest.raises(KeyboardInterrupt):
             collect_normals(classifier, source, tmp_path / "part", batch_size=8)
     kept = {path.name: path.read_bytes() for path in (tmp_path / "part").glob("*.h5")}

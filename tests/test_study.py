@@ -1,6 +1,8 @@
 import json
 import re
-from dataclasses import replace
+import shutil
+from dataclasses import asdict, replace
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +11,10 @@ import torch
 import yaml
 
 from analysis.results import CollectionResult, FoolingResult, SpectrumResult, load_result
-from boundary import NormalsStore, StoreError
+from boundary import Classifier, NormalsStore, StoreError, nearest_boundary_points
 from study import stages
 from study.cli import main
-from study.config import config_from
+from study.config import SearchOptions, config_from
 from study.run import RunDirectory
 from study.subject import batch_size_for, load_subject
 from testbed import CIFAR10, MODELS, needs_testbed
@@ -173,9 +175,20 @@ def test_an_interrupted_run_is_finished_by_the_same_command(
         ("run --collect five", "`--collect` should be a whole number. Found `five`."),
         ("run --fooling.norms 1,2", "`--fooling.norms` should be a list of numbers, like [0.5,1]."),
         ("run --collect 0", "`--collect` should be at least 1. Found 0."),
-        ("run --seed -1", "`--seed` should not be negative. Found -1."),
+        ("run --seed -1", "`--seed` should not be negative, nor above 2^63. Found -1."),
+        ("run --search.max_steps 0", "`--search.max_steps` should be at least 1. Found 0."),
+        ("run --search.alignment_tol 1", "`--search.alignment_tol` should be a share"),
+        ("run --fooling.norms [.nan,1]", "`--fooling.norms` should be positive and finite."),
+        ("run --fooling.norms [-1]", "`--fooling.norms` should be positive and finite."),
+        ("run --spectrum.directions 0", "`--spectrum.directions` should lie in 1..500"),
+        ("run --fooling.dimensions [5,600]", "`--fooling.dimensions` should lie in 1..500"),
+        ("run --out /dev/null", "`/dev/null` should be a directory"),
+        ("run --out /dev/null/run", "`/dev/null/run` should be a directory"),
         ("run --spectrum.held_out 1", "`--spectrum.held_out` should be a share between 0 and 1."),
-        ("run --fooling.reference 0", "`--fooling.reference` should be positive."),
+        (
+            "run --fooling.reference 0",
+            "`--fooling.reference` should be positive and finite. Found 0.0.",
+        ),
         ("run --collect 899 --evaluate 2", "at least 901 images"),
         ("run --model digit", "`digit`"),
         ("run --images /nowhere", "/nowhere"),
@@ -209,6 +222,61 @@ def test_mistakes_in_a_configuration_are_answered_too(
     assert message in refusal(capsys, "run", "--config", "study.yaml")
 
 
+def test_settings_of_stages_that_are_not_done_may_still_change(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(tmp_path / "run")
+    assert main(["collect", *SMALL, "--out", folder]) == 0
+    assert "Clean accuracy is" in " ".join(capsys.readouterr().out.split())
+    changed = [*SMALL, "--fooling.norms=[0.5]", "--fooling.draws=2", "--out", folder]
+    assert "holds a study already" in refusal(capsys, "run", "--no_resume", *changed)
+    assert main(["run", *changed]) == 0
+    capsys.readouterr()
+    assert "fooling.norms" in refusal(capsys, "run", *SMALL, "--out", folder)
+
+
+def test_results_that_do_not_belong_together_are_not_reported(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    assert main(["spectrum", str(folder), "--directions=5", "--redo"]) == 0
+    printed = capsys.readouterr().out
+    assert "fooling.h5` was made from another `spectrum.h5` than is there" in printed
+    assert "--redo" in refusal(capsys, "report", str(folder))
+
+
+def test_other_pictures_under_the_same_ids_are_noticed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = load_subject(config_from({})).images.read(range(160)).images.numpy()
+    file, folder = tmp_path / "images.npy", str(tmp_path / "run")
+    np.save(file, images)
+    assert main(["collect", f"--images={file}", *SMALL, "--out", folder]) == 0
+    np.save(file, images[::-1])
+    capsys.readouterr()
+    assert "pixels was" in refusal(capsys, "run", f"--images={file}", *SMALL, "--out", folder)
+    assert main(["spectrum", folder]) == 0
+    capsys.readouterr()
+    assert "pixels was" in refusal(capsys, "fooling", folder)
+
+
+def test_a_report_of_an_unfinished_run_names_what_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    assert main(["collect", *SMALL, "--out", str(folder)]) == 0
+    capsys.readouterr()
+    assert "spectrum.h5` is missing" in refusal(capsys, "report", str(folder))
+    assert "report" not in json.loads((folder / "provenance.json").read_text())["stages"]
+
+
+def test_the_search_of_a_study_has_the_defaults_of_the_function() -> None:
+    defaults = signature(nearest_boundary_points).parameters
+    for name, value in asdict(SearchOptions()).items():
+        assert defaults[name].default == value
+
+
 def test_more_directions_than_normals_are_refused(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -221,8 +289,8 @@ def test_a_model_changed_since_collecting_is_refused(
 ) -> None:
     config = config_from(yaml.safe_load((run / "study.yaml").read_text()))
     subject = load_subject(config)
-    other = replace(subject, model=replace(subject.model, sha256="0" * 64))
-    with pytest.raises(StoreError, match="other weights"):
+    other = replace(subject, classifier=Classifier(subject.model.module, bounds=(0, 2)))
+    with pytest.raises(StoreError, match="bounds was"):
         stages.fooling(RunDirectory(run), config, other)
 
 
