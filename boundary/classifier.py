@@ -1,5 +1,7 @@
 """A classifier: a module that maps images to logits, together with the bounds of its inputs."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -45,9 +47,10 @@ class Classifier:
         """Return the logits, shape (N, K), of images of shape (N, C, H, W).
 
         Raises:
-            InputError: If the module gives something other than one row of logits an image.
+            InputError: If the module fails, or gives something other than one row of logits an
+                image.
         """
-        output = self.module(images)
+        output = self._output(images)
         logits = getattr(output, "logits", output)
         if not isinstance(logits, Tensor):
             raise InputError(
@@ -104,6 +107,21 @@ class Classifier:
             self._check_logits(images[:8])
             self._checked = True
 
+    def _output(self, images: Tensor) -> Any:
+        try:
+            return self.module(images)
+        except (InputError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            low, high = (float(v) for v in torch.aminmax(images))
+            raise InputError(
+                f"the classifier should take images of shape {tuple(images.shape[1:])}, also a "
+                "little beyond its bounds, where the boundary may lie. Found that it fails on some "
+                f"with values in [{low:.3g}, {high:.3g}]: {reason}; resize the images, or mend the "
+                "model."
+            ) from error
+
     def _tensors(self) -> list[Tensor]:
         return [*self.module.parameters(), *self.module.buffers()]
 
@@ -137,21 +155,9 @@ class Classifier:
                 "belongs inside the module)."
             )
 
-    def _first_logits(self, images: Tensor) -> Tensor:
-        try:
-            return self(images)
-        except (InputError, torch.OutOfMemoryError):
-            raise
-        except Exception as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise InputError(
-                f"the classifier should take images of shape {tuple(images.shape[1:])}. Found that "
-                f"it fails on them: {reason}; resize the images, or mend the model."
-            ) from error
-
     @torch.no_grad()
     def _check_logits(self, images: Tensor) -> None:
-        logits = self._first_logits(images)
+        logits = self(images)
         if not logits.isfinite().all():
             raise InputError(
                 "the classifier should return finite logits. Found NaN or infinity on the images "

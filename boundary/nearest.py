@@ -130,6 +130,11 @@ def nearest_boundary_points(
             option is out of range.
     """
     classifier.check(images)
+    if images.dtype not in {torch.float32, torch.float64}:
+        raise InputError(
+            "`images` should be float32 or float64, and the classifier with them: points cannot be "
+            f"put on the boundary in {images.dtype}. Use `module.float()`."
+        )
     _check_options(candidates, max_steps, residual_tol, alignment_tol, max_margin)
     low, high = classifier.bounds
     reach = (high - low) * images[0].numel() ** 0.5 if max_margin is None else max_margin

@@ -86,6 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _COMMANDS[name](given.get(name) or {}, shlex.join(["boundary", *words]))
     except BoundaryError as error:
         _fail(str(error))
+    except UnicodeDecodeError as error:
+        _fail(f"the configuration should be a text file in UTF-8: {error}.")
     except OSError as error:  # a full disk, a file that may not be written
         _fail(f"{error}; what is finished is kept, and the same command goes on from there.")
     except KeyboardInterrupt:
@@ -259,8 +261,8 @@ def _one_sentence(message: str, names: Sequence[str]) -> str:
     text = " ".join(message.split())
     if match := re.search(r"unrecognized arguments: (?:--)?([^ =]+)", text):
         return f"`--{match[1]}` is no option here{did_you_mean(match[1], names, '--') or LISTED}"
-    if match := re.search(r"does not accept option '([^']+)'", text):
-        return f"`{match[1]}` is not a setting{did_you_mean(match[1], names) or LISTED}"
+    if match := re.search(r"(?:does not accept o|O)ption '([^']+)'", text):
+        return f"`{match[1]}` is not a setting{did_you_mean(match[1], _settings()) or LISTED}"
     if match := re.search(r"invalid choice: '([^']+)'", text):
         return f"`{match[1]}` is not a command{did_you_mean(match[1], _COMMANDS) or LISTED}"
     if "subcommand" in text:
@@ -275,6 +277,15 @@ def _one_sentence(message: str, names: Sequence[str]) -> str:
         wanted = " or ".join(kinds) or "of another kind"
         return f"`--{match[1]}` should be {wanted}. Found `{found[1] if found else ''}`."
     return re.sub(r'Parser key "([^"]+)":', r"`--\1`:", text)
+
+
+def _settings() -> list[str]:
+    """Return the names of all settings, ``fooling.draws`` for one of a group."""
+    groups = {
+        name: group for name, group in asdict(StudyConfig()).items() if isinstance(group, dict)
+    }
+    nested = [f"{name}.{member}" for name, group in groups.items() for member in group]
+    return [*asdict(StudyConfig()), *nested]
 
 
 def _fail(sentence: str) -> NoReturn:

@@ -130,11 +130,15 @@ def config_from(*settings: Mapping[str, Any]) -> StudyConfig:
         InputError: If a value is out of its range.
     """
     merged: dict[str, Any] = {}
+    groups = {"search": SearchOptions, "spectrum": SpectrumOptions, "fooling": FoolingOptions}
     for given in settings:
         for name, value in given.items():
+            if name in groups and not isinstance(value, Mapping):
+                raise InputError(
+                    f"`{name}` should be a group of settings. Found `{value}`; write `{name}.NAME`."
+                )
             old = merged.get(name)
             merged[name] = {**old, **value} if isinstance(old, dict) else value
-    groups = {"search": SearchOptions, "spectrum": SpectrumOptions, "fooling": FoolingOptions}
     parts = {name: kind(**merged.pop(name, {})) for name, kind in groups.items()}
     config = StudyConfig(**merged, **parts)
     _check_ranges(config)

@@ -106,3 +106,15 @@ def test_other_bounds() -> None:
 def test_only_modules() -> None:
     with pytest.raises(InputError, match=r"torch\.nn\.Module"):
         Classifier(lambda images: images)  # type: ignore[arg-type]
+
+
+def test_a_model_that_fails_beyond_its_bounds_is_named() -> None:
+    class Strict(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            assert images.max() <= 1, "input must be in [0, 1]"
+            return images.flatten(1)[:, :2]
+
+    classifier = Classifier(Strict().eval())
+    classifier.check(random_images(3, (1, 2, 2)))
+    with pytest.raises(InputError, match=r"beyond its bounds.*input must be in \[0, 1\]"):
+        classifier(2 + random_images(3, (1, 2, 2)))

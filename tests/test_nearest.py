@@ -238,6 +238,12 @@ def test_options_out_of_range_are_named(option: str, value: float) -> None:
         )
 
 
+def test_half_precision_is_refused() -> None:
+    module, images = linear(2, 4).to(torch.bfloat16), random_images(1, (1, 2, 2)).bfloat16()
+    with pytest.raises(InputError, match=r"float32 or float64.*bfloat16"):
+        nearest_boundary_points(Classifier(module), images)
+
+
 @pytest.mark.parametrize(
     ("targets", "message"),
     [(torch.tensor([7, 7]), "below 5"), (torch.tensor([0]), "shape"), (None, "differ")],

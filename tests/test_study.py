@@ -211,14 +211,16 @@ def test_mistakes_are_answered_in_one_sentence(
     [
         ("colect: 5", "`colect` is not a setting; did you mean `collect`?"),
         ("collect: five", "`--collect` should be a whole number"),
-        ("fooling: {drows: 3}", "drows"),
+        ("fooling: {drows: 3}", "`fooling.drows` is not a setting; did you mean `fooling.draws`"),
         ("model: {class_path: os.system}", "model"),
+        ("fooling: 3", "`fooling` should be a group of settings. Found `3`"),
+        ("model: \xff", "UTF-8"),
     ],
 )
 def test_mistakes_in_a_configuration_are_answered_too(
     text: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Path("study.yaml").write_text(text)
+    Path("study.yaml").write_text(text, encoding="latin-1")
     assert message in refusal(capsys, "run", "--config", "study.yaml")
 
 
