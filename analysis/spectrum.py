@@ -19,6 +19,9 @@ from analysis.subspace import Subspace
 from boundary.errors import InputError
 from boundary.progress import progress_bar
 
+DIRECTIONS = 100
+"""Right singular vectors that are kept unless a number is asked for."""
+
 BLOCK_NUMBERS = 2**25
 """Numbers in one block of the matrix: 256 MiB in float64."""
 
@@ -73,14 +76,14 @@ class SingularSpectrum:
 
 
 def singular_spectrum(
-    normals: Matrix, *, directions: int = 100, progress: bool = False
+    normals: Matrix, *, directions: int | None = None, progress: bool = False
 ) -> SingularSpectrum:
     """Return all singular values of the normals and their leading right singular vectors.
 
     Args:
         normals: Unit rows, (n, D): an array, or ``NormalsStore.normals()``, read in blocks.
-        directions: How many right vectors to keep, at most min(n, D); fewer are kept where the
-            normals span fewer.
+        directions: How many right vectors to keep, at most min(n, D), by default 100 or as many
+            as there can be; fewer are kept where the normals span fewer.
         progress: Show a progress bar on standard error.
 
     Returns:
@@ -96,6 +99,8 @@ def singular_spectrum(
         )
     count, dimension = normals.shape
     side = min(count, dimension)
+    if directions is None:
+        directions = min(DIRECTIONS, side)
     if not 0 <= directions <= side:
         raise InputError(
             f"`directions` should lie in 0..{side}, as there are {count} normals of "

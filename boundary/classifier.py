@@ -118,8 +118,8 @@ class Classifier:
             raise InputError(
                 f"the classifier should take images of shape {tuple(images.shape[1:])}, also a "
                 "little beyond its bounds, where the boundary may lie. Found that it fails on some "
-                f"with values in [{low:.3g}, {high:.3g}]: {reason}; resize the images, or mend the "
-                "model."
+                f"with values in [{low:.3g}, {high:.3g}]: {reason}; bring images of its size and "
+                "channels, or mend the model."
             ) from error
 
     def _tensors(self) -> list[Tensor]:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from boundary.classifier import Classifier
 from boundary.errors import InputError, StoreError
@@ -17,8 +19,8 @@ from boundary.progress import progress_bar
 from boundary.store import MANIFEST, NormalsStore, differences
 from boundary.weights import state_sha256
 
-_PIXELS_KNOWN = 4
-"""How many images are known by their pixels: other pictures under the same ids are noticed."""
+_KNOWN = 4
+"""How many images are known by their pixels and logits, which show another folder or model."""
 
 
 def collect_normals(
@@ -100,7 +102,8 @@ def collection_settings(
 ) -> dict[str, Any]:
     """Return what every row of a store depends on, as JSON values.
 
-    Images are known by their ids, their shape and the pixels of the first few.
+    Images are known by their ids, their shape and the pixels of the first few; the model by its
+    weights and, as code is no part of those, by its logits of these few.
 
     Args:
         classifier: Whose boundary is met.
@@ -121,16 +124,26 @@ def collection_settings(
         raise InputError(
             f"`{min(unknown)}` is no option of collecting; it has {', '.join(sorted(defaults))}."
         )
-    first = source.read(positions[:_PIXELS_KNOWN]).images
+    first = source.read(positions[:_KNOWN]).images
     return {
         "model": state_sha256(classifier.module),
         "bounds": list(classifier.bounds),
         "images": sha256_of_ids([source.ids[place] for place in positions]),
         "shape": list(source.shape),
         "pixels": hashlib.sha256(first.numpy().tobytes()).hexdigest(),
+        "logits": _summary(classifier, first),
         "count": len(positions),
         "search": {**defaults, **search},
     }
+
+
+@torch.no_grad()
+def _summary(classifier: Classifier, images: Tensor) -> list[list[float]]:
+    """Return the largest and the smallest logit of each image and their standard deviation."""
+    if not len(images):
+        return []
+    logits = classifier(classifier.place(images)).double()
+    return torch.stack([logits.amax(1), logits.amin(1), logits.std(1)], 1).tolist()
 
 
 def _open_or_create(

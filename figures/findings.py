@@ -1,6 +1,6 @@
 """What a run found, in sentences made of its numbers and intervals.
 
-A finding whose interval includes no effect is said to be absent at this size, in so many words.
+A finding whose interval includes no effect is said to be absent in this run, in so many words.
 """
 
 from collections.abc import Sequence
@@ -96,7 +96,7 @@ def _of_spectrum(result: SpectrumResult) -> Finding:
     else:
         sentence = (
             f"Of {size}, no leading singular value stands above {draws}: {against}. Shared "
-            "directions of the normals are absent at this size."
+            "directions of the normals are absent in this run."
         )
     numbers = {
         "leading": found.leading,
@@ -134,7 +134,7 @@ def _energy_verdict(row: EnergyRow) -> str:
         return ""
     where = "contains" if row.interval.high >= row.isotropic else "lies below"
     return (
-        f" The interval {where} R/D: that new images share these directions is absent at this size."
+        f" The interval {where} R/D: that new images share these directions is absent in this run."
     )
 
 
@@ -200,8 +200,8 @@ def _pair_verdict(pair: PairRow) -> str:
         return ""
     why = "contains 0" if pair.sign == 0 else "lies below 0: the sphere fools more"
     return (
-        f" The interval of the difference {why}; an advantage of the subspace is absent at this "
-        "size."
+        f" The interval of the difference {why}; an advantage of the subspace at this "
+        "norm and dimension is absent in this run."
     )
 
 
@@ -217,7 +217,7 @@ def _over_norms(pairs: Sequence[PairRow], clipped: bool) -> Finding:
         f"{_norms(below)} (each norm on its own, without correction for their number)."
     )
     if not above:
-        sentence += " An advantage of the subspace is absent at every norm at this size."
+        sentence += " An advantage of the subspace is absent at every norm in this run."
     numbers = {"above": above, "contains_zero": around, "below": below}
     # With some norms above 0 and some not, the sentence says which and no one word sums it up.
     mixed = 0 < len(above) < len(pairs)
@@ -266,16 +266,19 @@ def _of_collection(result: CollectionResult) -> Finding:
     if total == 0:
         return Finding("collection", "No image was collected.", None, numbers)
     interval: Interval = wilson_interval(count, total)
+    missing = len(result.unreadable)
     passes = float(result.forward_passes.mean()), float(result.backward_passes.mean())
     numbers |= {
         "rate": count / total,
         "interval": interval,
+        "unreadable": missing,
         "forward_passes": passes[0],
         "backward_passes": passes[1],
     }
+    unread = f" {missing} images could not be read and are left out." if missing else ""
     cost = (
         f"The search took {number(passes[0])} forward and {number(passes[1])} backward passes an "
-        "image (mean over all images)."
+        f"image (mean over all images).{unread}"
     )
     share = (
         f"A boundary point with a usable normal was found for {percent(count / total)} of the "

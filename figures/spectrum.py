@@ -127,8 +127,9 @@ def _caption(result: SpectrumResult) -> str:
     parts = [
         f"n = {spectrum.count} unit normals, not centred; D = {spectrum.dimension}.",
         f"Isotropic null: {len(null.singular_values)} draws, seed {null.seed}.",
-        f"{result.left_out} images without a usable normal are left out.",
     ]
+    if result.left_out:
+        parts.append(f"{result.left_out} images without a usable normal are left out.")
     below = int((spectrum.singular_values < spectrum.floor).sum())
     if below:
         parts.append(f"{below} values below {number(spectrum.floor)} (rounding) are not drawn.")

@@ -62,9 +62,8 @@ class Parser(ArgumentParser):  # type: ignore[misc]
         _fail(_one_sentence(message, self.known_names()))
 
     def known_names(self) -> list[str]:
-        """Return the options and subcommands that this parser takes."""
-        names = [text.lstrip("-") for action in self._actions for text in action.option_strings]
-        return names + list(_COMMANDS)
+        """Return the options that this parser takes."""
+        return [text.lstrip("-") for action in self._actions for text in action.option_strings]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -101,29 +100,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(given: dict[str, Any], command: str) -> None:
     run, config, subject = _begin(given, command)
-    stages.collect(run, config, subject)
-    stages.spectrum(run, config)
-    stages.fooling(run, config, subject)
-    stages.report(run)
+    with run.locked():
+        stages.collect(run, config, subject)
+        stages.spectrum(run, config)
+        stages.fooling(run, config, subject)
+        stages.report(run)
     _show(run)
 
 
 def _collect(given: dict[str, Any], command: str) -> None:
     run, config, subject = _begin(given, command)
-    stages.collect(run, config, subject)
+    with run.locked():
+        stages.collect(run, config, subject)
     _show(run)
 
 
 def _spectrum(given: dict[str, Any], _: str) -> None:
     run, config, redo = _resume(given, "spectrum")
-    stages.spectrum(run, config, redo=redo)
-    _keep_settings(run, config)
+    with run.locked():
+        stages.spectrum(run, config, redo=redo)
+        _keep_settings(run, config)
 
 
 def _fooling(given: dict[str, Any], _: str) -> None:
     run, config, redo = _resume(given, "fooling")
-    stages.fooling(run, config, load_subject(config), redo=redo)
-    _keep_settings(run, config)
+    with run.locked():
+        stages.fooling(run, config, load_subject(config), redo=redo)
+        _keep_settings(run, config)
 
 
 def _report(given: dict[str, Any], _: str) -> None:
@@ -187,6 +190,8 @@ def _parser() -> Parser:
             )
         else:
             command.usage = f"boundary {name} RUN [options]"
+            if name in {"spectrum", "fooling"}:
+                command.description = f"{text} Settings not given here are those of RUN/study.yaml."
             command.add_argument("run", type=str, help="run directory")
             options = {"spectrum": SpectrumOptions, "fooling": FoolingOptions}.get(name)
             if options is not None:

@@ -113,8 +113,8 @@ class StudyConfig:
     fooling: FoolingOptions = field(default_factory=FoolingOptions)
 
 
-DIRECTIONS, DIMENSION = 100, 50
-"""Singular vectors kept and reference R, where the normals allow as many."""
+DIMENSION = 50
+"""The reference R, where the normals allow as many."""
 
 FREE = ("device", "batch_size")
 """Settings that may differ when a run is continued: they change the speed alone."""

@@ -3,13 +3,18 @@
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+if sys.platform != "win32":
+    import fcntl
 
 from analysis.results import load_settings
 from boundary.errors import StoreError
@@ -53,6 +58,24 @@ class RunDirectory:
     def result(self, stage: str) -> Path:
         """Return the file that a stage writes."""
         return self.path / f"{stage}.h5"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from working in the directory meanwhile.
+
+        Raises:
+            StoreError: If one is at work there.
+        """
+        with (self.path / ".lock").open("w") as file:
+            if sys.platform != "win32":
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError as error:
+                    raise StoreError(
+                        f"another process is working in `{self.path}`; wait for it, or name "
+                        "another --out."
+                    ) from error
+            yield
 
     def prepare(self, config: Mapping[str, Any], *, replace: bool = False) -> None:
         """Make the directory and write its configuration, or check that it is the same.
@@ -176,8 +199,9 @@ class RunDirectory:
         path = self.result(stage)
         if not path.exists():
             raise StoreError(
-                f"`{self.path}` has no result of the stage `{stage}` yet; run "
-                f"`boundary {stage}` first."
+                f"`{self.path}` has no result of the stage `{stage}` yet; "
+                f"`boundary run --config {self.config_file} --out {self.path}` makes what is "
+                "missing."
             )
         text = json.dumps(load_settings(path), sort_keys=True)
         return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]

@@ -6,6 +6,7 @@ settings is refused with the difference named.
 
 import logging
 import time
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,15 +26,16 @@ from analysis.results import (
     load_result,
     save_result,
 )
-from analysis.spectrum import singular_spectrum
+from analysis.spectrum import DIRECTIONS, singular_spectrum
 from analysis.survey import Survey, no_better_than_guessing, read_batches, survey
 from analysis.sweep import dimension_sweep, norm_sweep, random_families
 from boundary.collect import collect_normals, collection_settings
 from boundary.errors import InputError, StoreError
 from boundary.images import sha256_of_ids
+from boundary.nearest import Status
 from boundary.store import COLUMNS, NormalsStore, differences
 from figures.report import write_report
-from study.config import DIMENSION, DIRECTIONS, StudyConfig
+from study.config import DIMENSION, StudyConfig
 from study.run import RunDirectory
 from study.subject import Subject
 
@@ -68,17 +70,23 @@ def collect(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
     if run.is_done("collect", settings) or seen is None:
         return
     if not store.on_boundary.any():
+        ends = Counter(Status(status).name.lower() for status in store.column("status"))
+        said = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in ends.items())
         raise InputError(
-            f"no boundary point was found for any of {len(store)} images (see the statuses in "
-            f"`{run.normals}`); check the model and its input range."
+            f"no boundary point was found for any of {len(store)} images ({said}); check that the "
+            "model can be differentiated (no torch.no_grad, no numpy inside) and its input range, "
+            "and collect in a new directory."
         )
+    unreadable = tuple(sorted({*seen.unreadable, *map(": ".join, store.unreadable)}))
+    if unreadable:
+        _log.warning("%d images could not be read, first %s", len(unreadable), unreadable[0])
     result = CollectionResult(
         images=len(subject.images),
         classes=seen.classes,
         judged=seen.labelled,
         correct=seen.correct,
         mean_image_norm=float(seen.norms.mean()),
-        unreadable=tuple(sorted({*seen.unreadable, *map(": ".join, store.unreadable)})),
+        unreadable=unreadable,
         **{name: store.column(name) for name in COLUMNS},
     )
     save_result(run.result("collect"), result, settings)
@@ -97,6 +105,7 @@ def spectrum(run: RunDirectory, config: StudyConfig, *, redo: bool = False) -> N
     if run.is_done("spectrum", settings, redo=redo):
         return
     store = NormalsStore.open(run.normals)
+    store.verify()
     normals = store.normals()
     count, dimension = normals.shape
     fitted, held_out = split_rows(count, options.held_out, config.seed)
@@ -176,8 +185,9 @@ def report(run: RunDirectory, *, redo: bool = False) -> None:
     outdated = run.out_of_date()
     if outdated:
         raise StoreError(outdated)
-    results = [run.result(stage) for stage in ("collect", "spectrum", "fooling")]
-    newest = max((path.stat().st_mtime for path in results if path.exists()), default=0.0)
+    for stage in ("collect", "spectrum", "fooling"):
+        run.identity(stage)
+    newest = max(run.result(stage).stat().st_mtime for stage in ("collect", "spectrum", "fooling"))
     if redo or not run.report.exists() or run.report.stat().st_mtime < newest:
         write_report(run.path)
         run.record_stage("report", {})

@@ -39,7 +39,11 @@ class Subject:
 
 
 def load_subject(config: StudyConfig) -> Subject:
-    """Return the classifier and the images that a configuration names, tried on each other."""
+    """Return the classifier and the images that a configuration names, tried on each other.
+
+    Raises:
+        InputError: If one of them cannot be used, or not with the other.
+    """
     device = _device(config.device)
     model = load_model(config.model, weights=config.weights, device=device)
     images = open_images(
@@ -51,7 +55,10 @@ def load_subject(config: StudyConfig) -> Subject:
     classifier = Classifier(model.module)
     first = classifier.place(images.read(collecting[:8]).images)
     if len(first):
-        classifier.check(first)
+        try:
+            classifier.check(first)
+        except InputError as error:
+            raise InputError(f"`{config.model}` on `{config.images}`: {error}") from error
     batch_size = config.batch_size or batch_size_for(images.shape, device)
     return Subject(model, classifier, images, collecting, evaluating, batch_size)
 

@@ -146,7 +146,7 @@ def test_spectrum_of_noise_is_called_absent() -> None:
     found = finding("spectrum", spectrum=flat)
     assert found.present is False
     assert "no leading singular value stands above" in found.sentence
-    assert "absent at this size" in found.sentence
+    assert "absent in this run" in found.sentence
 
 
 def test_energy_that_is_shared() -> None:
@@ -175,7 +175,7 @@ def test_energy_that_is_not_shared_is_called_absent(
     )
     assert found.present is False
     assert where in found.sentence
-    assert "absent at this size" in found.sentence
+    assert "absent in this run" in found.sentence
 
 
 @pytest.mark.parametrize("name", ["fooling", "fooling_clipped"])
@@ -213,7 +213,10 @@ def test_subspace_that_fools_no_more_is_called_absent(
     found = finding("fooling", fooling=result)
     assert found.present is False
     assert why in found.sentence
-    assert "an advantage of the subspace is absent at this size" in found.sentence
+    assert (
+        "an advantage of the subspace at this norm and dimension is absent in this run"
+        in found.sentence
+    )
     if sphere == 0:
         assert found.numbers["ratio"] is None
         assert "a ratio that is not defined" in found.sentence

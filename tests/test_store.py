@@ -154,6 +154,16 @@ def test_a_manifest_that_is_none_is_refused(tmp_path: Path, text: str, message: 
         NormalsStore.open(tmp_path)
 
 
+def test_shards_of_the_same_images_are_refused(
+    source: ImageSource, classifier: Classifier, tmp_path: Path
+) -> None:
+    collect_normals(classifier, source, tmp_path, batch_size=20)
+    manifest = tmp_path / MANIFEST
+    manifest.write_text(manifest.read_text() + manifest.read_text().splitlines()[1] + "\n")
+    with pytest.raises(StoreError, match="two shards cover the same images"):
+        NormalsStore.open(tmp_path)
+
+
 def test_a_manifest_cannot_name_files_elsewhere(
     source: ImageSource, classifier: Classifier, tmp_path: Path
 ) -> None:
@@ -240,6 +250,8 @@ def test_normals_are_read_by_rows_and_by_columns(
     np.testing.assert_array_equal(matrix[5:30], whole[5:30])
     np.testing.assert_array_equal(matrix[48:99], whole[48:])
     places = np.array([40, 3, 17])
-    np.testing.assert_array_equal(matrix.subset(places)[0:3], whole[[3, 17, 40]])
-    np.testing.assert_array_equal(matrix.subset(places)[:, 0:2], whole[[3, 17, 40], 0:2])
+    np.testing.assert_array_equal(matrix.subset(places)[0:3], whole[places])
+    np.testing.assert_array_equal(matrix.subset(places)[:, 0:2], whole[places, 0:2])
+    np.testing.assert_array_equal(np.asarray(matrix.subset(places)), whole[places])
+    assert len(matrix.subset(places)) == 3
     np.testing.assert_allclose(np.linalg.norm(whole, axis=1), 1, rtol=1e-6)

@@ -4,6 +4,7 @@ import shutil
 from dataclasses import asdict, replace
 from inspect import signature
 from pathlib import Path
+from textwrap import dedent
 
 import numpy as np
 import pytest
@@ -263,13 +264,44 @@ def test_other_pictures_under_the_same_ids_are_noticed(
     assert "pixels was" in refusal(capsys, "fooling", folder)
 
 
+def test_two_processes_do_not_work_in_one_directory(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with RunDirectory(run).locked():
+        text = refusal(capsys, "run", *SMALL, "--out", str(run))
+    assert "another process is working in" in text
+
+
+def test_a_mended_model_of_the_same_weights_is_another_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = """
+        import torch
+        from boundary import load_model
+        class Net(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.inner = load_model("digits").module
+            def forward(self, images):
+                return self.inner({scale} * images)
+        def make():
+            return Net().eval()
+    """
+    command = ["run", f"--model={tmp_path}/net.py:make", *SMALL, f"--out={tmp_path}/run"]
+    (tmp_path / "net.py").write_text(dedent(code.format(scale=0.5)))
+    assert main(command) == 0
+    (tmp_path / "net.py").write_text(dedent(code.format(scale=1.0)))
+    capsys.readouterr()
+    assert "logits was" in refusal(capsys, *command)
+
+
 def test_a_report_of_an_unfinished_run_names_what_is_missing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "run"
     assert main(["collect", *SMALL, "--out", str(folder)]) == 0
     capsys.readouterr()
-    assert "spectrum.h5` is missing" in refusal(capsys, "report", str(folder))
+    assert "no result of the stage `spectrum` yet" in refusal(capsys, "report", str(folder))
     assert "report" not in json.loads((folder / "provenance.json").read_text())["stages"]
 
 
