@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from analysis.fooling import compare
 from analysis.results import CollectionResult, FoolingResult, SpectrumResult, load_result
@@ -15,22 +16,22 @@ from testbed import CIFAR10, IMAGENET, IMAGENET_CLASSES, MODELS, needs_testbed
 pytestmark = [pytest.mark.slow, needs_testbed]
 
 
-@pytest.mark.parametrize(
-    ("network", "median_margin"), [("resnet20", 0.0513), ("resnet32", None), ("smooth_vgg", None)]
-)
-def test_boundary_points_are_near_and_aligned(network: str, median_margin: float | None) -> None:
+@pytest.mark.parametrize("network", ["resnet20", "resnet32", "smooth_vgg"])
+def test_boundary_points_are_near_and_aligned(network: str) -> None:
     classifier = Classifier(load_model(f"{MODELS}:{network}").module)
     source = open_images(CIFAR10)
     images = source.read(range(0, len(source), len(source) // 128)[:128]).images
     found = nearest_boundary_points(classifier, images)
     assert found.on_boundary.all()
-    assert (found.residual <= 1.1e-4 * found.margin).all()
+    rounding = torch.finfo(images.dtype).eps * images.flatten(1).norm(dim=1)
+    assert (found.residual <= 1e-4 * found.margin + rounding).all()
+    assert (found.residual <= 1e-4 * found.margin).double().mean() > 0.95
     assert found.alignment.median() > 0.99
     assert found.alignment.quantile(0.1) > 0.95
-    deepfool = nearest_boundary_points(classifier, images, max_steps=1)
-    assert (found.margin <= 1.0001 * deepfool.margin).all()
-    if median_margin is not None:  # of 100 steps of FMN, the best public solver, on its found
-        assert found.margin.median() < median_margin
+    one_step = nearest_boundary_points(classifier, images, max_steps=1)
+    ratio = found.margin / one_step.margin
+    assert ratio.max() <= 1.0001
+    assert ratio.median() < 0.97
 
 
 def test_the_shared_subspace_of_a_resnet_fools_twice_as_much_as_the_sphere(tmp_path: Path) -> None:
