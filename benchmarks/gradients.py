@@ -32,7 +32,7 @@ def batched(classifier: Classifier, images: Tensor, source: Tensor, targets: Ten
     inputs = images.detach().requires_grad_()
     gaps = logit_gap(classifier(inputs), source, targets).sum(0)
     (gradients,) = torch.autograd.grad(
-        gaps, inputs, torch.eye(len(gaps), device=gaps.device), is_grads_batched=True
+        gaps, inputs, torch.eye(len(gaps)).to(gaps), is_grads_batched=True
     )
     return gradients.transpose(0, 1)
 

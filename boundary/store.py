@@ -34,6 +34,7 @@ from boundary.nearest import BoundaryPoints, Status
 
 FORMAT, VERSION = "boundary-normals", 1
 MANIFEST = "manifest.jsonl"
+_LONGEST_LIST = 60
 _SHARD_NAME = re.compile(r"shard-\d{8}\.h5")
 _CHUNK = (64, 4096)  # rows, columns: 1 MiB of float32, read well by rows and by columns
 
@@ -298,8 +299,14 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
         elif name == "logits" and _nearly(before, after):
             continue
         elif before != after:
-            found.append(f"{prefix}{name} was {before}, is {after}")
+            found.append(f"{prefix}{name} was {_brief(before)}, is {_brief(after)}")
     return found
+
+
+def _brief(value: Any) -> str:
+    """Return a value as text, a long list cut short."""
+    text = str(value)
+    return text if len(text) <= _LONGEST_LIST or isinstance(value, str) else f"{text[:40]}...]"
 
 
 def _nearly(before: Any, after: Any) -> bool:

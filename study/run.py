@@ -190,8 +190,8 @@ class RunDirectory:
     def _write_record(self, record: Mapping[str, Any]) -> None:
         write_text(self._provenance, json.dumps(record, indent=2) + "\n")
 
-    def identity(self, stage: str) -> str:
-        """Return a short hash of the settings that made a stage's result.
+    def finished(self, stage: str) -> Path:
+        """Return the file that a stage has written.
 
         Raises:
             StoreError: If the stage has not been run.
@@ -203,7 +203,15 @@ class RunDirectory:
                 f"`boundary run --config {self.config_file} --out {self.path}` makes what is "
                 "missing."
             )
-        text = json.dumps(load_settings(path), sort_keys=True)
+        return path
+
+    def identity(self, stage: str) -> str:
+        """Return a short hash of the settings that made a stage's result.
+
+        Raises:
+            StoreError: If the stage has not been run.
+        """
+        text = json.dumps(load_settings(self.finished(stage)), sort_keys=True)
         return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
 
 

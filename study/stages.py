@@ -185,9 +185,8 @@ def report(run: RunDirectory, *, redo: bool = False) -> None:
     outdated = run.out_of_date()
     if outdated:
         raise StoreError(outdated)
-    for stage in ("collect", "spectrum", "fooling"):
-        run.identity(stage)
-    newest = max(run.result(stage).stat().st_mtime for stage in ("collect", "spectrum", "fooling"))
+    results = [run.finished(stage) for stage in ("collect", "spectrum", "fooling")]
+    newest = max(path.stat().st_mtime for path in results)
     if redo or not run.report.exists() or run.report.stat().st_mtime < newest:
         write_report(run.path)
         run.record_stage("report", {})
