@@ -21,7 +21,7 @@ from analysis.nulls import IsotropicNull
 from analysis.spectrum import SingularSpectrum
 from boundary.errors import StoreError
 from boundary.files import open_hdf5, read_array, write_whole
-from boundary.nearest import Status
+from boundary.points import is_on_boundary
 
 Result = TypeVar("Result")
 
@@ -56,7 +56,7 @@ class CollectionResult:
     @property
     def on_boundary(self) -> NDArray[np.bool_]:
         """Which points lie on the boundary and have a normal."""
-        return np.asarray(self.status <= Status.FOUND)
+        return is_on_boundary(self.status)
 
     @property
     def median_margin(self) -> float:

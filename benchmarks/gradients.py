@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from boundary import Classifier, load_model, open_images
-from boundary.gradients import class_gap_gradients, leading_gap_gradient, logit_gap
+from boundary.gradients import class_gap_gradients, gap_gradient, logit_gap
 
 Gradients = Callable[[Classifier, Tensor, Tensor, Tensor], Tensor]
 
@@ -55,7 +55,7 @@ def repeated(classifier: Classifier, images: Tensor, source: Tensor, targets: Te
 
 def one_class(classifier: Classifier, images: Tensor, source: Tensor, targets: Tensor) -> Tensor:
     """The leading class alone."""
-    return leading_gap_gradient(classifier, images, source).gradient[:, None]
+    return gap_gradient(classifier, images, source).gradient[:, None]
 
 
 WAYS: dict[str, Gradients] = {

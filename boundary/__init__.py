@@ -5,7 +5,8 @@ from boundary.collect import collect_normals
 from boundary.errors import BoundaryError, InputError, StoreError
 from boundary.images import ImageBatch, ImageSource, open_images, split_images
 from boundary.models import LoadedModel, load_model
-from boundary.nearest import BoundaryPoints, Status, nearest_boundary_points
+from boundary.nearest import nearest_boundary_points
+from boundary.points import BoundaryPoints, Status
 from boundary.store import NormalMatrix, NormalsStore
 
 __all__ = [

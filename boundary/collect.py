@@ -14,7 +14,8 @@ from torch import Tensor
 from boundary.classifier import Classifier
 from boundary.errors import InputError, StoreError
 from boundary.images import ImageBatch, ImageSource, sha256_of_ids
-from boundary.nearest import BoundaryPoints, nearest_boundary_points, no_points
+from boundary.nearest import nearest_boundary_points
+from boundary.points import BoundaryPoints
 from boundary.progress import progress_bar
 from boundary.store import MANIFEST, NormalsStore, differences
 from boundary.weights import state_sha256
@@ -75,7 +76,7 @@ def _search(
     classifier: Classifier, batch: ImageBatch, options: Mapping[str, Any]
 ) -> BoundaryPoints:
     if not batch.ids:
-        return no_points(batch.images)
+        return BoundaryPoints.none(batch.images)
     return nearest_boundary_points(classifier, classifier.place(batch.images), **options)
 
 

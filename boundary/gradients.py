@@ -51,24 +51,59 @@ def leading_class(logits: Tensor, source: Tensor, allowed: Tensor | None = None)
     return logits.masked_fill(barred, -torch.inf).argmax(1)
 
 
-def leading_gap_gradient(
-    classifier: Classifier, points: Tensor, source: Tensor, allowed: Tensor | None = None
+def gap_gradient(
+    classifier: Classifier,
+    points: Tensor,
+    source: Tensor,
+    target: Tensor | None = None,
+    allowed: Tensor | None = None,
 ) -> GapGradient:
-    """Return gap and gradient for the class that leads at each point: 1 forward, 1 backward pass.
+    """Return gap and gradient for one class a point: 1 forward and 1 backward pass.
 
     Args:
         classifier: Gives the logits.
         points: Shape (N, C, H, W).
         source: Source class of each point, shape (N,).
+        target: Other class of each point, shape (N,); where negative or None, the one that leads.
         allowed: Classes that may lead, bool of shape (N, K); all of them if None.
     """
     with torch.enable_grad():
         inputs = points.detach().requires_grad_()
         logits = classifier(inputs)
-        target = leading_class(logits.detach(), source, allowed)
-        gap = logit_gap(logits, source, target)
+        other = leading_class(logits.detach(), source, allowed)
+        if target is not None:
+            other = torch.where(target >= 0, target, other)
+        gap = logit_gap(logits, source, other)
         gradient = _input_gradient(gap, inputs)
-    return GapGradient(gap.detach(), gradient, target)
+    return GapGradient(gap.detach(), gradient, other)
+
+
+class KeptGraph:
+    """Logits with their graph kept, for the gradient of one class after another: 1 forward pass.
+
+    Args:
+        classifier: Gives the logits.
+        points: Shape (N, C, H, W).
+    """
+
+    def __init__(self, classifier: Classifier, points: Tensor) -> None:
+        with torch.enable_grad():
+            self._inputs = points.detach().requires_grad_()
+            self._logits = classifier(self._inputs)
+        self.logits = self._logits.detach()
+        """(N, K)"""
+
+    def gap_gradient(self, source: Tensor, target: Tensor) -> GapGradient:
+        """Return gap and gradient for one pair of classes a point: 1 backward pass.
+
+        Args:
+            source: Source class of each point, shape (N,).
+            target: Other class of each point, shape (N,).
+        """
+        with torch.enable_grad():
+            gap = logit_gap(self._logits, source, target)
+            gradient = _input_gradient(gap, self._inputs, keep_graph=True)
+        return GapGradient(gap.detach(), gradient, target)
 
 
 def class_gap_gradients(
@@ -82,15 +117,11 @@ def class_gap_gradients(
         source: Source class of each point, shape (N,).
         targets: T other classes of each point, shape (N, T).
     """
-    with torch.enable_grad():
-        inputs = points.detach().requires_grad_()
-        gaps = logit_gap(classifier(inputs), source, targets)
-        last = targets.shape[1] - 1
-        gradients = [
-            _input_gradient(gaps[:, k], inputs, keep_graph=k < last)
-            for k in range(targets.shape[1])
-        ]
-    return gaps.detach(), torch.stack(gradients, 1)
+    graph = KeptGraph(classifier, points)
+    found = [graph.gap_gradient(source, target) for target in targets.unbind(1)]
+    return torch.stack([one.gap for one in found], 1), torch.stack(
+        [one.gradient for one in found], 1
+    )
 
 
 def _input_gradient(gap: Tensor, inputs: Tensor, *, keep_graph: bool = False) -> Tensor:

@@ -27,9 +27,15 @@ class BracketedSecant:
         self._lower = torch.zeros_like(length)
         self._upper = torch.full_like(length, torch.inf)
 
-    def unsettled(self, tolerance: float) -> Tensor:
-        """Return the rows whose last step was longer than ``tolerance`` times their length."""
-        return (self._change > tolerance * self.length).nonzero().squeeze(1)
+    def unsettled(self, tolerance: float, longest: float = torch.inf) -> Tensor:
+        """Return the rows whose last step was longer than ``tolerance`` times their length.
+
+        Args:
+            tolerance: Share of the length.
+            longest: Rows beyond that length, still without a bracket, are given up.
+        """
+        hopeless = self._upper.isinf() & (self.length > longest)
+        return ((self._change > tolerance * self.length) & ~hopeless).nonzero().squeeze(1)
 
     def update(self, rows: Tensor, value: Tensor) -> None:
         """Take the values of the functions ``rows`` at their present lengths, and step.
@@ -40,7 +46,8 @@ class BracketedSecant:
         """
         length = self.length[rows]
         slope = self._slope_through(rows, value)
-        lower, upper = narrow_bracket(self._lower, self._upper, rows, length, value)
+        lower, upper = narrow_bracket(self._lower[rows], self._upper[rows], length, value)
+        self._lower[rows], self._upper[rows] = lower, upper
         step = length - value / slope
         usable = (step >= lower) & (step <= upper) & (step < _LONGEST_STEP * length)
         usable |= value == 0
@@ -56,25 +63,21 @@ class BracketedSecant:
 
 
 def narrow_bracket(
-    lower: Tensor, upper: Tensor, rows: Tensor, length: Tensor, value: Tensor
+    lower: Tensor, upper: Tensor, length: Tensor, value: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Narrow the brackets of ``rows`` in place by one evaluation each, and return them.
+    """Return brackets narrowed by one evaluation each.
 
     Args:
-        lower: Largest length known to have a negative value, for all functions, shape (N,).
+        lower: Largest length known to have a negative value, shape (N,).
         upper: Smallest length known to have another value, infinite if none, shape (N,).
-        rows: Which functions were evaluated, shape (M,).
-        length: Where, shape (M,).
-        value: What was found, shape (M,).
-
-    Returns:
-        The new ``lower[rows]`` and ``upper[rows]``.
+        length: Where the functions were evaluated, shape (N,).
+        value: What was found, shape (N,).
     """
     negative = value < 0
-    low, high = lower[rows], upper[rows]
-    lower[rows] = torch.where(negative, torch.maximum(low, length), low)
-    upper[rows] = torch.where(negative, high, torch.minimum(high, length))
-    return lower[rows], upper[rows]
+    return (
+        torch.where(negative, torch.maximum(lower, length), lower),
+        torch.where(negative, upper, torch.minimum(upper, length)),
+    )
 
 
 def bisect(lower: Tensor, upper: Tensor, length: Tensor) -> Tensor:

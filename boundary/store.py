@@ -30,7 +30,7 @@ from boundary.files import (
     write_whole,
 )
 from boundary.images import ImageBatch
-from boundary.nearest import BoundaryPoints, Status
+from boundary.points import BoundaryPoints, is_on_boundary
 
 FORMAT, VERSION = "boundary-normals", 1
 MANIFEST = "manifest.jsonl"
@@ -42,6 +42,7 @@ COLUMNS = (
     "margin",
     "residual",
     "alignment",
+    "runner_up",
     "source",
     "target",
     "status",
@@ -228,7 +229,7 @@ class NormalsStore:
     @property
     def on_boundary(self) -> NDArray[np.bool_]:
         """Whether each row is a point on the boundary with a usable normal, shape (rows,)."""
-        return np.asarray(self.column("status") <= Status.FOUND)
+        return is_on_boundary(self.column("status"))
 
     def normals(self) -> "NormalMatrix":
         """Return the matrix of all usable unit normals; rows that failed are left out."""

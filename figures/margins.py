@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from analysis.results import CollectionResult
-from boundary.nearest import Status
+from boundary.points import Status
 from figures.formats import cosine, number
 from figures.style import (
     BLACK,

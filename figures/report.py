@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from analysis.results import CollectionResult, FoolingResult, SpectrumResult, load_result
 from boundary.errors import StoreError
 from boundary.files import write_text
-from boundary.nearest import Status
+from boundary.points import Status
 from figures import formats
 from figures.energy import plot_energy
 from figures.examples import plot_examples

@@ -32,7 +32,7 @@ from analysis.sweep import dimension_sweep, norm_sweep, random_families
 from boundary.collect import collect_normals, collection_settings
 from boundary.errors import InputError, StoreError
 from boundary.images import sha256_of_ids
-from boundary.nearest import Status
+from boundary.points import Status
 from boundary.store import COLUMNS, NormalsStore, differences
 from figures.report import write_report
 from study.config import DIMENSION, StudyConfig

@@ -1,0 +1,99 @@
+"""What is known of the nearest boundary point of each image."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, TypeVar
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+_Array = TypeVar("_Array", Tensor, NDArray[Any])
+
+
+class Status(IntEnum):
+    """How the search for one nearest boundary point ended."""
+
+    ALIGNED = 0
+    """On the boundary, and the displacement is parallel to the normal: a smooth minimum."""
+    FOUND = 1
+    """On the boundary, the nearest point seen when the gradients ran out."""
+    ZERO_GRADIENT = 2
+    """No class can be reached: every logit gap has a zero gradient at the image."""
+    NOT_FINITE = 3
+    """The classifier returned NaN or infinity on the way."""
+    NOT_FOUND = 4
+    """No boundary was met within the allowed distance."""
+    KINK = 5
+    """On the boundary, where the normal jumps between pieces, and no small turn came nearer."""
+    OFF_BOUNDARY = 6
+    """A crossing was met, but no point on it as near to the boundary as ``residual_tol`` asks."""
+
+    @property
+    def on_boundary(self) -> bool:
+        """Whether the point lies on the boundary and has a normal."""
+        return self in {Status.ALIGNED, Status.FOUND, Status.KINK}
+
+
+def is_on_boundary(status: _Array) -> _Array:
+    """Return which of many values of `Status` mean a point on the boundary, with a normal."""
+    return (status == Status.ALIGNED) | (status == Status.FOUND) | (status == Status.KINK)
+
+
+@dataclass(frozen=True, eq=False)
+class BoundaryPoints:
+    """Nearest boundary points of N images; a point that failed stays, flagged by its status.
+
+    Where ``on_boundary`` is false, ``point`` is the image, ``normal`` is zero, ``margin`` and
+    ``residual`` are infinite and ``alignment`` is zero: nothing is ever NaN.
+    """
+
+    point: Tensor
+    """(N, C, H, W), on the boundary."""
+    normal: Tensor
+    """(N, C, H, W), unit gradient of the logit gap at ``point``, out of the source region."""
+    margin: Tensor
+    """(N,), Euclidean distance from the image to ``point``, input units."""
+    residual: Tensor
+    """(N,), |gap| / |grad gap| at ``point``: how far off the boundary, input units."""
+    alignment: Tensor
+    """(N,), cosine between the displacement and the nearest point of the plane tangent to the
+    boundary at ``point``; 1 at a smooth minimum. For a free search this is the cosine between
+    displacement and normal; a confined one takes the plane's nearest point inside its limits."""
+    runner_up: Tensor
+    """(N,), smallest distance to the linearised boundary of a class other than ``target``, among
+    those whose gradient was taken at the image; infinite if there was none. A first-order
+    margin of the second class, input units."""
+    source: Tensor
+    """(N,) int64, predicted class of the image."""
+    target: Tensor
+    """(N,) int64, class on the other side of the boundary."""
+    status: Tensor
+    """(N,) int64, values of `Status`."""
+    forward_passes: Tensor
+    """(N,) int64, forward passes spent on the image."""
+    backward_passes: Tensor
+    """(N,) int64, backward passes spent on the image."""
+
+    def __len__(self) -> int:
+        return len(self.margin)
+
+    @property
+    def on_boundary(self) -> Tensor:
+        """(N,) bool: the point is on the boundary and its normal can be used."""
+        return is_on_boundary(self.status)
+
+    @classmethod
+    def none(cls, images: Tensor) -> "BoundaryPoints":
+        """Return the boundary points of no images, given as an empty tensor (0, C, H, W)."""
+        number, whole = images.new_zeros(0), images.new_zeros(0, dtype=torch.int64)
+        return cls(images, images, *[number] * 4, *[whole] * 5)
+
+    @classmethod
+    def joined(cls, parts: "list[BoundaryPoints]") -> "BoundaryPoints":
+        """Return the points of several batches as those of one."""
+        return cls(*(torch.cat(columns) for columns in zip(*map(_columns, parts), strict=True)))
+
+
+def _columns(points: BoundaryPoints) -> list[Tensor]:
+    return list(vars(points).values())

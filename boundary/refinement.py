@@ -1,0 +1,116 @@
+"""A crossing is put on the boundary by forward passes alone; then the normal is taken there."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from boundary.gaps import GapFunctions
+from boundary.planes import nearest_beyond
+from boundary.secant import BracketedSecant
+from boundary.space import unit
+from boundary.walk import Walk
+
+_MAX_STEPS = 40
+
+
+class Crossing(NamedTuple):
+    """A point of the boundary and what judges it, for n images."""
+
+    displacement: Tensor
+    """(n, coordinates)"""
+    normal: Tensor
+    """(n, C, H, W), unit gradient of the gap."""
+    margin: Tensor
+    """(n,)"""
+    residual: Tensor
+    """(n,), |gap| / |gradient|."""
+    alignment: Tensor
+    """(n,)"""
+    target: Tensor
+    """(n,)"""
+
+
+def put_on_boundary(
+    gaps: GapFunctions, walk: Walk, rows: Tensor, reach: float, tolerance: float
+) -> Tensor:
+    """Return displacements on the boundary, along the rays of the best crossings, (n, coordinates).
+
+    A crossing is found to first order and may turn out to be farther than a point that is known
+    to lie outside the source region: then the boundary is looked for on the way to that one.
+
+    Args:
+        gaps: The gap functions of the images.
+        walk: Has ended.
+        rows: Which images, shape (n,).
+        reach: Length at which a ray that meets nothing is given up.
+        tolerance: Of the length, as a share of it.
+    """
+    best = walk.best
+    found = _along(gaps, rows, best.ray[rows], best.length[rows], best.slope[rows], reach, tolerance)
+    margin = found.norm(dim=1)
+    nearer = (walk.seen.norm(dim=1)[rows] < (1 - tolerance) * margin).nonzero().squeeze(1)
+    nearer = nearer[walk.seen[rows[nearer]].any(1)]
+    if len(nearer):
+        seen = walk.seen[rows[nearer]]
+        slope = best.slope[rows[nearer]]
+        found[nearer] = _along(
+            gaps, rows[nearer], unit(seen), seen.norm(dim=1), slope, reach, tolerance
+        )
+    return found
+
+
+def _along(
+    gaps: GapFunctions,
+    rows: Tensor,
+    ray: Tensor,
+    length: Tensor,
+    slope: Tensor,
+    reach: float,
+    tolerance: float,
+) -> Tensor:
+    def displacement(which: Tensor) -> Tensor:
+        return gaps.space.within(rows[which], root.length[which, None] * ray[which])
+
+    root = BracketedSecant(length, slope)
+    for _ in range(_MAX_STEPS):
+        # The last step has the length of the residual, and a secant step cuts it further.
+        unsettled = root.unsettled(tolerance, reach)
+        if len(unsettled) == 0:
+            break
+        root.update(unsettled, gaps.value(rows[unsettled], displacement(unsettled)))
+    return displacement(torch.arange(len(rows), device=rows.device))
+
+
+def judge(gaps: GapFunctions, rows: Tensor, displacement: Tensor, ray: Tensor) -> Crossing:
+    """Take the normal at a point and return what it says of it: one pass each way.
+
+    Args:
+        gaps: The gap functions of the images.
+        rows: Which images, shape (n,).
+        displacement: Their points, shape (n, coordinates).
+        ray: Unit direction of the displacement, also where that has no length, same shape.
+    """
+    space = gaps.space
+    found = gaps.gradient(rows, displacement, torch.full_like(rows, -1))
+    normal = unit(found.gradient.flatten(1))
+    pulled, limits = unit(space.pull(found.gradient)), space.limits(rows)
+    if limits is None:
+        alignment = (pulled * ray).sum(1)
+    else:
+        offset = (pulled * displacement).sum(1)
+        planes = torch.stack([pulled, torch.zeros_like(pulled)], 1)
+        offsets = torch.stack([offset, torch.full_like(offset, -torch.inf)], 1)
+        nearest = nearest_beyond(planes, offsets, limits).clamp(*limits)
+        alignment = torch.where(
+            displacement.any(1), (unit(nearest) * unit(displacement)).sum(1), 1.0
+        )
+    norms = found.gradient.flatten(1).norm(dim=1)
+    return Crossing(
+        displacement=displacement,
+        normal=normal.view_as(found.gradient),
+        margin=displacement.norm(dim=1),
+        residual=found.gap.abs() / norms,
+        alignment=alignment,
+        target=found.target,
+    )
