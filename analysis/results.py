@@ -21,7 +21,7 @@ from analysis.nulls import IsotropicNull
 from analysis.spectrum import SingularSpectrum
 from boundary.errors import StoreError
 from boundary.files import open_hdf5, read_array, write_whole
-from boundary.points import is_on_boundary
+from boundary.points import ON_BOUNDARY
 
 Result = TypeVar("Result")
 
@@ -56,7 +56,7 @@ class CollectionResult:
     @property
     def on_boundary(self) -> NDArray[np.bool_]:
         """Which points lie on the boundary and have a normal."""
-        return is_on_boundary(self.status)
+        return np.isin(self.status, ON_BOUNDARY)
 
     @property
     def median_margin(self) -> float:

@@ -42,9 +42,7 @@ class GapFunctions:
         self.forward_passes[rows] += 1
         self.backward_passes[rows] += 1
         points = self.space.points(rows, displacement)
-        return gap_gradient(
-            self.classifier, points, self.source[rows], target, self._allowed(rows)
-        )
+        return gap_gradient(self.classifier, points, self.source[rows], target, self._allowed(rows))
 
     @torch.no_grad()
     def value(self, rows: Tensor, displacement: Tensor) -> Tensor:

@@ -118,7 +118,18 @@ class _Search:
     basis: Tensor | None
 
     def halving(self, images: Tensor, targets: Tensor | None) -> BoundaryPoints:
-        """Search all images at once, or where memory does not allow that, half after half."""
+        """Search all images at once, or where memory does not allow that, half after half.
+
+        Args:
+            images: Shape (N, C, H, W).
+            targets: As in `nearest_boundary_points`.
+
+        Returns:
+            One point an image.
+
+        Raises:
+            torch.OutOfMemoryError: If not even one image fits.
+        """
         try:
             return self._points(images, targets)
         except torch.OutOfMemoryError:
@@ -127,7 +138,10 @@ class _Search:
         half = len(images) // 2
         parts = [slice(half), slice(half, None)]
         return BoundaryPoints.joined(
-            [self.halving(images[part], None if targets is None else targets[part]) for part in parts]
+            [
+                self.halving(images[part], None if targets is None else targets[part])
+                for part in parts
+            ]
         )
 
     def _points(self, images: Tensor, targets: Tensor | None) -> BoundaryPoints:
@@ -235,7 +249,11 @@ def _check_options(
 
 
 def _allowed(targets: Tensor, source: Tensor, logits: Tensor) -> Tensor:
-    """Return which classes count for each image, bool of shape (N, K)."""
+    """Return which classes count for each image, bool of shape (N, K).
+
+    Raises:
+        InputError: If there is no such class, or it is the source.
+    """
     classes = logits.shape[1]
     if targets.shape[:1] != source.shape or targets.ndim > 2 or bool((targets >= classes).any()):
         raise InputError(

@@ -2,13 +2,9 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, TypeVar
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
-
-_Array = TypeVar("_Array", Tensor, NDArray[Any])
 
 
 class Status(IntEnum):
@@ -32,12 +28,11 @@ class Status(IntEnum):
     @property
     def on_boundary(self) -> bool:
         """Whether the point lies on the boundary and has a normal."""
-        return self in {Status.ALIGNED, Status.FOUND, Status.KINK}
+        return self in ON_BOUNDARY
 
 
-def is_on_boundary(status: _Array) -> _Array:
-    """Return which of many values of `Status` mean a point on the boundary, with a normal."""
-    return (status == Status.ALIGNED) | (status == Status.FOUND) | (status == Status.KINK)
+ON_BOUNDARY = (Status.ALIGNED, Status.FOUND, Status.KINK)
+"""The statuses of points on the boundary, with a normal."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +76,7 @@ class BoundaryPoints:
     @property
     def on_boundary(self) -> Tensor:
         """(N,) bool: the point is on the boundary and its normal can be used."""
-        return is_on_boundary(self.status)
+        return torch.isin(self.status, self.status.new_tensor(ON_BOUNDARY))
 
     @classmethod
     def none(cls, images: Tensor) -> "BoundaryPoints":

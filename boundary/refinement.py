@@ -47,7 +47,9 @@ def put_on_boundary(
         tolerance: Of the length, as a share of it.
     """
     best = walk.best
-    found = _along(gaps, rows, best.ray[rows], best.length[rows], best.slope[rows], reach, tolerance)
+    found = _along(
+        gaps, rows, best.ray[rows], best.length[rows], best.slope[rows], reach, tolerance
+    )
     margin = found.norm(dim=1)
     nearer = (walk.seen.norm(dim=1)[rows] < (1 - tolerance) * margin).nonzero().squeeze(1)
     nearer = nearer[walk.seen[rows[nearer]].any(1)]
@@ -90,6 +92,9 @@ def judge(gaps: GapFunctions, rows: Tensor, displacement: Tensor, ray: Tensor) -
         rows: Which images, shape (n,).
         displacement: Their points, shape (n, coordinates).
         ray: Unit direction of the displacement, also where that has no length, same shape.
+
+    Returns:
+        One crossing an image.
     """
     space = gaps.space
     found = gaps.gradient(rows, displacement, torch.full_like(rows, -1))

@@ -30,7 +30,7 @@ from boundary.files import (
     write_whole,
 )
 from boundary.images import ImageBatch
-from boundary.points import BoundaryPoints, is_on_boundary
+from boundary.points import ON_BOUNDARY, BoundaryPoints
 
 FORMAT, VERSION = "boundary-normals", 1
 MANIFEST = "manifest.jsonl"
@@ -229,7 +229,7 @@ class NormalsStore:
     @property
     def on_boundary(self) -> NDArray[np.bool_]:
         """Whether each row is a point on the boundary with a usable normal, shape (rows,)."""
-        return is_on_boundary(self.column("status"))
+        return np.isin(self.column("status"), ON_BOUNDARY)
 
     def normals(self) -> "NormalMatrix":
         """Return the matrix of all usable unit normals; rows that failed are left out."""
