@@ -33,9 +33,10 @@ _LONGEST_STEP = 4.0
 
 _FIRST_TURN = 0.6
 _LARGER_TURN, _SMALLER_TURN = 1.5, 0.35
+_SHRINK = (0.2, 0.5)
 """The first turn; its change after a ray that came nearer, and after one that did not."""
 
-_SMALLEST_TURN = 1 / 32
+_SMALLEST_TURN = 1 / 64
 """A turn smaller than this ends the walk: the best crossing sits in a kink."""
 
 _STALL = 0.01
@@ -99,6 +100,12 @@ class _State:
     """(n, 2, coordinates), of the planes tangent at the best crossing and at the latest other."""
     offsets: Tensor
     """(n, 2), distances of these planes from the image; -inf for none."""
+    best_doubt: Tensor
+    """(n,), how far the best crossing, found to first order, may be from the boundary."""
+    checking: Tensor
+    """(n,) bool: the trial point is the best crossing."""
+    promise: Tensor
+    """(n,), how much nearer the trial point is than the best crossing."""
     turn: Tensor
     """(n,), share of the way from the best crossing to the planes' nearest point."""
 
@@ -191,6 +198,9 @@ class Walk:
             best_slope=torch.ones_like(length),
             normals=torch.stack([torch.zeros_like(ray)] * 2, 1),
             offsets=torch.stack([-none] * 2, 1),
+            best_doubt=zero,
+            checking=torch.zeros_like(rows, dtype=torch.bool),
+            promise=zero,
             turn=torch.full_like(length, _FIRST_TURN),
         )
 
@@ -209,9 +219,15 @@ class Walk:
         along = self._along(now, trial)
         failed = ~met & ~first & ((along > self._reach) | (now.tries >= _RAY_TRIES))
         turned = met | failed
-        factor = torch.where(nearer, torch.where(first, 1.0, _LARGER_TURN), _SMALLER_TURN)
+        doubted = met & ~nearer & (trial.newton - now.best_margin < now.best_doubt)
+        factor = torch.where(nearer, _LARGER_TURN, _shrink(now, trial, met))
+        factor = torch.where(first | now.checking | doubted, 1.0, factor)
         now.turn = torch.where(turned, (now.turn * factor).clamp(max=1.0), now.turn)
-        ray, length, alignment = self._aim(now)
+        ray, length, alignment, promise = self._aim(now)
+        ray = _by_row(doubted, now.best_ray, ray)
+        length = torch.where(doubted, now.best_length, length)
+        now.checking = torch.where(turned, doubted, now.checking)
+        now.promise = torch.where(turned, promise, now.promise)
         end = _bent(now, trial)
         now.ray = _by_row(turned, ray, _by_row(bent, unit(end), now.ray))
         now.length = _by_row(turned, length, _by_row(bent, end.norm(dim=1), along))
@@ -221,7 +237,7 @@ class Walk:
         now.target = torch.full_like(now.target, _ANY)
 
         crossed = now.best_margin.isfinite()
-        aligned = crossed & (alignment >= self._alignment_tol)
+        aligned = crossed & ~now.checking & (alignment >= self._alignment_tol)
         kink = crossed & turned & (now.turn < _SMALLEST_TURN)
         far = trial.starting & (
             ~bent | (trial.offset > _FARTHEST_PLANE * self.best.margin[now.rows])
@@ -267,12 +283,13 @@ class Walk:
         margin = trial.newton
         if self._space.confined:
             margin = self._space.within(now.rows, margin[:, None] * now.ray).norm(dim=1)
-        nearer = met & (margin < now.best_margin)
+        nearer = met & ((margin < now.best_margin) | now.checking)
+        moved = nearer & ~now.checking
         best, other = now.normals.unbind(1)
         now.normals = torch.stack(
             [
                 _by_row(nearer, trial.normal, best),
-                _by_row(nearer, best, _by_row(met, trial.normal, other)),
+                _by_row(moved, best, _by_row(met & ~nearer, trial.normal, other)),
             ],
             1,
         )
@@ -280,13 +297,16 @@ class Walk:
         now.offsets = torch.stack(
             [
                 _by_row(nearer, trial.offset, best),
-                _by_row(nearer, best, _by_row(met, trial.offset, other)),
+                _by_row(moved, best, _by_row(met & ~nearer, trial.offset, other)),
             ],
             1,
         )
         now.best_ray = _by_row(nearer, now.ray, now.best_ray)
         now.best_length = torch.where(nearer, trial.newton, now.best_length)
         now.best_margin = torch.where(nearer, margin, now.best_margin)
+        correction = trial.newton - now.length
+        doubt = correction * correction / now.length
+        now.best_doubt = torch.where(nearer, doubt, now.best_doubt)
         now.best_slope = torch.where(nearer, trial.slope, now.best_slope)
         return nearer
 
@@ -297,7 +317,7 @@ class Walk:
         now.tries = now.tries + 1
         return torch.where(usable, trial.newton, bisect(now.lower, now.upper, now.length))
 
-    def _aim(self, now: _State) -> tuple[Tensor, Tensor, Tensor]:
+    def _aim(self, now: _State) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return the next ray and length from the best crossing, and the alignment there."""
         limits = self._space.limits(now.rows)
         best = now.best_length.nan_to_num(posinf=0.0)[:, None] * now.best_ray
@@ -317,7 +337,8 @@ class Walk:
             alignment = (now.normals[:, 0] * now.best_ray).sum(1)
         else:
             alignment = (unit(tangent.clamp(*limits)) * unit(crossing)).sum(1)
-        return _by_row(length > 0, unit(goal), now.best_ray), length, alignment
+        promise = now.best_margin - self._space.within(now.rows, goal).norm(dim=1)
+        return _by_row(length > 0, unit(goal), now.best_ray), length, alignment, promise
 
     def _end(self, now: _State, done: Tensor, kink: Tensor) -> None:
         """Record the walks that are done, and start others while gradients are left."""
@@ -368,6 +389,13 @@ class Walk:
         best.slope[rows] = _by_row(nearer, now.best_slope, best.slope[rows])
         best.kink[rows] = _by_row(nearer, kink, best.kink[rows])
         best.margin[rows] = torch.where(nearer, now.best_margin, margin)
+
+
+def _shrink(now: _State, trial: _Trial, met: Tensor) -> Tensor:
+    """Return the factor of the turn at which a parabola through what is known has its minimum."""
+    excess = trial.newton - now.best_margin
+    minimum = now.promise / (2 * (now.promise + excess))
+    return torch.where(met, minimum.nan_to_num(_SMALLER_TURN), _SMALLER_TURN).clamp(*_SHRINK)
 
 
 def _bent(now: _State, trial: _Trial) -> Tensor:
