@@ -20,6 +20,12 @@ from boundary.progress import progress_bar
 from boundary.store import MANIFEST, NormalsStore, differences
 from boundary.weights import state_sha256
 
+_NOT_STORED = ("targets", "subspace")
+"""Options of the search that belong to single images or are tensors."""
+
+_RETIRED = "max_steps"
+"""Option of the search of stores that an earlier version collected."""
+
 _KNOWN = 4
 """How many images are known by their pixels and logits, which show another folder or model."""
 
@@ -46,7 +52,7 @@ def collect_normals(
         positions: Which images of the source, in which order; all by default.
         batch_size: Images in one batch, and in one shard: what a kill can cost.
         progress: Show a progress bar on standard error.
-        **search: Options of `nearest_boundary_points`, without ``targets``.
+        **search: Options of `nearest_boundary_points`, without ``targets`` and ``subspace``.
 
     Returns:
         The complete store.
@@ -115,11 +121,7 @@ def collection_settings(
     Raises:
         InputError: If an option is unknown.
     """
-    defaults = {
-        name: option.default
-        for name, option in signature(nearest_boundary_points).parameters.items()
-        if option.kind is Parameter.KEYWORD_ONLY and name != "targets"
-    }
+    defaults = _defaults()
     unknown = set(search) - set(defaults)
     if unknown:
         raise InputError(
@@ -138,6 +140,14 @@ def collection_settings(
     }
 
 
+def _defaults() -> dict[str, Any]:
+    return {
+        name: option.default
+        for name, option in signature(nearest_boundary_points).parameters.items()
+        if option.kind is Parameter.KEYWORD_ONLY and name not in _NOT_STORED
+    }
+
+
 @torch.no_grad()
 def _summary(classifier: Classifier, images: Tensor) -> list[list[float]]:
     """Return the largest and the smallest logit of each image and their standard deviation."""
@@ -153,7 +163,16 @@ def _open_or_create(
     if not (directory / MANIFEST).exists():
         return NormalsStore.create(directory, source.shape, settings)
     store = NormalsStore.open(directory)
-    changed = differences(store.settings, settings)
+    old = store.settings
+    if _RETIRED in old["search"]:
+        if len(_missing(store, settings["count"])):
+            raise StoreError(
+                f"`{directory}` was begun by an earlier version, whose search is gone. What it "
+                "holds can be read; collect all images in a new folder."
+            )
+        both = [name for name in old["search"] if name in settings["search"]]
+        old = {**old, "search": {**_defaults(), **{name: old["search"][name] for name in both}}}
+    changed = differences(old, settings)
     if changed:
         raise StoreError(
             f"`{directory}` was collected with other settings: {'; '.join(changed)}. Use those, or "

@@ -27,6 +27,9 @@ from boundary.refinement import judge, put_on_boundary
 from boundary.space import SearchSpace
 from boundary.walk import Walk
 
+FEWEST_GRADIENTS = 3
+"""One to choose a ray, one to meet the boundary, one for the normal."""
+
 _FARTHEST_RAY = 100.0
 """Length of a ray, in reaches, at which a confined search gives up: what is cut to the limits of
 the search may be much shorter than the ray."""
@@ -59,8 +62,8 @@ def nearest_boundary_points(
             source's, also where another class is larger. None: every class counts.
         candidates: Classes, by logit, whose linearised boundary is looked at to choose the first
             ray. Gradients are taken of those alone that may be nearest.
-        max_gradients: The most backward passes spent on an image, at least 3; few images need
-            more than 40 for one walk, and what is left goes into walks from other classes.
+        max_gradients: The most backward passes spent on an image, at least 3. One walk takes about
+            30 on ReLU networks; what is left goes into walks towards other classes.
         residual_tol: The largest residual, as a share of the margin; beside it, rounding of the
             image's numbers is allowed for.
         alignment_tol: Alignment at which a walk ends and the status is ``ALIGNED``.
@@ -237,7 +240,10 @@ def _check_options(
     max_margin: float | None,
     max_change: float | None,
 ) -> None:
-    for name, value, least in (("candidates", candidates, 1), ("max_gradients", max_gradients, 3)):
+    for name, value, least in (
+        ("candidates", candidates, 1),
+        ("max_gradients", max_gradients, FEWEST_GRADIENTS),
+    ):
         if value < least:
             raise InputError(f"`{name}` should be at least {least}. Found {value}.")
     for name, share in (("residual_tol", residual_tol), ("alignment_tol", alignment_tol)):

@@ -15,7 +15,7 @@ from jsonargparse import ActionYesNo, ArgumentParser, DefaultHelpFormatter
 
 from boundary.errors import BoundaryError, StoreError, did_you_mean
 from study import stages
-from study.config import FoolingOptions, SpectrumOptions, StudyConfig, config_from
+from study.config import RETIRED, FoolingOptions, SpectrumOptions, StudyConfig, config_from
 from study.inspection import describe
 from study.run import DISTRIBUTION, RunDirectory
 from study.subject import Subject, load_subject
@@ -267,6 +267,12 @@ def _one_sentence(message: str, names: Sequence[str]) -> str:
     if match := re.search(r"unrecognized arguments: (?:--)?([^ =]+)", text):
         return f"`--{match[1]}` is no option here{did_you_mean(match[1], names, '--') or LISTED}"
     if match := re.search(r"(?:does not accept o|O)ption '([^']+)'", text):
+        group, _, member = match[1].partition(".")
+        if member in RETIRED.get(group, ()):
+            return (
+                f"`{match[1]}` was a setting of an earlier version; leave it out "
+                f"(`boundary run --help` lists those of `{group}`)."
+            )
         return f"`{match[1]}` is not a setting{did_you_mean(match[1], _settings()) or LISTED}"
     if match := re.search(r"invalid choice: '([^']+)'", text):
         return f"`{match[1]}` is not a command{did_you_mean(match[1], _COMMANDS) or LISTED}"

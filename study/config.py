@@ -9,6 +9,7 @@ from math import inf
 from typing import Any
 
 from boundary.errors import InputError
+from boundary.nearest import FEWEST_GRADIENTS
 
 
 @dataclass(frozen=True)
@@ -16,16 +17,25 @@ class SearchOptions:
     """The search for nearest boundary points.
 
     Args:
-        candidates: Classes whose gradient is taken at the image to choose the first direction.
-        max_steps: Bound on the steps, one forward and one backward pass each.
+        candidates: Classes, by logit, that are looked at to choose the first direction.
+        max_gradients: The most backward passes spent on an image. More find nearer points:
+            docs/benchmarks.md says how much.
         residual_tol: Largest distance from the boundary, as a share of the margin.
-        alignment_tol: Cosine of displacement and normal at which a search is done.
+        alignment_tol: Cosine of displacement and normal at which a walk is done.
+        in_bounds: Keep boundary points inside the bounds of the images. By default they are free:
+            the geometry is that of the classifier.
+        max_margin: Distance beyond which a search gives up, input units; by default the diagonal
+            of the input box.
+        max_change: Largest change of any number of an image (an l-infinity ball), input units.
     """
 
     candidates: int = 10
-    max_steps: int = 30
+    max_gradients: int = 40
     residual_tol: float = 1e-4
     alignment_tol: float = 0.999
+    in_bounds: bool = False
+    max_margin: float | None = None
+    max_change: float | None = None
 
 
 @dataclass(frozen=True)
@@ -120,6 +130,10 @@ FREE = ("device", "batch_size")
 """Settings that may differ when a run is continued: they change the speed alone."""
 
 
+RETIRED = {"search": ("max_steps",)}
+"""Settings that earlier versions wrote, which mean nothing now."""
+
+
 def config_from(*settings: Mapping[str, Any]) -> StudyConfig:
     """Return a configuration from nested dictionaries of typed values; later ones prevail.
 
@@ -151,7 +165,6 @@ def _check_ranges(config: StudyConfig) -> None:
         "evaluate": config.evaluate,
         "accuracy_images": config.accuracy_images,
         "search.candidates": config.search.candidates,
-        "search.max_steps": config.search.max_steps,
         "spectrum.null_draws": config.spectrum.null_draws,
         "fooling.draws": config.fooling.draws,
     }
@@ -160,6 +173,11 @@ def _check_ranges(config: StudyConfig) -> None:
     for name, count in at_least_one.items():
         if count < 1:
             raise InputError(f"`--{name}` should be at least 1. Found {count}.")
+    if config.search.max_gradients < FEWEST_GRADIENTS:
+        raise InputError(
+            f"`--search.max_gradients` should be at least {FEWEST_GRADIENTS}. "
+            f"Found {config.search.max_gradients}."
+        )
     if not 0 <= config.seed < 2**63:
         raise InputError(f"`--seed` should not be negative, nor above 2^63. Found {config.seed}.")
     shares = {
@@ -179,6 +197,12 @@ def _check_ranges(config: StudyConfig) -> None:
                 f"`--fooling.{name}` should be positive and finite. "
                 f"Found {', '.join(map(str, norms))}."
             )
+    for name, length in (
+        ("max_margin", config.search.max_margin),
+        ("max_change", config.search.max_change),
+    ):
+        if length is not None and not 0 < length < inf:
+            raise InputError(f"`--search.{name}` should be positive and finite. Found {length}.")
     most = config.spectrum.directions or config.collect
     for name, dimensions in (
         ("spectrum.directions", [config.spectrum.directions]),
@@ -190,3 +214,13 @@ def _check_ranges(config: StudyConfig) -> None:
                 f"`--{name}` should lie in 1..{most}, as there are no more directions. "
                 f"Found {', '.join(map(str, dimensions))}."
             )
+
+
+def without_retired(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """Return saved settings without those that mean nothing now."""
+    return {
+        name: {key: value[key] for key in value if key not in RETIRED.get(name, ())}
+        if isinstance(value, Mapping)
+        else value
+        for name, value in saved.items()
+    }

@@ -6,6 +6,7 @@ import platform
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +21,7 @@ from analysis.results import load_settings
 from boundary.errors import StoreError
 from boundary.files import write_text
 from boundary.store import MANIFEST, differences
-from study.config import FREE
+from study.config import FREE, config_from, without_retired
 
 DISTRIBUTION = "boundary-geometry"
 PACKAGES = (DISTRIBUTION, "torch", "numpy", "scipy", "h5py", "matplotlib")
@@ -89,7 +90,8 @@ class RunDirectory:
         """
         text = yaml.safe_dump(dict(config), sort_keys=False)
         if self.config_file.exists() and not replace:
-            changed = differences(self._binding(self.config()), self._binding(config))
+            saved = asdict(config_from(self.config()))
+            changed = differences(self._binding(saved), self._binding(config))
             if changed:
                 raise StoreError(
                     f"`{self.path}` holds a study with other settings: {'; '.join(changed)}. "
@@ -113,7 +115,7 @@ class RunDirectory:
         return {name: config[name] for name in config if name not in {*FREE, *unused}}
 
     def config(self) -> dict[str, Any]:
-        """Return the configuration that is there.
+        """Return the configuration that is there; settings that mean nothing now are left out.
 
         Raises:
             StoreError: If the directory holds no study.
@@ -129,7 +131,7 @@ class RunDirectory:
             raise StoreError(f"`{self.config_file}` is damaged: it is not YAML.") from error
         if not isinstance(config, dict):
             raise StoreError(f"`{self.config_file}` is damaged: it holds no settings.")
-        return config
+        return without_retired(config)
 
     def is_done(self, stage: str, settings: Mapping[str, Any], *, redo: bool = False) -> bool:
         """Return whether a stage's result is there and was made with these settings.

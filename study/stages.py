@@ -87,7 +87,7 @@ def collect(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
         correct=seen.correct,
         mean_image_norm=float(seen.norms.mean()),
         unreadable=unreadable,
-        **{name: store.column(name) for name in COLUMNS},
+        **{name: store.column(name) for name in COLUMNS if name != "runner_up"},
     )
     save_result(run.result("collect"), result, settings)
     _record(run, "collect", begun, _device(subject))

@@ -28,10 +28,11 @@ def test_boundary_points_are_near_and_aligned(network: str) -> None:
     assert (found.residual <= 1e-4 * found.margin).double().mean() > 0.95
     assert found.alignment.median() > 0.99
     assert found.alignment.quantile(0.1) > 0.95
-    one_step = nearest_boundary_points(classifier, images, max_steps=1)
-    ratio = found.margin / one_step.margin
+    few = nearest_boundary_points(classifier, images, max_gradients=5)
+    assert few.on_boundary.all()
+    ratio = found.margin / few.margin
     assert ratio.max() <= 1.0001
-    assert ratio.median() < 0.97
+    assert ratio.median() < 0.99
 
 
 def test_the_shared_subspace_of_a_resnet_fools_twice_as_much_as_the_sphere(tmp_path: Path) -> None:
@@ -60,5 +61,5 @@ def test_a_network_of_a_thousand_classes(tmp_path: Path) -> None:
     collected = load_result(tmp_path / "collect.h5", CollectionResult)
     assert collected.judged == 500
     assert collected.correct / 500 == pytest.approx(0.63, abs=0.01)
-    assert (collected.status <= 1).all()
+    assert collected.on_boundary.all()
     assert np.median(collected.alignment) > 0.9

@@ -108,8 +108,8 @@ def test_other_settings_are_refused_with_the_difference(
 ) -> None:
     folder = tmp_path / "n"
     collect_normals(classifier, source, folder, positions=range(10))
-    with pytest.raises(StoreError, match=r"search\.max_steps was 30, is 5"):
-        collect_normals(classifier, source, folder, positions=range(10), max_steps=5)
+    with pytest.raises(StoreError, match=r"search\.max_gradients was 40, is 5"):
+        collect_normals(classifier, source, folder, positions=range(10), max_gradients=5)
     with pytest.raises(StoreError, match="count was 10, is 11"):
         collect_normals(classifier, source, folder, positions=range(11))
     with pytest.raises(StoreError, match="model was"):

@@ -177,7 +177,7 @@ def test_an_interrupted_run_is_finished_by_the_same_command(
         ("run --fooling.norms 1,2", "`--fooling.norms` should be a list of numbers, like [0.5,1]."),
         ("run --collect 0", "`--collect` should be at least 1. Found 0."),
         ("run --seed -1", "`--seed` should not be negative, nor above 2^63. Found -1."),
-        ("run --search.max_steps 0", "`--search.max_steps` should be at least 1. Found 0."),
+        ("run --search.max_gradients 2", "`--search.max_gradients` should be at least 3. Found 2."),
         ("run --search.alignment_tol 1", "`--search.alignment_tol` should be a share"),
         ("run --fooling.norms [.nan,1]", "`--fooling.norms` should be positive and finite."),
         ("run --fooling.norms [-1]", "`--fooling.norms` should be positive and finite."),

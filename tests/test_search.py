@@ -1,0 +1,423 @@
+"""The options of the search for boundary points, and what it says of every ending."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import brentq
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from boundary import BoundaryPoints, Classifier, InputError, Status, nearest_boundary_points
+from surfaces import (
+    Gap,
+    Linear,
+    Quadric,
+    linear,
+    orthogonal,
+    random_images,
+    smooth_network,
+)
+
+EXACT = {
+    "alignment_tol": 1 - 1e-12,
+    "residual_tol": 1e-12,
+    "max_gradients": 300,
+}
+
+
+def ellipsoid(dimension: int) -> tuple[nn.Module, Tensor, Tensor]:
+    axes = torch.linspace(0.3, 1.2, dimension, dtype=torch.float64)
+    centre = torch.full_like(axes, 0.5)
+    return Gap(Quadric(centre, axes)).eval(), centre, axes
+
+
+def distance_to_ellipsoid(points: Tensor, centre: Tensor, axes: Tensor) -> Tensor:
+    """Lagrange: y = p a^2 / (a^2 + t), t the largest root of sum (p a / (a^2 + t))^2 = 1."""
+    squares = axes.numpy() ** 2
+    found = []
+    for p in (points.flatten(1) - centre).numpy():
+        excess = lambda t, p=p: ((p * np.sqrt(squares) / (squares + t)) ** 2).sum() - 1  # noqa: E731
+        t = brentq(excess, -squares.min() + 1e-14, 100.0, xtol=1e-16, maxiter=500)
+        found.append(np.linalg.norm(p * t / (squares + t)))
+    return torch.tensor(np.array(found))
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
+@pytest.mark.parametrize("dimension", [4, 48])
+def test_ellipsoid_is_solved_exactly(dimension: int, dtype: torch.dtype, tolerance: float) -> None:
+    module, centre, axes = ellipsoid(dimension)
+    images = random_images(200, (1, 2, dimension // 2))
+    expected = distance_to_ellipsoid(images, centre, axes)
+    away = expected > 0.02  # float32 cannot write down nearer points to 1e-5
+    options = EXACT if dtype == torch.float64 else {"alignment_tol": 1 - 1e-6, "residual_tol": 1e-6}
+    found = nearest_boundary_points(
+        Classifier(module.to(dtype)), images.to(dtype), **{"max_gradients": 300, **options}
+    )
+    assert found.on_boundary.all()
+    error = (found.margin.double() / expected - 1).abs()[away]
+    assert error.max() <= tolerance
+    assert found.backward_passes.double().mean() < 45
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_linear_classifier_in_float32(classes: int) -> None:
+    module = linear(classes, 48)
+    images = random_images(200, (3, 4, 4))
+    exact = nearest_boundary_points(Classifier(module), images, **EXACT)
+    found = nearest_boundary_points(
+        Classifier(module.float()),
+        images.float(),
+        alignment_tol=1 - 1e-6,
+        residual_tol=1e-6,
+    )
+    torch.testing.assert_close(found.margin.double(), exact.margin, rtol=1e-5, atol=1e-7)
+
+
+def nearest_in_box(normal: Tensor, offset: Tensor, low: Tensor, high: Tensor) -> float:
+    """|clip(t n)| with n . clip(t n) = offset, by an independent root finder."""
+    reached = lambda t: float((normal * (t * normal).clamp(low, high)).sum() - offset)  # noqa: E731
+    if reached(1e9) < 0:
+        return np.inf
+    t = brentq(reached, 0.0, 1e9, xtol=1e-15, rtol=1e-15, maxiter=1000)
+    return float((t * normal).clamp(low, high).norm())
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+@pytest.mark.parametrize("max_change", [None, 0.3])
+def test_box_constrained_points_of_a_linear_classifier_are_exact(
+    classes: int, max_change: float | None
+) -> None:
+    module = linear(classes, 12)
+    images = random_images(200, (3, 2, 2))
+    found = nearest_boundary_points(
+        Classifier(module), images, in_bounds=True, max_change=max_change, **EXACT
+    )
+    logits, change = module(images).detach(), max_change or np.inf
+    for row, image in enumerate(images.flatten(1)):
+        source = int(logits[row].argmax())
+        low, high = (-image).clamp(min=-change), (1 - image).clamp(max=change)
+        margins = [
+            nearest_in_box(
+                module.weight[t].detach() - module.weight[source].detach(),
+                logits[row, source] - logits[row, t],
+                low,
+                high,
+            )
+            for t in range(classes)
+            if t != source
+        ]
+        expected = min(margins)
+        if np.isinf(expected):
+            assert not found.on_boundary[row]
+        else:
+            assert float(found.margin[row]) == pytest.approx(expected, rel=1e-10)
+    on = found.on_boundary
+    assert on.double().mean() > 0.9
+    assert found.point[on].min() >= -1e-15
+    assert found.point[on].max() <= 1 + 1e-15
+    if max_change:
+        assert (found.point - images)[on].abs().max() <= max_change + 1e-15
+    assert (found.alignment[on] > 1 - 1e-9).all()
+    free = nearest_boundary_points(Classifier(module), images, **EXACT)
+    assert (found.margin >= free.margin * (1 - 1e-9)).all()
+
+
+def test_box_constrained_points_of_a_network_stay_inside() -> None:
+    module, images = smooth_network(), random_images(60, (3, 2, 2)).round(decimals=1)
+    free = nearest_boundary_points(Classifier(module), images)
+    found = nearest_boundary_points(Classifier(module), images, in_bounds=True)
+    on = found.on_boundary
+    assert on.double().mean() > 0.8
+    assert ((found.point[on] >= 0) & (found.point[on] <= 1)).all()
+    outside = ((free.point < 0) | (free.point > 1)).flatten(1).any(1)
+    assert outside[on].any()
+    assert (found.residual[on] <= 1e-4 * found.margin[on] + 1e-15).all()
+    assert found.alignment[on].median() > 0.999
+
+
+def test_a_search_in_a_subspace_finds_its_nearest_point() -> None:
+    module = linear(5, 12)
+    images, basis = random_images(100, (3, 2, 2)), orthogonal(12)[:4]
+    found = nearest_boundary_points(Classifier(module), images, subspace=basis, **EXACT)
+    logits = module(images).detach()
+    source = logits.argmax(1)
+    difference = (module.weight.detach()[None] - module.weight.detach()[source][:, None]) @ basis.T
+    gap = logits - logits.gather(1, source[:, None])
+    norms = difference.norm(dim=2)
+    expected = torch.where(norms > 0, -gap / norms, torch.inf).amin(1)
+    within = expected <= 12**0.5
+    torch.testing.assert_close(found.margin[within], expected[within], rtol=1e-10, atol=0)
+    displacement = (found.point - images).flatten(1)
+    torch.testing.assert_close(displacement @ basis.T @ basis, displacement, rtol=0, atol=1e-12)
+    everywhere = nearest_boundary_points(Classifier(module), images)
+    assert (found.margin[within] >= everywhere.margin[within] * (1 - 1e-9)).all()
+    whole = nearest_boundary_points(Classifier(module), images, subspace=orthogonal(12), **EXACT)
+    torch.testing.assert_close(
+        whole.margin, nearest_boundary_points(Classifier(module), images, **EXACT).margin
+    )
+
+
+def test_several_targets_are_several_single_ones() -> None:
+    module, images = linear(6, 12), random_images(80, (3, 2, 2))
+    source = module(images).argmax(1)
+    pair = torch.stack([(source + 1) % 6, (source + 3) % 6], 1)
+    both = nearest_boundary_points(Classifier(module), images, targets=pair, **EXACT)
+    apart = [
+        nearest_boundary_points(Classifier(module), images, targets=pair[:, k], **EXACT)
+        for k in range(2)
+    ]
+    nearer = torch.minimum(apart[0].margin, apart[1].margin)
+    torch.testing.assert_close(both.margin, nearer, rtol=1e-10, atol=0)
+    second = pair.clone()
+    second[:, 1] = -1
+    one = nearest_boundary_points(Classifier(module), images, targets=second, **EXACT)
+    torch.testing.assert_close(one.margin, apart[0].margin, rtol=1e-10, atol=0)
+    none = nearest_boundary_points(Classifier(module), images, targets=torch.full_like(pair, -1))
+    assert (none.status == Status.ZERO_GRADIENT).all()
+
+
+def test_classes_can_be_permuted() -> None:
+    module, images = smooth_network(), random_images(40, (3, 2, 2))
+    order = torch.tensor([2, 0, 3, 1])
+
+    class Permuted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.module = module
+
+        def forward(self, points: Tensor) -> Tensor:
+            return self.module(points)[:, order]
+
+    one = nearest_boundary_points(Classifier(module), images)
+    other = nearest_boundary_points(Classifier(Permuted().eval()), images)
+    torch.testing.assert_close(one.margin, other.margin, rtol=1e-9, atol=0)
+    torch.testing.assert_close(one.normal, other.normal, rtol=0, atol=1e-8)
+    assert order[other.target].equal(one.target)
+    assert order[other.source].equal(one.source)
+
+
+def test_the_budget_is_kept_and_a_larger_one_comes_nearer() -> None:
+    module, images = rough_network(), random_images(60, (3, 4, 4))
+    margins = []
+    for budget in (3, 6, 12, 24, 60):
+        found = nearest_boundary_points(Classifier(module), images, max_gradients=budget)
+        assert int(found.backward_passes.max()) <= budget
+        assert found.on_boundary.all()
+        margins.append(found.margin.mean())
+    assert margins == sorted(margins, reverse=True)
+    assert margins[0] > 1.02 * margins[-1]
+
+
+def test_the_passes_reported_are_those_spent() -> None:
+    spent = {"forward": 0, "backward": 0}
+
+    class Watched(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.module = rough_network()
+
+        def forward(self, points: Tensor) -> Tensor:
+            logits: Tensor = self.module(points)
+            spent["forward"] += len(points)
+            if logits.requires_grad:
+                logits.register_hook(
+                    lambda _: spent.update(backward=spent["backward"] + len(points))
+                )
+            return logits
+
+    classifier, images = Classifier(Watched().eval()), random_images(30, (3, 4, 4))
+    classifier.check(images)
+    spent.update(forward=0, backward=0)
+    found = nearest_boundary_points(classifier, images)
+    assert int(found.forward_passes.sum()) == spent["forward"]
+    assert int(found.backward_passes.sum()) == spent["backward"]
+
+
+def test_a_step_waits_for_the_device_once() -> None:
+    """Counts what copies a number to the host or makes a shape depend on data."""
+
+    class Waits(TorchDispatchMode):
+        count = 0
+
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            name = str(function)
+            boolean_index = "aten.index.Tensor" in name and any(
+                index is not None and index.dtype == torch.bool for index in args[1]
+            )
+            if boolean_index or "nonzero" in name or "_local_scalar_dense" in name:
+                self.count += 1
+            return function(*args, **(kwargs or {}))
+
+    from boundary import walk
+
+    waits, steps = Waits(), 0
+    step = walk.Walk.step
+    counted = []
+
+    def watched(self: walk.Walk) -> None:
+        before = waits.count
+        with waits:
+            step(self)
+        counted.append(waits.count - before)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(walk.Walk, "step", watched)
+        nearest_boundary_points(Classifier(rough_network()), random_images(30, (3, 4, 4)))
+    steps = len(counted)
+    assert steps > 10
+    # `tolist` of two numbers reads both; nothing else may wait.
+    assert max(counted) <= 2
+
+
+def rough_network(seed: int = 0) -> nn.Module:
+    """A network of ReLUs: its boundary has kinks."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        layers = [nn.Linear(48, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 5)]
+        return nn.Sequential(nn.Flatten(), *layers).double().eval()
+
+
+def test_the_nearest_point_may_be_a_kink() -> None:
+    class Corner(nn.Module):
+        """The source region is outside of a wedge: its edge is nearest."""
+
+        def forward(self, points: Tensor) -> Tensor:
+            return (
+                torch.minimum(points[:, 0] + 0.2 * points[:, 1], points[:, 0] - 0.2 * points[:, 1])
+                - 1
+            )
+
+    images = torch.tensor([[0.1, 0.02, 0.3, 0.2], [0.2, 0.01, 0.0, 0.9]], dtype=torch.float64)
+    found = nearest_boundary_points(Classifier(Gap(Corner()).eval()), images.view(2, 1, 2, 2))
+    assert found.status.tolist() == [Status.KINK] * 2
+    expected = ((1 - images[:, 0]) ** 2 + images[:, 1] ** 2).sqrt()
+    torch.testing.assert_close(found.margin, expected, rtol=1e-3, atol=0)
+    assert (found.alignment < 0.99).all()
+
+
+def test_a_jump_has_no_point_on_it() -> None:
+    class Step(nn.Module):
+        def forward(self, points: Tensor) -> Tensor:
+            value = points.sum(1) - 3.0
+            return value + 0.5 * (value.detach() > 0).double() - 0.25
+
+    images = 0.2 * random_images(3, (1, 2, 2))
+    found = nearest_boundary_points(Classifier(Gap(Step()).eval()), images)
+    assert found.status.tolist() == [Status.OFF_BOUNDARY] * 3
+    assert not found.on_boundary.any()
+    assert found.margin.isinf().all()
+    assert found.point.equal(images)
+
+
+def test_the_runner_up_of_a_linear_classifier_is_its_second_margin() -> None:
+    module, images = linear(5, 12), random_images(50, (3, 2, 2))
+    found = nearest_boundary_points(Classifier(module), images, **EXACT)
+    logits, source = module(images).detach(), found.source
+    norms = (module.weight.detach()[None] - module.weight.detach()[source][:, None]).norm(dim=2)
+    gap = logits.gather(1, source[:, None]) - logits
+    distances = torch.where(norms > 0, gap / norms, torch.inf).sort(1).values
+    known = found.runner_up.isfinite()
+    assert known.all()
+    torch.testing.assert_close(found.runner_up, distances[:, 1], rtol=1e-9, atol=0)
+    alone = nearest_boundary_points(Classifier(module), images, candidates=1)
+    assert alone.runner_up.isinf().any()
+
+
+def test_a_batch_that_does_not_fit_is_halved_with_the_same_result() -> None:
+    class Small(nn.Module):
+        """Memory for seven images."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.module = smooth_network()
+
+        def forward(self, points: Tensor) -> Tensor:
+            if len(points) > 7:
+                raise torch.OutOfMemoryError("no memory")
+            logits: Tensor = self.module(points)
+            return logits
+
+    images = random_images(20, (3, 2, 2))
+    classifier = Classifier(Small().eval())
+    classifier._checked = True
+    halved = nearest_boundary_points(classifier, images)
+    whole = nearest_boundary_points(Classifier(smooth_network()), images)
+    for name, value in vars(whole).items():
+        torch.testing.assert_close(getattr(halved, name), value, rtol=1e-9, atol=1e-9)
+
+
+def test_memory_for_no_image_is_an_error() -> None:
+    class Full(nn.Module):
+        def forward(self, points: Tensor) -> Tensor:
+            raise torch.OutOfMemoryError("no memory")
+
+    classifier = Classifier(Full().eval())
+    classifier._checked = True
+    with pytest.raises(torch.OutOfMemoryError):
+        nearest_boundary_points(classifier, random_images(3, (3, 2, 2)))
+
+
+def test_no_point_is_farther_than_one_seen_outside() -> None:
+    seen: list[Tensor] = []
+
+    class Watched(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.module = rough_network(seed=3)
+
+        def forward(self, points: Tensor) -> Tensor:
+            logits: Tensor = self.module(20 * points)  # sharp: crossings to first order mislead
+            seen.append(torch.cat([points.detach().flatten(1), logits.detach()], 1))
+            return logits
+
+    classifier = Classifier(Watched().eval())
+    for image in random_images(30, (3, 4, 4)):
+        classifier.check(image[None])
+        seen.clear()
+        found = nearest_boundary_points(classifier, image[None])
+        points, logits = torch.cat(seen).split([48, 5], dim=1)
+        outside = logits.argmax(1) != found.source
+        if not outside.any():
+            continue
+        nearest = (points[outside] - image.flatten()).norm(dim=1).min()
+        assert float(found.margin[0]) <= float(nearest) * (1 + 2e-4)
+
+
+def test_nan_in_the_weights_is_an_error() -> None:
+    module = linear(3, 4)
+    module.weight.data[0, 0] = torch.nan
+    with pytest.raises(InputError, match="finite logits"):
+        nearest_boundary_points(Classifier(module), random_images(2, (1, 2, 2)))
+
+
+def test_dead_classes_are_not_walked_to() -> None:
+    module = linear(4, 12)
+    dead = Linear(module.weight.detach().clone(), module.bias.detach().clone())
+    dead.weight.data[2:] = 0
+    dead.bias.data[2:] = torch.tensor([-50.0, -60.0])
+    images = random_images(30, (3, 2, 2))
+    found = nearest_boundary_points(Classifier(dead.eval()), images, **EXACT)
+    assert_never_nan(found)
+    assert found.on_boundary.all()
+    assert (found.target < 2).all()
+
+
+def assert_never_nan(found: BoundaryPoints) -> None:
+    assert not any(value.isnan().any() for value in vars(found).values())
+
+
+@pytest.mark.parametrize(
+    ("basis", "message"),
+    [
+        (torch.ones(2, 12, dtype=torch.float64), "orthonormal"),
+        (torch.ones(12, dtype=torch.float64), r"shape \(R, 12\)"),
+    ],
+)
+def test_a_subspace_that_cannot_be_is_refused(basis: Tensor, message: str) -> None:
+    images = random_images(2, (3, 2, 2))
+    with pytest.raises(InputError, match=message):
+        nearest_boundary_points(Classifier(linear(3, 12)), images, subspace=basis)
+    with pytest.raises(InputError, match="leave one out"):
+        nearest_boundary_points(
+            Classifier(linear(3, 12)), images, subspace=orthogonal(12)[:2], in_bounds=True
+        )
