@@ -43,15 +43,15 @@ _RAY_TRIES = 5
 _LONGEST_STEP = 4.0
 """A Newton step may at most multiply the length by this."""
 
-_FIRST_TURN = 0.6
-_LARGER_TURN, _SMALLER_TURN = 1.5, 0.35
-_SHRINK = (0.2, 0.5)
+_FIRST_TURN = 0.7
+_LARGER_TURN, _SMALLER_TURN = 1.25, 0.35
+_SHRINK = (0.2, 0.35)
 """The first turn; its change after a ray that came nearer, and after one that did not."""
 
 _SMALLEST_TURN = 1 / 64
 """A turn smaller than this ends the walk: the best crossing sits in a kink."""
 
-_STALL = 0.01
+_STALL = 0.003
 """Share of the margin that two tangent planes must promise, or the second is forgotten."""
 
 _WORTH = 8
