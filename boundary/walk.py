@@ -9,9 +9,6 @@ starts towards the class that is next nearest at the image.
 A step waits for the device once, for how many rows ended. Everything else is `torch.where`.
 """
 
-from dataclasses import dataclass, fields
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
@@ -20,6 +17,7 @@ from boundary.gaps import GapFunctions
 from boundary.planes import nearest_beyond
 from boundary.secant import bisect, narrow_bracket
 from boundary.space import unit
+from boundary.walkers import Best, Trial, Walkers, by_row
 
 _RAY_TOLERANCE = 0.3
 """A ray has met the boundary when its next Newton step is at most this share of its length; its
@@ -43,10 +41,11 @@ _RAY_TRIES = 5
 _LONGEST_STEP = 4.0
 """A Newton step may at most multiply the length by this."""
 
-_FIRST_TURN = 0.7
-_LARGER_TURN, _SMALLER_TURN = 1.25, 0.35
+_FIRST_TURN, _LARGER_TURN = 0.7, 1.25
+"""The first turn, and its growth after a ray that came nearer."""
+
 _SHRINK = (0.2, 0.35)
-"""The first turn; its change after a ray that came nearer, and after one that did not."""
+"""Bounds of the factor of the turn after a ray that did not."""
 
 _SMALLEST_TURN = 1 / 64
 """A turn smaller than this ends the walk: the best crossing sits in a kink."""
@@ -68,84 +67,6 @@ _FARTHEST_PLANE = 2.0
 
 _ANY = -1
 """In place of a class: whichever leads."""
-
-
-@dataclass
-class Best:
-    """The best crossing of each image: x + length ray, cut to the limits of the search."""
-
-    ray: Tensor
-    """(N, coordinates), unit."""
-    length: Tensor
-    """(N,)"""
-    margin: Tensor
-    """(N,), distance of the crossing from the image, infinite if none was met."""
-    slope: Tensor
-    """(N,), of the gap along the ray."""
-    kink: Tensor
-    """(N,) bool: the walk ended because no small turn came nearer."""
-
-
-@dataclass
-class _State:
-    rows: Tensor
-    """(n,), places of the images in the batch."""
-    target: Tensor
-    """(n,), class towards which a walk starts; negative once it is on its way."""
-    begun: Tensor
-    """(n,), gradients spent before this walk."""
-    ray: Tensor
-    """(n, coordinates), unit direction of the trial point."""
-    length: Tensor
-    """(n,), its distance along the ray."""
-    lower: Tensor
-    """(n,), largest length on this ray known to lie inside the source region."""
-    upper: Tensor
-    """(n,), smallest length on this ray known to lie outside, infinite if none."""
-    tries: Tensor
-    """(n,), steps on this ray."""
-    best_ray: Tensor
-    best_length: Tensor
-    best_margin: Tensor
-    best_slope: Tensor
-    normals: Tensor
-    """(n, 2, coordinates), of the planes tangent at the best crossing and at the latest other."""
-    offsets: Tensor
-    """(n, 2), distances of these planes from the image; -inf for none."""
-    best_doubt: Tensor
-    """(n,), how far the best crossing, found to first order, may be from the boundary."""
-    checking: Tensor
-    """(n,) bool: the trial point is the best crossing."""
-    promise: Tensor
-    """(n,), how much nearer the trial point is than the best crossing."""
-    turn: Tensor
-    """(n,), share of the way from the best crossing to the planes' nearest point."""
-
-    def select(self, which: Tensor) -> "_State":
-        return _State(*(getattr(self, field.name)[which] for field in fields(self)))
-
-
-class _Trial(NamedTuple):
-    """What one evaluation says of the trial points."""
-
-    gap: Tensor
-    """(n,)"""
-    finite: Tensor
-    """(n,) bool: neither gap nor gradient is NaN or infinite."""
-    starting: Tensor
-    """(n,) bool: the gap is that of the class towards which a walk starts."""
-    displacement: Tensor
-    """(n, coordinates), of the trial point."""
-    norm: Tensor
-    """(n,), of the gradient."""
-    normal: Tensor
-    """(n, coordinates), unit gradient."""
-    slope: Tensor
-    """(n,), of the gap along the ray."""
-    newton: Tensor
-    """(n,), length at which the linearised gap is zero; NaN where the ray does not climb."""
-    offset: Tensor
-    """(n,), distance from the image to the plane on which the linearised gap is zero."""
 
 
 class Walk:
@@ -182,104 +103,68 @@ class Walk:
         """Displacement of the nearest trial point outside the source region; zero if none was."""
         self.finite = planes.finite.clone()
         self._next = torch.ones_like(gaps.source)
-        self._state = self._start()
+        self._walkers = self._start()
 
     @property
     def ended(self) -> bool:
         """Whether no image is still searched."""
-        return len(self._state.rows) == 0
+        return len(self._walkers.rows) == 0
 
-    def _start(self) -> _State:
+    def _start(self) -> Walkers:
         planes = self._planes
         rows = (planes.finite & planes.distance[:, 0].isfinite()).nonzero().squeeze(1)
-        ray = planes.ray[rows]
         length = planes.distance[rows, 0].clamp(max=self._reach)
-        zero, none = torch.zeros_like(length), torch.full_like(length, torch.inf)
-        return _State(
-            rows=rows,
-            target=torch.full_like(rows, _ANY),
-            begun=torch.zeros_like(rows),
-            ray=ray,
-            length=length,
-            lower=zero,
-            upper=none,
-            tries=torch.zeros_like(rows),
-            best_ray=torch.zeros_like(ray),
-            best_length=none,
-            best_margin=none,
-            best_slope=torch.ones_like(length),
-            normals=torch.stack([torch.zeros_like(ray)] * 2, 1),
-            offsets=torch.stack([-none] * 2, 1),
-            best_doubt=zero,
-            checking=torch.zeros_like(rows, dtype=torch.bool),
-            promise=zero,
-            turn=torch.full_like(length, _FIRST_TURN),
-        )
+        any_class, nothing = torch.full_like(rows, _ANY), torch.zeros_like(rows)
+        return Walkers.on(rows, any_class, nothing, planes.ray[rows], length, _FIRST_TURN)
 
     def step(self) -> None:
         """Evaluate every trial point; then keep a crossing, move along the ray, or bend it."""
-        now, trial = self._state, self._evaluate()
-        first = now.best_margin.isinf()
+        now, trial = self._walkers, self._evaluate()
         now.lower, now.upper = narrow_bracket(now.lower, now.upper, now.length, trial.gap)
-        tolerance = torch.where(now.checking, _CHECK_TOLERANCE, _RAY_TOLERANCE)
-        close = (trial.newton - now.length).abs() <= tolerance * now.length
-        met = trial.finite & ~trial.starting & close
-        unmet = trial.starting | (first & now.upper.isinf())
-        bent = trial.finite & ~met & unmet & (trial.norm > 0)
-        # On the boundary, but where the ray comes out of the other class: go back on it.
-        passed = bent & ~trial.starting & (trial.slope <= 0)
-        passed &= trial.gap.abs() <= _BACK * now.length * trial.norm
-        bent &= ~passed
-
         self._see(now, trial)
-        nearer = self._keep(now, trial, met)
-        along = torch.where(passed, (1 - _BACK) * now.length, self._along(now, trial))
-        failed = (
-            ~met & ~first & ((along > _FARTHEST_TRY * now.best_length) | (now.tries >= _RAY_TRIES))
-        )
-        lost_best = failed & now.checking
-        failed &= ~now.checking
-        bent |= lost_best & (trial.norm > 0)
-        now.best_length = torch.where(lost_best, torch.inf, now.best_length)
-        now.best_margin = torch.where(lost_best, torch.inf, now.best_margin)
-        now.checking &= ~lost_best
-        turned = met | failed
-        excess = torch.where(met, trial.newton - now.best_margin, 0.0)
-        doubted = (
-            turned
-            & ~nearer
-            & (excess < now.best_doubt)
-            & (now.best_doubt > _SURE * now.best_margin)
-        )
-        factor = torch.where(nearer, _LARGER_TURN, _shrink(now, trial, met))
-        factor = torch.where(first | now.checking | doubted, 1.0, factor)
-        now.turn = torch.where(turned, (now.turn * factor).clamp(max=1.0), now.turn)
-        ray, length, alignment, promise = self._aim(now)
-        ray = _by_row(doubted, now.best_ray, ray)
-        length = torch.where(doubted, now.best_length, length)
-        now.checking = torch.where(turned, doubted, now.checking)
-        now.promise = torch.where(turned, promise, now.promise)
-        end = _bent(now, trial)
-        now.ray = _by_row(turned, ray, _by_row(bent, unit(end), now.ray))
-        now.length = _by_row(turned, length, _by_row(bent, end.norm(dim=1), along))
-        now.lower = torch.where(turned | bent, 0.0, now.lower)
-        now.upper = torch.where(turned | bent, torch.inf, now.upper)
-        now.tries = torch.where(turned, 0, now.tries)
-        now.target = torch.full_like(now.target, _ANY)
-
-        crossed = now.best_margin.isfinite()
-        aligned = crossed & ~now.checking & (alignment >= self._alignment_tol)
-        kink = crossed & turned & (now.turn < _SMALLEST_TURN)
-        far = trial.starting & (
-            ~bent | (trial.offset > _FARTHEST_PLANE * self.best.margin[now.rows])
-        )
-        lost = ~crossed & ((now.length > self._reach) | far)
         self._note_plane(now, trial)
         self.finite[now.rows] &= trial.finite
+
+        first = now.best_length.isinf()
+        met = _has_met(now, trial)
+        nearer = self._keep(now, trial, met)
+        bent, passed = _leads_nowhere(now, trial, met, first)
+        along = torch.where(passed, (1 - _BACK) * now.length, _along(now, trial))
+        now.tries = now.tries + 1
+        far = along > _FARTHEST_TRY * now.best_length
+        failed = ~met & ~first & (far | (now.tries >= _RAY_TRIES))
+        refuted = failed & now.checking
+        self._forget_best(now, refuted)
+        bent |= refuted & (trial.norm > 0)
+        turned = met | (failed & ~refuted)
+
+        doubted = turned & ~nearer & _in_doubt(now, trial, met)
+        factor = torch.where(nearer, _LARGER_TURN, _shrinkage(now, trial, met))
+        factor = torch.where(first | now.checking | doubted, 1.0, factor)
+        now.turn = torch.where(turned, (now.turn * factor).clamp(max=1.0), now.turn)
+        goal, alignment, promise = self._aim(now)
+        goal = by_row(doubted, now.best_length[:, None] * now.best_ray, goal)
+        goal = by_row(turned, goal, _bend(now, trial))
+        new_ray = turned | bent
+        length = goal.norm(dim=1)
+        now.ray = by_row(new_ray & (length > 0), unit(goal), now.ray)
+        now.length = torch.where(new_ray, length, along)
+        now.lower = torch.where(new_ray | passed, 0.0, now.lower)
+        now.upper = torch.where(new_ray, torch.inf, now.upper)
+        now.tries = torch.where(turned, 0, now.tries)
+        now.checking = torch.where(turned, doubted, now.checking)
+        now.promise = torch.where(turned, promise, now.promise)
+        now.target = torch.full_like(now.target, _ANY)
+
+        crossed = now.best_length.isfinite()
+        aligned = crossed & ~now.checking & (alignment >= self._alignment_tol)
+        kink = crossed & turned & (now.turn < _SMALLEST_TURN)
+        away = ~bent | (trial.offset > _FARTHEST_PLANE * self.best.margin[now.rows])
+        lost = ~crossed & ((now.length > self._reach) | (trial.starting & away))
         self._end(now, ~trial.finite | aligned | kink | lost, kink & ~aligned)
 
-    def _evaluate(self) -> "_Trial":
-        now, space = self._state, self._space
+    def _evaluate(self) -> Trial:
+        now, space = self._walkers, self._space
         ends = now.length[:, None] * now.ray
         displacement, free = space.within(now.rows, ends), space.free(now.rows, ends)
         found = self._gaps.gradient(now.rows, displacement, now.target)
@@ -287,7 +172,11 @@ class Walk:
         norm, normal = gradient.norm(dim=1), unit(gradient)
         climb = gradient * now.ray
         slope = (climb if free is None else climb.masked_fill(~free, 0.0)).sum(1)
-        return _Trial(
+        newton = torch.where(slope > 0, now.length - found.gap / slope, torch.nan)
+        margin = newton
+        if free is not None:
+            margin = space.within(now.rows, newton[:, None] * now.ray).norm(dim=1)
+        return Trial(
             gap=found.gap,
             finite=found.gap.isfinite() & norm.isfinite(),
             starting=now.target >= 0,
@@ -295,70 +184,74 @@ class Walk:
             norm=norm,
             normal=normal,
             slope=slope,
-            newton=torch.where(slope > 0, now.length - found.gap / slope, torch.nan),
+            newton=newton,
+            margin=margin,
             offset=(normal * displacement).sum(1) - found.gap / norm,
         )
 
-    def _note_plane(self, now: _State, trial: "_Trial") -> None:
+    def _note_plane(self, now: Walkers, trial: Trial) -> None:
         """Keep the distance of the class's plane that a walk starts towards."""
         place = (self._next[now.rows] - 1)[:, None]
-        for table, value in ((self._planes.distance, trial.offset), (self._planes.taken, True)):
+        known = trial.starting & trial.finite & (trial.norm > 0)
+        for table, value in (
+            (self._planes.distance, trial.offset.clamp_min(0)),
+            (self._planes.taken, torch.ones_like(known)),
+        ):
             old = table[now.rows].gather(1, place).squeeze(1)
-            new = torch.where(trial.starting, value, old)
+            new = torch.where(known, value, old)
             table[now.rows] = table[now.rows].scatter(1, place, new[:, None])
 
-    def _see(self, now: _State, trial: "_Trial") -> None:
+    def _see(self, now: Walkers, trial: Trial) -> None:
         """Remember the nearest trial point outside the source region."""
         margin, old = trial.displacement.norm(dim=1), self._seen_margin[now.rows]
         nearer = (trial.gap >= 0) & (margin < old) & ~trial.starting
         self._seen_margin[now.rows] = torch.where(nearer, margin, old)
-        self.seen[now.rows] = _by_row(nearer, trial.displacement, self.seen[now.rows])
+        self.seen[now.rows] = by_row(nearer, trial.displacement, self.seen[now.rows])
 
-    def _keep(self, now: _State, trial: "_Trial", met: Tensor) -> Tensor:
+    def _keep(self, now: Walkers, trial: Trial, met: Tensor) -> Tensor:
         """Keep each crossing that is the nearest of its walk, and the plane tangent to each.
 
         Returns:
             Which rows came nearer, shape (n,).
         """
-        margin = trial.newton
-        if self._space.confined:
-            margin = self._space.within(now.rows, margin[:, None] * now.ray).norm(dim=1)
-        nearer = met & ((margin < now.best_margin) | now.checking)
+        nearer = met & ((trial.margin < now.best_margin) | now.checking)
         moved = nearer & ~now.checking
         best, other = now.normals.unbind(1)
         now.normals = torch.stack(
             [
-                _by_row(nearer, trial.normal, best),
-                _by_row(moved, best, _by_row(met & ~nearer, trial.normal, other)),
+                by_row(nearer, trial.normal, best),
+                by_row(moved, best, by_row(met & ~nearer, trial.normal, other)),
             ],
             1,
         )
         best, other = now.offsets.unbind(1)
         now.offsets = torch.stack(
             [
-                _by_row(nearer, trial.offset, best),
-                _by_row(moved, best, _by_row(met & ~nearer, trial.offset, other)),
+                by_row(nearer, trial.offset, best),
+                by_row(moved, best, by_row(met & ~nearer, trial.offset, other)),
             ],
             1,
         )
-        now.best_ray = _by_row(nearer, now.ray, now.best_ray)
+        now.best_ray = by_row(nearer, now.ray, now.best_ray)
         now.best_length = torch.where(nearer, trial.newton, now.best_length)
-        now.best_margin = torch.where(nearer, margin, now.best_margin)
+        now.best_margin = torch.where(nearer, trial.margin, now.best_margin)
         correction = trial.newton - now.length
         doubt = 2 * correction * correction / now.length
         now.best_doubt = torch.where(nearer, doubt, now.best_doubt)
         now.best_slope = torch.where(nearer, trial.slope, now.best_slope)
         return nearer
 
-    def _along(self, now: _State, trial: "_Trial") -> Tensor:
-        """Return the Newton step on the ray, or the middle of its bracket where that leaves it."""
-        usable = (trial.newton > now.lower) & (trial.newton < now.upper)
-        usable &= trial.newton < _LONGEST_STEP * now.length
-        now.tries = now.tries + 1
-        return torch.where(usable, trial.newton, bisect(now.lower, now.upper, now.length))
+    def _forget_best(self, now: Walkers, where: Tensor) -> None:
+        now.best_length = torch.where(where, torch.inf, now.best_length)
+        now.best_margin = torch.where(where, torch.inf, now.best_margin)
+        now.checking = now.checking & ~where
 
-    def _aim(self, now: _State) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return the next ray and length from the best crossing, and the alignment there."""
+    def _aim(self, now: Walkers) -> tuple[Tensor, Tensor, Tensor]:
+        """Turn from the best crossing towards the planes' nearest point.
+
+        Returns:
+            The next trial displacement, the alignment at the best crossing, and the promise.
+        """
         limits = self._space.limits(now.rows)
         best = now.best_length.nan_to_num(posinf=0.0)[:, None] * now.best_ray
         crossing = self._space.within(now.rows, best)
@@ -370,17 +263,16 @@ class Walk:
         both = nearest_beyond(now.normals, offsets, limits)
         promised = self._space.within(now.rows, both).norm(dim=1)
         stalled = ~(promised < (1 - _STALL) * now.best_margin)
-        now.offsets = _by_row(stalled, alone, offsets)
-        goal = torch.lerp(best, _by_row(stalled, tangent, both), now.turn[:, None])
-        length = goal.norm(dim=1)
+        now.offsets = by_row(stalled, alone, offsets)
+        goal = torch.lerp(best, by_row(stalled, tangent, both), now.turn[:, None])
         if limits is None:
             alignment = (now.normals[:, 0] * now.best_ray).sum(1)
         else:
             alignment = (unit(tangent.clamp(*limits)) * unit(crossing)).sum(1)
         promise = now.best_margin - self._space.within(now.rows, goal).norm(dim=1)
-        return _by_row(length > 0, unit(goal), now.best_ray), length, alignment, promise
+        return goal, alignment, promise
 
-    def _end(self, now: _State, done: Tensor, kink: Tensor) -> None:
+    def _end(self, now: Walkers, done: Tensor, kink: Tensor) -> None:
         """Record the walks that are done, and start others while gradients are left."""
         rows = now.rows
         spent = self._gaps.backward_passes[rows]
@@ -399,56 +291,75 @@ class Walk:
             self._restart(now, again, target, spent)
         if gone:
             leaving = (done & ~again).byte()
-            self._state = now.select(leaving.argsort(stable=True)[: len(rows) - gone])
+            self._walkers = self._walkers.select(leaving.argsort(stable=True)[: len(rows) - gone])
 
-    def _restart(self, now: _State, again: Tensor, target: Tensor, spent: Tensor) -> None:
+    def _restart(self, now: Walkers, again: Tensor, target: Tensor, spent: Tensor) -> None:
         """Send rows from the best crossing of all towards another class."""
-        rows = now.rows
+        rows, best = now.rows, self.best
         self._next[rows] += again.long()
-        now.target = torch.where(again, target, now.target)
-        now.begun = torch.where(again, spent, now.begun)
-        now.ray = _by_row(again, self.best.ray[rows], now.ray)
-        now.length = torch.where(again, self.best.length[rows], now.length)
-        now.tries = torch.where(again, 0, now.tries)
-        now.best_length = torch.where(again, torch.inf, now.best_length)
-        now.best_margin = torch.where(again, torch.inf, now.best_margin)
-        now.offsets = _by_row(again, torch.full_like(now.offsets, -torch.inf), now.offsets)
-        now.turn = torch.where(again, _FIRST_TURN, now.turn)
+        fresh = Walkers.on(rows, target, spent, best.ray[rows], best.length[rows], _FIRST_TURN)
+        self._walkers = now.replaced(again, fresh)
 
-    def _record(self, now: _State, done: Tensor, kink: Tensor) -> None:
+    def _record(self, now: Walkers, done: Tensor, kink: Tensor) -> None:
         best, rows = self.best, now.rows
         margin = best.margin[rows]
         nearer = done & (now.best_margin < margin)
         # Without a crossing, the end of the ray is where to go on looking.
         hope = done & now.best_margin.isinf() & margin.isinf()
         length = torch.where(now.upper.isfinite(), now.upper, now.length)
-        best.ray[rows] = _by_row(nearer, now.best_ray, _by_row(hope, now.ray, best.ray[rows]))
-        best.length[rows] = _by_row(
-            nearer, now.best_length, _by_row(hope, length, best.length[rows])
-        )
-        best.slope[rows] = _by_row(nearer, now.best_slope, best.slope[rows])
-        best.kink[rows] = _by_row(nearer, kink, best.kink[rows])
+        best.ray[rows] = by_row(nearer, now.best_ray, by_row(hope, now.ray, best.ray[rows]))
+        best.length[rows] = by_row(nearer, now.best_length, by_row(hope, length, best.length[rows]))
+        best.slope[rows] = by_row(nearer, now.best_slope, best.slope[rows])
+        best.kink[rows] = by_row(nearer, kink, best.kink[rows])
         best.margin[rows] = torch.where(nearer, now.best_margin, margin)
 
 
-def _shrink(now: _State, trial: _Trial, met: Tensor) -> Tensor:
+def _has_met(now: Walkers, trial: Trial) -> Tensor:
+    tolerance = torch.where(now.checking, _CHECK_TOLERANCE, _RAY_TOLERANCE)
+    close = (trial.newton - now.length).abs() <= tolerance * now.length
+    return trial.finite & ~trial.starting & close
+
+
+def _leads_nowhere(now: Walkers, trial: Trial, met: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
+    """Return which rays are bent, and which have passed through another class and go back.
+
+    A walk that has met nothing is bent wherever it is; but on the boundary, where its ray comes
+    out of another class, that class lies behind.
+    """
+    unmet = trial.starting | (first & now.upper.isinf())
+    bent = trial.finite & ~met & unmet & (trial.norm > 0)
+    on = trial.gap.abs() <= _BACK * now.length * trial.norm
+    passed = bent & ~trial.starting & (trial.slope <= 0) & on
+    return bent & ~passed, passed
+
+
+def _along(now: Walkers, trial: Trial) -> Tensor:
+    """Return the Newton step on the ray, or the middle of its bracket where that leaves it."""
+    usable = (trial.newton > now.lower) & (trial.newton < now.upper)
+    usable &= trial.newton < _LONGEST_STEP * now.length
+    return torch.where(usable, trial.newton, bisect(now.lower, now.upper, now.length))
+
+
+def _in_doubt(now: Walkers, trial: Trial, met: Tensor) -> Tensor:
+    """Return where the best crossing may only seem nearer than what the ray has met, or not."""
+    behind = torch.where(met, trial.margin - now.best_margin, 0.0)
+    return (behind < now.best_doubt) & (now.best_doubt > _SURE * now.best_margin)
+
+
+def _shrinkage(now: Walkers, trial: Trial, met: Tensor) -> Tensor:
     """Return the factor of the turn at which a parabola through what is known has its minimum."""
-    excess = trial.newton - now.best_margin
-    minimum = now.promise / (2 * (now.promise + excess))
-    return torch.where(met, minimum.nan_to_num(_SMALLER_TURN), _SMALLER_TURN).clamp(*_SHRINK)
+    behind = trial.margin - now.best_margin
+    minimum = now.promise / (2 * (now.promise + behind))
+    return torch.where(met, minimum.nan_to_num(_SHRINK[1]), _SHRINK[1]).clamp(*_SHRINK)
 
 
-def _bent(now: _State, trial: _Trial) -> Tensor:
+def _bend(now: Walkers, trial: Trial) -> Tensor:
     """Return DeepFool's step from the trial point to the boundary linearised there.
 
-    A walk that starts goes half way from there to the point of that plane nearest to the image.
+    A walk that starts goes to the point of that plane nearest to the image where that is nearer
+    than the best crossing, else half way there.
     """
     step = trial.displacement - (trial.gap / trial.norm)[:, None] * trial.normal
     foot = torch.maximum(trial.offset, _LEAST_OFFSET * now.length)[:, None] * trial.normal
     nearer = trial.starting & (trial.offset < now.length)
-    return _by_row(nearer, foot, _by_row(trial.starting, (step + foot) / 2, step))
-
-
-def _by_row(where: Tensor, value: Tensor, other: Tensor) -> Tensor:
-    """Return the rows of ``value`` where ``where`` (n,) holds, else those of ``other``."""
-    return torch.where(where.view(-1, *[1] * (value.ndim - 1)), value, other)
+    return by_row(nearer, foot, by_row(trial.starting, (step + foot) / 2, step))
