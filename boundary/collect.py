@@ -140,6 +140,19 @@ def collection_settings(
     }
 
 
+def changed_settings(store: NormalsStore, settings: Mapping[str, Any]) -> list[str]:
+    """Return what differs between the settings of a store and those wanted: ``name was 1, is 2``.
+
+    Options of the search that an earlier version did not have are taken to be the defaults.
+
+    Args:
+        store: Collected by this version or an earlier one.
+        settings: As `collection_settings` gives them.
+    """
+    known = {name: value for name, value in store.settings["search"].items() if name != _RETIRED}
+    return differences({**store.settings, "search": {**_defaults(), **known}}, settings)
+
+
 def _defaults() -> dict[str, Any]:
     return {
         name: option.default
@@ -163,20 +176,16 @@ def _open_or_create(
     if not (directory / MANIFEST).exists():
         return NormalsStore.create(directory, source.shape, settings)
     store = NormalsStore.open(directory)
-    old = store.settings
-    if _RETIRED in old["search"]:
-        if len(_missing(store, settings["count"])):
-            raise StoreError(
-                f"`{directory}` was begun by an earlier version, whose search is gone. What it "
-                "holds can be read; collect all images in a new folder."
-            )
-        both = [name for name in old["search"] if name in settings["search"]]
-        old = {**old, "search": {**_defaults(), **{name: old["search"][name] for name in both}}}
-    changed = differences(old, settings)
+    changed = changed_settings(store, settings)
     if changed:
         raise StoreError(
             f"`{directory}` was collected with other settings: {'; '.join(changed)}. Use those, or "
             "collect in a new folder."
+        )
+    if _RETIRED in store.settings["search"] and len(_missing(store, settings["count"])):
+        raise StoreError(
+            f"`{directory}` was begun by an earlier version, whose search is gone. What it holds "
+            "can be read; collect all images in a new folder."
         )
     store.clean()
     store.verify()

@@ -31,7 +31,7 @@ class Status(IntEnum):
         return self in ON_BOUNDARY
 
 
-ON_BOUNDARY = (Status.ALIGNED, Status.FOUND, Status.KINK)
+ON_BOUNDARY = (Status.ALIGNED, Status.KINK, Status.FOUND)
 """The statuses of points on the boundary, with a normal."""
 
 

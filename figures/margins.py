@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from analysis.results import CollectionResult
-from boundary.points import Status
+from boundary.points import ON_BOUNDARY, Status
 from figures.formats import cosine, number
 from figures.style import (
     BLACK,
@@ -68,9 +68,10 @@ def _draw_alignment(axes: Axes, alignment: NDArray[np.float64]) -> None:
 
 
 def _draw_status(axes: Axes, result: CollectionResult) -> None:
-    names = [status.name.lower().replace("_", " ") for status in Status]
-    counts = [int((result.status == status).sum()) for status in Status]
-    bars = axes.barh(names, counts, color=[BLUE if s.on_boundary else GREY for s in Status])
+    count = {status: int((result.status == status).sum()) for status in Status}
+    shown = [*ON_BOUNDARY, *(s for s in Status if count[s] and not s.on_boundary)]
+    names, counts = [s.name.lower().replace("_", " ") for s in shown], [count[s] for s in shown]
+    bars = axes.barh(names, counts, color=[BLUE if s.on_boundary else GREY for s in shown])
     axes.bar_label(bars, padding=2, fontsize=7)
     axes.set_xlim(0, 1.25 * max(*counts, 1))
     axes.invert_yaxis()

@@ -29,11 +29,11 @@ from analysis.results import (
 from analysis.spectrum import DIRECTIONS, singular_spectrum
 from analysis.survey import Survey, no_better_than_guessing, read_batches, survey
 from analysis.sweep import dimension_sweep, norm_sweep, random_families
-from boundary.collect import collect_normals, collection_settings
+from boundary.collect import changed_settings, collect_normals, collection_settings
 from boundary.errors import InputError, StoreError
 from boundary.images import sha256_of_ids
 from boundary.points import Status
-from boundary.store import COLUMNS, NormalsStore, differences
+from boundary.store import COLUMNS, NormalsStore
 from figures.report import write_report
 from study.config import DIMENSION, StudyConfig
 from study.run import RunDirectory
@@ -282,11 +282,10 @@ def _examples(
 
 
 def _require_same_subject(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
-    collected = NormalsStore.open(run.normals).settings
     settings = collection_settings(
         subject.classifier, subject.images, subject.collecting, asdict(config.search)
     )
-    changed = differences(collected, settings)
+    changed = changed_settings(NormalsStore.open(run.normals), settings)
     if changed:
         raise StoreError(
             f"the model and the images should be those of the normals in `{run.normals}`. Found "

@@ -428,7 +428,7 @@ def test_margins_count_only_points_on_the_boundary() -> None:
     margins, alignment, status = drawn("plot_margins").axes
     assert sum(bar.get_height() for bar in margins.patches) == 40
     assert sum(bar.get_height() for bar in alignment.patches) == 40
-    assert [bar.get_width() for bar in status.patches] == [30, 10, 1, 1, 2]
+    assert [bar.get_width() for bar in status.patches] == [30, 0, 10, 1, 1, 2]
     assert margins.get_xlabel() == "margin (input units)"
     median = float(np.median(result.margin[:40]))
     assert margins.get_title(loc="left") == f"median {number(median)} (dashed)"

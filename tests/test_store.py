@@ -122,6 +122,38 @@ def test_other_settings_are_refused_with_the_difference(
         collect_normals(classifier, source, folder, batch_size=0)
 
 
+def as_an_earlier_version_wrote_it(folder: Path) -> None:
+    """Before the gradients were bounded, steps were."""
+    header, *lines = (folder / MANIFEST).read_text().splitlines()
+    old = json.loads(header)
+    old["settings"]["search"] = {
+        "candidates": 10,
+        "max_steps": 30,
+        "residual_tol": 1e-4,
+        "alignment_tol": 0.999,
+        "max_margin": None,
+    }
+    (folder / MANIFEST).write_text("\n".join([json.dumps(old), *lines, ""]))
+
+
+def test_what_an_earlier_version_collected_still_loads(
+    source: ImageSource, classifier: Classifier, tmp_path: Path
+) -> None:
+    folder = tmp_path / "n"
+    new = collect_normals(classifier, source, folder, positions=range(20), batch_size=10)
+    normals = new.normals()[:]
+    as_an_earlier_version_wrote_it(folder)
+    old = collect_normals(classifier, source, folder, positions=range(20))
+    assert (old.normals()[:] == normals).all()
+    with pytest.raises(StoreError, match=r"search\.max_gradients was 40, is 60"):
+        collect_normals(classifier, source, folder, positions=range(20), max_gradients=60)
+    lines = (folder / MANIFEST).read_text().splitlines(keepends=True)
+    (folder / MANIFEST).write_text("".join(lines[:-1]))
+    with pytest.raises(StoreError, match="earlier version, whose search is gone"):
+        collect_normals(classifier, source, folder, positions=range(20))
+    assert len(NormalsStore.open(folder)) == 10
+
+
 def test_damage_is_found(source: ImageSource, classifier: Classifier, tmp_path: Path) -> None:
     folder = tmp_path / "n"
     collect_normals(classifier, source, folder, positions=range(20), batch_size=10)

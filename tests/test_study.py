@@ -59,7 +59,7 @@ def test_a_run_leaves_every_result_and_the_report(run: Path) -> None:
     assert len(collected.margin) == 120
     assert collected.judged == 900
     assert collected.correct / collected.judged >= 0.97
-    assert (collected.status <= 1).mean() > 0.95
+    assert collected.on_boundary.mean() > 0.95
 
     spectrum = load_result(run / "spectrum.h5", SpectrumResult)
     assert spectrum.spectrum.count + spectrum.left_out == 120
@@ -378,5 +378,5 @@ def test_a_users_own_network_and_pictures(tmp_path: Path) -> None:
     assert main(command) == 0
     collected = load_result(folder / "collect.h5", CollectionResult)
     assert collected.correct >= 65
-    assert (collected.status <= 1).all()
+    assert collected.on_boundary.all()
     assert 0.02 < np.median(collected.margin) < 0.1
