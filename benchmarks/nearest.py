@@ -22,9 +22,11 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from boundary import Classifier, load_model, nearest_boundary_points, open_images
+from boundary import Classifier, faster, load_model, nearest_boundary_points, open_images
 from boundary.gradients import gap_gradient
 from figures.style import BLUE, ONE_COLUMN, VERMILION, new_figure, styled
+
+DEEPFOOL = "Foolbox DeepFool"
 
 Solver = Callable[[Tensor], Tensor]
 """Images (N, C, H, W) -> points, same shape."""
@@ -94,7 +96,7 @@ def foolbox_solvers(classifier: Classifier, options: argparse.Namespace) -> dict
     deepfool = attack(partial(foolbox.attacks.L2DeepFoolAttack, steps=50, candidates=10))
     bb = partial(foolbox.attacks.L2BrendelBethgeAttack, steps=options.bb_steps)
     return {
-        "Foolbox DeepFool": deepfool,
+        DEEPFOOL: deepfool,
         "Foolbox DDN, 100 steps": attack(foolbox.attacks.DDNAttack),
         "Foolbox FMN, 100 steps": attack(foolbox.attacks.L2FMNAttack),
         f"Foolbox Brendel-Bethge, {options.bb_steps} steps from DeepFool": attack(bb, start=True),
@@ -175,6 +177,8 @@ def main() -> None:
     source = open_images(options.images, size=options.size, classes=options.classes)
     spaced = range(0, len(source), max(1, len(source) // options.count))
     positions = list(spaced)[: options.count]
+    if options.fast:
+        module = faster(module)
     counted = Counted(module).eval()
     classifier, plain = Classifier(counted), Classifier(module)
     images = classifier.place(source.read(positions).images)
@@ -198,10 +202,11 @@ def main() -> None:
         f"{', Foolbox ' + version('foolbox') if peers else ''}, seed {options.seed}\n"
     )
     print_quality(rows, best)
-    paired = [name for name in peers if "DeepFool" in name][:1]
-    timed = {name: solver for name, solver in {**solvers, **peers}.items() if name in solvers}
-    timed |= {name: peers[name] for name in paired}
-    print_times(timed, rows, counted, images, options)
+    timed = {f"ours, {budget} gradients" for budget in options.timed} | {DEEPFOOL}
+    known = {**solvers, **peers}
+    print_times(
+        {name: known[name] for name in known if name in timed}, rows, counted, images, options
+    )
     if options.figure:
         styled(draw)((rows, best)).savefig(options.figure)
 
@@ -239,14 +244,13 @@ def print_times(
             seconds = measure(name, solver, counted, images, options).seconds[0]
             alone = replay(known[name].passes, counted.module, largest, options.device)
             spent[name].append((seconds, alone))
-    reference = next((name for name in solvers if "DeepFool" in name), None)
     print(f"\nMedians of {options.rounds} rounds, every row timed in turn in each:\n")
     print("| solver | ms per image | over its passes alone | over DeepFool |\n|---|---|---|---|")
     for name, pairs in spent.items():
         beyond = median(seconds / alone for seconds, alone in pairs)
         against = "-"
-        if reference is not None:
-            others = [seconds for seconds, _ in spent[reference]]
+        if DEEPFOOL in spent:
+            others = [seconds for seconds, _ in spent[DEEPFOOL]]
             ratios = [one / other for (one, _), other in zip(pairs, others, strict=True)]
             against = f"{median(ratios):.2f}"
         each = 1e3 * median(seconds for seconds, _ in pairs) / len(images)
@@ -287,7 +291,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--classes", help="file with one class a line")
     parser.add_argument("--count", type=int, default=256, help="images, evenly spaced")
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--budgets", type=int, nargs="+", default=[12, 16, 20, 26, 40, 60, 120])
+    parser.add_argument("--budgets", type=int, nargs="+", default=[12, 16, 20, 28, 40, 60, 120])
+    parser.add_argument("--timed", type=int, nargs="+", default=[12, 20, 28], help="of the budgets")
+    parser.add_argument("--fast", action="store_true", help="channels last, fused batch norm")
     parser.add_argument("--bb-steps", type=int, default=200, help="of the Brendel-Bethge attack")
     parser.add_argument("--rounds", type=int, default=3, help="of the timing")
     parser.add_argument("--figure", type=Path, help="file to draw cost against quality in")

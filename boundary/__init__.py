@@ -7,6 +7,7 @@ from boundary.images import ImageBatch, ImageSource, open_images, split_images
 from boundary.models import LoadedModel, load_model
 from boundary.nearest import nearest_boundary_points
 from boundary.points import BoundaryPoints, Status
+from boundary.speed import faster
 from boundary.store import NormalMatrix, NormalsStore
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Status",
     "StoreError",
     "collect_normals",
+    "faster",
     "load_model",
     "nearest_boundary_points",
     "open_images",

@@ -31,18 +31,27 @@ class GapFunctions:
         masked = logits if self.allowed is None else logits.masked_fill(~self.allowed, -torch.inf)
         return masked.scatter(1, self.source[:, None], -torch.inf)
 
-    def gradient(self, rows: Tensor, displacement: Tensor, target: Tensor) -> GapGradient:
+    def gradient(
+        self,
+        rows: Tensor,
+        displacement: Tensor,
+        target: Tensor,
+        precision: torch.dtype | None = None,
+    ) -> GapGradient:
         """Return gap and gradient of images ``rows``: one pass each way.
 
         Args:
             rows: Which images, shape (n,).
             displacement: From each, shape (n, coordinates).
             target: Class whose gap is meant, shape (n,); negative for the leading one.
+            precision: dtype to which torch casts the passes where it may; None: their own.
         """
         self.forward_passes[rows] += 1
         self.backward_passes[rows] += 1
         points = self.space.points(rows, displacement)
-        return gap_gradient(self.classifier, points, self.source[rows], target, self._allowed(rows))
+        source, allowed = self.source[rows], self._allowed(rows)
+        with torch.autocast(points.device.type, precision, enabled=precision is not None):
+            return gap_gradient(self.classifier, points, source, target, allowed)
 
     @torch.no_grad()
     def value(self, rows: Tensor, displacement: Tensor) -> Tensor:

@@ -69,7 +69,7 @@ def gap_gradient(
     """
     with torch.enable_grad():
         inputs = points.detach().requires_grad_()
-        logits = classifier(inputs)
+        logits = classifier(inputs).to(points.dtype)
         other = leading_class(logits.detach(), source, allowed)
         if target is not None:
             other = torch.where(target >= 0, target, other)

@@ -44,6 +44,7 @@ def nearest_boundary_points(
     max_gradients: int = 40,
     residual_tol: float = 1e-4,
     alignment_tol: float = 0.999,
+    early_bfloat16: bool = False,
     in_bounds: bool = False,
     max_margin: float | None = None,
     max_change: float | None = None,
@@ -67,6 +68,8 @@ def nearest_boundary_points(
         residual_tol: The largest residual, as a share of the margin; beside it, rounding of the
             image's numbers is allowed for.
         alignment_tol: Alignment at which a walk ends and the status is ``ALIGNED``.
+        early_bfloat16: Take the first gradients of the walk in bfloat16, where torch may; the
+            crossings met by then are evaluated again. It saves little on a CPU, and costs quality.
         in_bounds: Confine points to the classifier's bounds. By default they are free: the
             geometry is that of the classifier.
         max_margin: Distance beyond which the search gives up, input units; by default the diagonal
@@ -98,6 +101,7 @@ def nearest_boundary_points(
         max_gradients=max_gradients,
         residual_tol=residual_tol,
         alignment_tol=alignment_tol,
+        early=torch.bfloat16 if early_bfloat16 else None,
         in_bounds=in_bounds,
         max_margin=diagonal if max_margin is None else max_margin,
         max_change=max_change,
@@ -115,6 +119,7 @@ class _Search:
     max_gradients: int
     residual_tol: float
     alignment_tol: float
+    early: torch.dtype | None
     in_bounds: bool
     max_margin: float
     max_change: float | None
@@ -164,6 +169,7 @@ class _Search:
             reach=reach,
             most_gradients=self.max_gradients,
             alignment_tol=self.alignment_tol,
+            early=self.early,
         )
         while not walk.ended:
             walk.step()

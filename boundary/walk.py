@@ -65,6 +65,9 @@ _LEAST_OFFSET = 0.3
 _FARTHEST_PLANE = 2.0
 """Another class's plane farther than this, in margins of the best crossing, is not walked to."""
 
+_EARLY_STEPS = 8
+"""Gradients of an image that are taken in low precision, where that is asked for."""
+
 _ANY = -1
 """In place of a class: whichever leads."""
 
@@ -78,6 +81,7 @@ class Walk:
         reach: Largest length of a ray.
         most_gradients: What may be spent on an image.
         alignment_tol: Alignment at which a walk ends.
+        early: dtype of the first gradients' passes; None: the classifier's own.
     """
 
     def __init__(
@@ -88,6 +92,7 @@ class Walk:
         reach: float,
         most_gradients: int,
         alignment_tol: float,
+        early: torch.dtype | None,
     ) -> None:
         self._gaps, self._space, self._planes = gaps, gaps.space, planes
         self._reach, self._most, self._alignment_tol = reach, most_gradients, alignment_tol
@@ -104,6 +109,7 @@ class Walk:
         self.finite = planes.finite.clone()
         self._next = torch.ones_like(gaps.source)
         self._walkers = self._start()
+        self._early, self._early_steps = early, 0 if early is None else _EARLY_STEPS
 
     @property
     def ended(self) -> bool:
@@ -119,9 +125,11 @@ class Walk:
 
     def step(self) -> None:
         """Evaluate every trial point; then keep a crossing, move along the ray, or bend it."""
-        now, trial = self._walkers, self._evaluate()
+        early, now = self._early_steps > 0, self._walkers
+        trial = self._evaluate(self._early if early else None)
         now.lower, now.upper = narrow_bracket(now.lower, now.upper, now.length, trial.gap)
-        self._see(now, trial)
+        if not early:
+            self._see(now, trial)
         self._note_plane(now, trial)
         self.finite[now.rows] &= trial.finite
 
@@ -161,13 +169,18 @@ class Walk:
         kink = crossed & turned & (now.turn < _SMALLEST_TURN)
         away = ~bent | (trial.offset > _FARTHEST_PLANE * self.best.margin[now.rows])
         lost = ~crossed & ((now.length > self._reach) | (trial.starting & away))
+        if early:
+            self._early_steps -= 1
+            if self._early_steps == 0:
+                _check_best(now)
+            aligned, kink, lost = (torch.zeros_like(crossed) for _ in range(3))
         self._end(now, ~trial.finite | aligned | kink | lost, kink & ~aligned)
 
-    def _evaluate(self) -> Trial:
+    def _evaluate(self, precision: torch.dtype | None) -> Trial:
         now, space = self._walkers, self._space
         ends = now.length[:, None] * now.ray
         displacement, free = space.within(now.rows, ends), space.free(now.rows, ends)
-        found = self._gaps.gradient(now.rows, displacement, now.target)
+        found = self._gaps.gradient(now.rows, displacement, now.target, precision)
         gradient = space.pull(found.gradient)
         norm, normal = gradient.norm(dim=1), unit(gradient)
         climb = gradient * now.ray
@@ -312,6 +325,17 @@ class Walk:
         best.slope[rows] = by_row(nearer, now.best_slope, best.slope[rows])
         best.kink[rows] = by_row(nearer, kink, best.kink[rows])
         best.margin[rows] = torch.where(nearer, now.best_margin, margin)
+
+
+def _check_best(now: Walkers) -> None:
+    """Make every best crossing, met in low precision, the next trial point."""
+    met = now.best_length.isfinite()
+    now.ray = by_row(met, now.best_ray, now.ray)
+    now.length = torch.where(met, now.best_length, now.length)
+    now.lower = torch.zeros_like(now.lower)
+    now.upper = torch.full_like(now.upper, torch.inf)
+    now.tries = torch.zeros_like(now.tries)
+    now.checking = met
 
 
 def _has_met(now: Walkers, trial: Trial) -> Tensor:

@@ -22,6 +22,8 @@ class SearchOptions:
             docs/benchmarks.md says how much.
         residual_tol: Largest distance from the boundary, as a share of the margin.
         alignment_tol: Cosine of displacement and normal at which a walk is done.
+        early_bfloat16: Take the first gradients of an image in bfloat16: it saves little on a CPU,
+            and costs quality.
         in_bounds: Keep boundary points inside the bounds of the images. By default they are free:
             the geometry is that of the classifier.
         max_margin: Distance beyond which a search gives up, input units; by default the diagonal
@@ -33,6 +35,7 @@ class SearchOptions:
     max_gradients: int = 40
     residual_tol: float = 1e-4
     alignment_tol: float = 0.999
+    early_bfloat16: bool = False
     in_bounds: bool = False
     max_margin: float | None = None
     max_change: float | None = None
@@ -101,6 +104,9 @@ class StudyConfig:
         device: Where the model runs: `auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1`.
         batch_size: Images in one pass, and what an interruption can cost; by default 64, on a CPU
             fewer where images hold more than 16,384 numbers.
+        channels_last: Keep images and weights with the channels innermost: faster, to rounding the
+            same.
+        fuse_batch_norm: Fold batch normalisations into convolutions: faster, to rounding the same.
         search: The search for nearest boundary points.
         spectrum: The singular spectrum.
         fooling: The fooling rates.
@@ -118,6 +124,8 @@ class StudyConfig:
     seed: int = 0
     device: str = "auto"
     batch_size: int | None = None
+    channels_last: bool = False
+    fuse_batch_norm: bool = False
     search: SearchOptions = field(default_factory=SearchOptions)
     spectrum: SpectrumOptions = field(default_factory=SpectrumOptions)
     fooling: FoolingOptions = field(default_factory=FoolingOptions)

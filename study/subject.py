@@ -12,6 +12,7 @@ from boundary.classifier import Classifier
 from boundary.errors import InputError
 from boundary.images import ImageSource, open_images, split_images
 from boundary.models import LoadedModel, load_model
+from boundary.speed import faster
 from study.config import StudyConfig
 
 BATCH, BATCH_NUMBERS = 64, 2**20
@@ -52,7 +53,12 @@ def load_subject(config: StudyConfig) -> Subject:
     collecting, evaluating = split_images(
         images, collect=config.collect, evaluate=config.evaluate, seed=config.seed
     )
-    classifier = Classifier(model.module)
+    module = model.module
+    if config.channels_last or config.fuse_batch_norm:
+        module = faster(
+            module, channels_last=config.channels_last, fuse_batch_norm=config.fuse_batch_norm
+        )
+    classifier = Classifier(module)
     first = classifier.place(images.read(collecting[:8]).images)
     if len(first):
         try:
