@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from boundary.errors import InputError
+from boundary.memory import ran_out_of_memory
 
 BOUNDS_TOLERANCE = 1e-6
 """How far outside its bounds an input may lie, relative to their width: rounding, no more."""
@@ -110,9 +111,9 @@ class Classifier:
     def _output(self, images: Tensor) -> Any:
         try:
             return self.module(images)
-        except (InputError, torch.OutOfMemoryError):
-            raise
         except Exception as error:
+            if isinstance(error, InputError) or ran_out_of_memory(error):
+                raise
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             low, high = (float(v) for v in torch.aminmax(images))
             raise InputError(

@@ -22,6 +22,7 @@ from boundary.classifier import Classifier
 from boundary.errors import InputError
 from boundary.gaps import GapFunctions
 from boundary.gradients import KeptGraph
+from boundary.memory import ran_out_of_memory
 from boundary.points import BoundaryPoints, Status
 from boundary.refinement import judge, put_on_boundary
 from boundary.space import SearchSpace
@@ -84,7 +85,6 @@ def nearest_boundary_points(
     Raises:
         InputError: If the images or the classifier cannot be used (see `Classifier.check`), or an
             option is out of range.
-        torch.OutOfMemoryError: If not even one image fits.
     """
     classifier.check(images)
     if images.dtype not in {torch.float32, torch.float64}:
@@ -136,12 +136,12 @@ class _Search:
             One point an image.
 
         Raises:
-            torch.OutOfMemoryError: If not even one image fits.
+            Exception: If not even one image fits.
         """
         try:
             return self._points(images, targets)
-        except torch.OutOfMemoryError:
-            if len(images) == 1:
+        except Exception as error:
+            if len(images) == 1 or not ran_out_of_memory(error):
                 raise
         half = len(images) // 2
         parts = [slice(half), slice(half, None)]

@@ -40,6 +40,26 @@ def nearest_beyond(
     return displacement
 
 
+def nearest_on(
+    normal: Tensor, offset: Tensor, limits: tuple[Tensor, Tensor] | None = None
+) -> Tensor:
+    """Return argmin |d| subject to normal . d >= offset: the same for one plane.
+
+    Args:
+        normal: Unit normals, shape (N, D).
+        offset: Distances of the planes from the image, shape (N,).
+        limits: Least and largest value of each number of d, shapes (N, D).
+
+    Returns:
+        Shape (N, D); to be cut to the limits.
+    """
+    if limits is None:
+        return offset[:, None] * normal
+    normals = torch.stack([normal, torch.zeros_like(normal)], 1)
+    offsets = torch.stack([offset, torch.full_like(offset, -torch.inf)], 1)
+    return nearest_beyond(normals, offsets, limits)
+
+
 def _combination(normals: Tensor, first: Tensor, second: Tensor) -> Tensor:
     return first[:, None] * normals[:, 0] + second[:, None] * normals[:, 1]
 

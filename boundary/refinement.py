@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from boundary.gaps import GapFunctions
-from boundary.planes import nearest_beyond
+from boundary.planes import nearest_on
 from boundary.secant import BracketedSecant
 from boundary.space import unit
 from boundary.walk import Walk
@@ -103,10 +103,7 @@ def judge(gaps: GapFunctions, rows: Tensor, displacement: Tensor, ray: Tensor) -
     if limits is None:
         alignment = (pulled * ray).sum(1)
     else:
-        offset = (pulled * displacement).sum(1)
-        planes = torch.stack([pulled, torch.zeros_like(pulled)], 1)
-        offsets = torch.stack([offset, torch.full_like(offset, -torch.inf)], 1)
-        nearest = nearest_beyond(planes, offsets, limits).clamp(*limits)
+        nearest = nearest_on(pulled, (pulled * displacement).sum(1), limits).clamp(*limits)
         alignment = torch.where(
             displacement.any(1), (unit(nearest) * unit(displacement)).sum(1), 1.0
         )

@@ -38,7 +38,7 @@ def faster(
                 f"flow. Found that torch.fx cannot trace it ({reason}); leave it out."
             ) from error
         _fuse(traced)
-        made = traced
+        made = traced.eval()
     if channels_last:
         made.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return made

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from boundary.candidates import NearestPlanes
 from boundary.gaps import GapFunctions
-from boundary.planes import nearest_beyond
+from boundary.planes import nearest_beyond, nearest_on
 from boundary.secant import bisect, narrow_bracket
 from boundary.space import unit
 from boundary.walkers import Best, Trial, Walkers, by_row
@@ -127,12 +127,25 @@ class Walk:
         """Evaluate every trial point; then keep a crossing, move along the ray, or bend it."""
         early, now = self._early_steps > 0, self._walkers
         trial = self._evaluate(self._early if early else None)
-        now.lower, now.upper = narrow_bracket(now.lower, now.upper, now.length, trial.gap)
+        self.finite[now.rows] &= trial.finite
+        self._note_plane(now, trial)
         if not early:
             self._see(now, trial)
-        self._note_plane(now, trial)
-        self.finite[now.rows] &= trial.finite
+        done, kink = self._move(now, trial)
+        if early:
+            self._early_steps -= 1
+            done = torch.zeros_like(done)
+            if self._early_steps == 0:
+                _check_best(now)
+        self._end(now, done | ~trial.finite, kink)
 
+    def _move(self, now: Walkers, trial: Trial) -> tuple[Tensor, Tensor]:
+        """Choose the next trial points.
+
+        Returns:
+            Which walks are done, and which of them in a kink.
+        """
+        now.lower, now.upper = narrow_bracket(now.lower, now.upper, now.length, trial.gap)
         first = now.best_length.isinf()
         met = _has_met(now, trial)
         nearer = self._keep(now, trial, met)
@@ -142,7 +155,7 @@ class Walk:
         far = along > _FARTHEST_TRY * now.best_length
         failed = ~met & ~first & (far | (now.tries >= _RAY_TRIES))
         refuted = failed & now.checking
-        self._forget_best(now, refuted)
+        _forget_best(now, refuted)
         bent |= refuted & (trial.norm > 0)
         turned = met | (failed & ~refuted)
 
@@ -152,13 +165,8 @@ class Walk:
         now.turn = torch.where(turned, (now.turn * factor).clamp(max=1.0), now.turn)
         goal, alignment, promise = self._aim(now)
         goal = by_row(doubted, now.best_length[:, None] * now.best_ray, goal)
-        goal = by_row(turned, goal, _bend(now, trial))
-        new_ray = turned | bent
-        length = goal.norm(dim=1)
-        now.ray = by_row(new_ray & (length > 0), unit(goal), now.ray)
-        now.length = torch.where(new_ray, length, along)
-        now.lower = torch.where(new_ray | passed, 0.0, now.lower)
-        now.upper = torch.where(new_ray, torch.inf, now.upper)
+        _set_out(now, turned | bent, by_row(turned, goal, _bend(now, trial)), along)
+        now.lower = torch.where(passed, 0.0, now.lower)
         now.tries = torch.where(turned, 0, now.tries)
         now.checking = torch.where(turned, doubted, now.checking)
         now.promise = torch.where(turned, promise, now.promise)
@@ -166,15 +174,10 @@ class Walk:
 
         crossed = now.best_length.isfinite()
         aligned = crossed & ~now.checking & (alignment >= self._alignment_tol)
-        kink = crossed & turned & (now.turn < _SMALLEST_TURN)
+        kink = crossed & turned & (now.turn < _SMALLEST_TURN) & ~aligned
         away = ~bent | (trial.offset > _FARTHEST_PLANE * self.best.margin[now.rows])
         lost = ~crossed & ((now.length > self._reach) | (trial.starting & away))
-        if early:
-            self._early_steps -= 1
-            if self._early_steps == 0:
-                _check_best(now)
-            aligned, kink, lost = (torch.zeros_like(crossed) for _ in range(3))
-        self._end(now, ~trial.finite | aligned | kink | lost, kink & ~aligned)
+        return aligned | kink | lost, kink
 
     def _evaluate(self, precision: torch.dtype | None) -> Trial:
         now, space = self._walkers, self._space
@@ -182,7 +185,8 @@ class Walk:
         displacement, free = space.within(now.rows, ends), space.free(now.rows, ends)
         found = self._gaps.gradient(now.rows, displacement, now.target, precision)
         gradient = space.pull(found.gradient)
-        norm, normal = gradient.norm(dim=1), unit(gradient)
+        norm = gradient.norm(dim=1)
+        normal = gradient / torch.where(norm > 0, norm, 1.0)[:, None]
         climb = gradient * now.ray
         slope = (climb if free is None else climb.masked_fill(~free, 0.0)).sum(1)
         newton = torch.where(slope > 0, now.length - found.gap / slope, torch.nan)
@@ -254,11 +258,6 @@ class Walk:
         now.best_slope = torch.where(nearer, trial.slope, now.best_slope)
         return nearer
 
-    def _forget_best(self, now: Walkers, where: Tensor) -> None:
-        now.best_length = torch.where(where, torch.inf, now.best_length)
-        now.best_margin = torch.where(where, torch.inf, now.best_margin)
-        now.checking = now.checking & ~where
-
     def _aim(self, now: Walkers) -> tuple[Tensor, Tensor, Tensor]:
         """Turn from the best crossing towards the planes' nearest point.
 
@@ -272,7 +271,7 @@ class Walk:
         # Curvature may put a plane beyond the best crossing, which is feasible by experience.
         offsets = torch.minimum(now.offsets, through)
         alone = torch.stack([through[:, 0], torch.full_like(through[:, 1], -torch.inf)], 1)
-        tangent = nearest_beyond(now.normals, alone, limits)
+        tangent = nearest_on(now.normals[:, 0], through[:, 0], limits)
         both = nearest_beyond(now.normals, offsets, limits)
         promised = self._space.within(now.rows, both).norm(dim=1)
         stalled = ~(promised < (1 - _STALL) * now.best_margin)
@@ -327,13 +326,25 @@ class Walk:
         best.margin[rows] = torch.where(nearer, now.best_margin, margin)
 
 
+def _set_out(now: Walkers, where: Tensor, goal: Tensor, along: Tensor) -> None:
+    """Begin a new ray towards a displacement in some rows, go on along the old one in others."""
+    length = goal.norm(dim=1)
+    now.ray = by_row(where & (length > 0), unit(goal), now.ray)
+    now.length = torch.where(where, length, along)
+    now.lower = torch.where(where, 0.0, now.lower)
+    now.upper = torch.where(where, torch.inf, now.upper)
+
+
+def _forget_best(now: Walkers, where: Tensor) -> None:
+    now.best_length = torch.where(where, torch.inf, now.best_length)
+    now.best_margin = torch.where(where, torch.inf, now.best_margin)
+    now.checking = now.checking & ~where
+
+
 def _check_best(now: Walkers) -> None:
     """Make every best crossing, met in low precision, the next trial point."""
     met = now.best_length.isfinite()
-    now.ray = by_row(met, now.best_ray, now.ray)
-    now.length = torch.where(met, now.best_length, now.length)
-    now.lower = torch.zeros_like(now.lower)
-    now.upper = torch.full_like(now.upper, torch.inf)
+    _set_out(now, met, now.best_length[:, None] * now.best_ray, now.length)
     now.tries = torch.zeros_like(now.tries)
     now.checking = met
 

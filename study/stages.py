@@ -311,6 +311,10 @@ def identities(config: StudyConfig, subject: Subject) -> dict[str, Any]:
             "evaluated": len(subject.evaluating),
         },
         "seed": config.seed,
+        "float32": {
+            "matmul": torch.get_float32_matmul_precision(),
+            "tf32 in convolutions": torch.backends.cudnn.allow_tf32,
+        },
     }
 
 

@@ -1,5 +1,7 @@
 """The options of the search for boundary points, and what it says of every ending."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -323,7 +325,18 @@ def test_the_runner_up_of_a_linear_classifier_is_its_second_margin() -> None:
     assert alone.runner_up.isinf().any()
 
 
-def test_a_batch_that_does_not_fit_is_halved_with_the_same_result() -> None:
+def no_memory_on_a_gpu() -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def no_memory_on_a_cpu() -> None:
+    torch.empty(2**58, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize("fail", [no_memory_on_a_gpu, no_memory_on_a_cpu])
+def test_a_batch_that_does_not_fit_is_halved_with_the_same_result(
+    fail: Callable[[], None],
+) -> None:
     class Small(nn.Module):
         """Memory for seven images."""
 
@@ -333,7 +346,7 @@ def test_a_batch_that_does_not_fit_is_halved_with_the_same_result() -> None:
 
         def forward(self, points: Tensor) -> Tensor:
             if len(points) > 7:
-                raise torch.OutOfMemoryError("no memory")
+                fail()
             logits: Tensor = self.module(points)
             return logits
 

@@ -15,8 +15,8 @@ def convolutions() -> nn.Module:
             norm.running_mean.normal_()
             norm.running_var.uniform_(0.5, 2.0)
             layers += [nn.Conv2d(channels, width, 3, padding=1), norm, nn.ReLU()]
-        layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(12, 4)]
-        return nn.Sequential(*layers).double().eval()
+        head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(12, 4)]
+        return nn.Sequential(nn.Sequential(*layers), *head).double().eval()
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
@@ -27,6 +27,7 @@ def test_a_faster_copy_gives_the_same_logits(channels_last: bool, fuse_batch_nor
     made = faster(module, channels_last=channels_last, fuse_batch_norm=fuse_batch_norm)
     torch.testing.assert_close(made(images), module(images), rtol=1e-12, atol=1e-12)
     kinds = {type(part) for part in made.modules()}
+    assert not any(part.training for part in made.modules())
     assert (nn.BatchNorm2d in kinds) is not fuse_batch_norm
     weight = next(p for p in made.parameters() if p.ndim == 4)
     assert weight.is_contiguous(memory_format=torch.channels_last) is channels_last

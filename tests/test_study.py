@@ -307,8 +307,10 @@ def test_a_report_of_an_unfinished_run_names_what_is_missing(
 
 def test_the_search_of_a_study_has_the_defaults_of_the_function() -> None:
     defaults = signature(nearest_boundary_points).parameters
-    for name, value in asdict(SearchOptions()).items():
+    settings = asdict(SearchOptions())
+    for name, value in settings.items():
         assert defaults[name].default == value
+    assert set(defaults) - set(settings) == {"classifier", "images", "targets", "subspace"}
 
 
 def test_more_directions_than_normals_are_refused(
@@ -370,6 +372,8 @@ def test_a_users_own_network_and_pictures(tmp_path: Path) -> None:
         "--collect=24",
         "--evaluate=16",
         "--accuracy_images=100",
+        "--channels_last=true",
+        "--fuse_batch_norm=true",
         "--fooling.draws=1",
         "--fooling.norms=[1.0]",
         "--fooling.dimensions=[5]",
