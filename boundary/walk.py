@@ -41,19 +41,34 @@ _RAY_TRIES = 5
 _LONGEST_STEP = 4.0
 """A Newton step may at most multiply the length by this."""
 
-_FIRST_TURN, _LARGER_TURN = 0.7, 1.25
+_FIRST_TURN, _LARGER_TURN = 0.7, 1.5
 """The first turn, and its growth after a ray that came nearer."""
 
-_SHRINK = (0.2, 0.35)
-"""Bounds of the factor of the turn after a ray that did not."""
+_LAST_TURN = 1 / 64
+"""The turn at which a walk aims to end, when its gradients do."""
 
-_SMALLEST_TURN = 1 / 64
-"""A turn smaller than this ends the walk: the best crossing sits in a kink."""
+_FAILURES = 0.6
+"""Share of the gradients left that is expected to come no nearer, and so to shrink the turn."""
+
+_SHRINK = (0.2, 0.97)
+"""Bounds of the factor of the turn after a ray that came no nearer."""
+
+_MISSED = 0.35
+"""The factor after a ray that met no boundary, and for turns smaller than the last."""
+
+_SMALLEST_TURN = 1 / 200
+"""A turn smaller than this ends the walk."""
+
+_KINK_TURN = 1 / 16
+"""A walk whose turns came down to this sits in a kink, unless it is aligned."""
+
+_LONGEST_WALK = 60
+"""Gradients of one walk; what is left after it goes into another."""
 
 _STALL = 0.003
 """Share of the margin that two tangent planes must promise, or the second is forgotten."""
 
-_WORTH = 8
+_WORTH = 20
 """Gradients that a further walk should have left to it."""
 
 _HOPELESS = 1.05
@@ -120,8 +135,12 @@ class Walk:
         planes = self._planes
         rows = (planes.finite & planes.distance[:, 0].isfinite()).nonzero().squeeze(1)
         length = planes.distance[rows, 0].clamp(max=self._reach)
-        any_class, nothing = torch.full_like(rows, _ANY), torch.zeros_like(rows)
-        return Walkers.on(rows, any_class, nothing, planes.ray[rows], length, _FIRST_TURN)
+        span = torch.zeros_like(rows), self._until(self._gaps.backward_passes[rows])
+        any_class = torch.full_like(rows, _ANY)
+        return Walkers.on(rows, any_class, span, planes.ray[rows], length, _FIRST_TURN)
+
+    def _until(self, spent: Tensor) -> Tensor:
+        return (spent + _LONGEST_WALK).clamp(max=self._most - 1)
 
     def step(self) -> None:
         """Evaluate every trial point; then keep a crossing, move along the ray, or bend it."""
@@ -160,24 +179,24 @@ class Walk:
         turned = met | (failed & ~refuted)
 
         doubted = turned & ~nearer & _in_doubt(now, trial, met)
-        factor = torch.where(nearer, _LARGER_TURN, _shrinkage(now, trial, met))
+        factor = torch.where(nearer, _LARGER_TURN, self._shrinkage(now, met))
         factor = torch.where(first | now.checking | doubted, 1.0, factor)
         now.turn = torch.where(turned, (now.turn * factor).clamp(max=1.0), now.turn)
-        goal, alignment, promise = self._aim(now)
+        goal, alignment = self._aim(now)
         goal = by_row(doubted, now.best_length[:, None] * now.best_ray, goal)
         _set_out(now, turned | bent, by_row(turned, goal, _bend(now, trial)), along)
         now.lower = torch.where(passed, 0.0, now.lower)
         now.tries = torch.where(turned, 0, now.tries)
         now.checking = torch.where(turned, doubted, now.checking)
-        now.promise = torch.where(turned, promise, now.promise)
         now.target = torch.full_like(now.target, _ANY)
 
         crossed = now.best_length.isfinite()
         aligned = crossed & ~now.checking & (alignment >= self._alignment_tol)
-        kink = crossed & turned & (now.turn < _SMALLEST_TURN) & ~aligned
+        stuck = crossed & turned & (now.turn < _SMALLEST_TURN)
+        kink = crossed & (now.turn < _KINK_TURN) & ~aligned
         away = ~bent | (trial.offset > _FARTHEST_PLANE * self.best.margin[now.rows])
         lost = ~crossed & ((now.length > self._reach) | (trial.starting & away))
-        return aligned | kink | lost, kink
+        return aligned | stuck | lost, kink
 
     def _evaluate(self, precision: torch.dtype | None) -> Trial:
         now, space = self._walkers, self._space
@@ -258,11 +277,17 @@ class Walk:
         now.best_slope = torch.where(nearer, trial.slope, now.best_slope)
         return nearer
 
-    def _aim(self, now: Walkers) -> tuple[Tensor, Tensor, Tensor]:
+    def _shrinkage(self, now: Walkers, met: Tensor) -> Tensor:
+        """Return the factor of the turn that makes it small when the walk's gradients end."""
+        left = (now.until - self._gaps.backward_passes[now.rows]).clamp_min(1)
+        factor = ((_LAST_TURN / now.turn) ** (1 / (_FAILURES * left))).clamp(*_SHRINK)
+        return torch.where(met & (now.turn > _LAST_TURN), factor, _MISSED)
+
+    def _aim(self, now: Walkers) -> tuple[Tensor, Tensor]:
         """Turn from the best crossing towards the planes' nearest point.
 
         Returns:
-            The next trial displacement, the alignment at the best crossing, and the promise.
+            The next trial displacement, and the alignment at the best crossing.
         """
         limits = self._space.limits(now.rows)
         best = now.best_length.nan_to_num(posinf=0.0)[:, None] * now.best_ray
@@ -281,8 +306,7 @@ class Walk:
             alignment = (now.normals[:, 0] * now.best_ray).sum(1)
         else:
             alignment = (unit(tangent.clamp(*limits)) * unit(crossing)).sum(1)
-        promise = now.best_margin - self._space.within(now.rows, goal).norm(dim=1)
-        return goal, alignment, promise
+        return goal, alignment
 
     def _end(self, now: Walkers, done: Tensor, kink: Tensor) -> None:
         """Record the walks that are done, and start others while gradients are left."""
@@ -290,12 +314,13 @@ class Walk:
         spent = self._gaps.backward_passes[rows]
         far = now.best_margin > _HOPELESS * self.best.margin[rows]
         hopeless = far & (spent - now.begun >= _WORTH) & (now.begun > 0)
-        done = done | hopeless | (spent >= self._most - 1)
 
         place = self._next[rows].clamp(max=self._planes.target.shape[1] - 1)[:, None]
         left = self._next[rows] < self._planes.target.shape[1]
         left &= self._planes.distance[rows].gather(1, place).squeeze(1).isfinite()
-        again = done & left & self.finite[rows] & (spent + _WORTH < self._most)
+        left &= self.finite[rows] & (spent + _WORTH < self._most)
+        done = done | hopeless | (spent >= torch.where(left, now.until, self._most - 1))
+        again = done & left
         ended, gone = torch.stack([done.sum(), (done & ~again).sum()]).tolist()
         if ended:
             self._record(now, done, kink)
@@ -309,7 +334,8 @@ class Walk:
         """Send rows from the best crossing of all towards another class."""
         rows, best = now.rows, self.best
         self._next[rows] += again.long()
-        fresh = Walkers.on(rows, target, spent, best.ray[rows], best.length[rows], _FIRST_TURN)
+        span = spent, self._until(spent)
+        fresh = Walkers.on(rows, target, span, best.ray[rows], best.length[rows], _FIRST_TURN)
         self._walkers = now.replaced(again, fresh)
 
     def _record(self, now: Walkers, done: Tensor, kink: Tensor) -> None:
@@ -379,13 +405,6 @@ def _in_doubt(now: Walkers, trial: Trial, met: Tensor) -> Tensor:
     """Return where the best crossing may only seem nearer than what the ray has met, or not."""
     behind = torch.where(met, trial.margin - now.best_margin, 0.0)
     return (behind < now.best_doubt) & (now.best_doubt > _SURE * now.best_margin)
-
-
-def _shrinkage(now: Walkers, trial: Trial, met: Tensor) -> Tensor:
-    """Return the factor of the turn at which a parabola through what is known has its minimum."""
-    behind = trial.margin - now.best_margin
-    minimum = now.promise / (2 * (now.promise + behind))
-    return torch.where(met, minimum.nan_to_num(_SHRINK[1]), _SHRINK[1]).clamp(*_SHRINK)
 
 
 def _bend(now: Walkers, trial: Trial) -> Tensor:

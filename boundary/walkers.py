@@ -33,6 +33,8 @@ class Walkers:
     """(n,), class towards which a walk starts; negative once it is on its way."""
     begun: Tensor
     """(n,), gradients spent before this walk."""
+    until: Tensor
+    """(n,), gradients spent at the end of this walk."""
     ray: Tensor
     """(n, coordinates), unit direction of the trial point."""
     length: Tensor
@@ -45,8 +47,6 @@ class Walkers:
     """(n,), steps on this ray."""
     turn: Tensor
     """(n,), share of the way from the best crossing to the planes' nearest point."""
-    promise: Tensor
-    """(n,), how much nearer than the best crossing the planes let this ray meet the boundary."""
     checking: Tensor
     """(n,) bool: the trial point is the best crossing."""
     best_ray: Tensor
@@ -66,21 +66,27 @@ class Walkers:
 
     @classmethod
     def on(
-        cls, rows: Tensor, target: Tensor, begun: Tensor, ray: Tensor, length: Tensor, turn: float
+        cls,
+        rows: Tensor,
+        target: Tensor,
+        span: tuple[Tensor, Tensor],
+        ray: Tensor,
+        length: Tensor,
+        turn: float,
     ) -> "Walkers":
         """Return walkers at the begin of a ray, which have met nothing yet."""
         zero, none = torch.zeros_like(length), torch.full_like(length, torch.inf)
         return cls(
             rows=rows,
             target=target,
-            begun=begun,
+            begun=span[0],
+            until=span[1],
             ray=ray,
             length=length,
             lower=zero,
             upper=none,
             tries=torch.zeros_like(rows),
             turn=torch.full_like(length, turn),
-            promise=zero,
             checking=torch.zeros_like(rows, dtype=torch.bool),
             best_ray=torch.zeros_like(ray),
             best_length=none,
