@@ -64,8 +64,8 @@ def nearest_boundary_points(
             source's, also where another class is larger. None: every class counts.
         candidates: Classes, by logit, whose linearised boundary is looked at to choose the first
             ray. Gradients are taken of those alone that may be nearest.
-        max_gradients: The most backward passes spent on an image, at least 3. One walk takes about
-            30 on ReLU networks; what is left goes into walks towards other classes.
+        max_gradients: The most backward passes spent on an image, at least 3. A walk settles
+            as they run out, so that more of them find nearer points.
         residual_tol: The largest residual, as a share of the margin; beside it, rounding of the
             image's numbers is allowed for.
         alignment_tol: Alignment at which a walk ends and the status is ``ALIGNED``.

@@ -21,7 +21,7 @@ class Status(IntEnum):
     NOT_FOUND = 4
     """No boundary was met within the allowed distance."""
     KINK = 5
-    """On the boundary, where the normal jumps between pieces, and no small turn came nearer."""
+    """On the boundary, not aligned, and small turns came no nearer: the normal jumps there."""
     OFF_BOUNDARY = 6
     """A crossing was met, but no point on it as near to the boundary as ``residual_tol`` asks."""
 

@@ -2,9 +2,10 @@
 
 One row an image. A step takes the gap and its gradient once at each row's trial point, and does one
 of three things: *keep* the crossing that the ray has met and turn to a new ray, *move* along the
-ray, or *bend* a ray that leads nowhere. A walk ends at a smooth minimum (displacement and normal
-aligned) or at a kink (no small turn comes nearer); while gradients are left, another walk then
-starts towards the class that is next nearest at the image.
+ray, or *bend* a ray that leads nowhere. Turns shrink as the gradients that are left run out, so
+that a walk explores first and settles last. It ends at a smooth minimum (displacement and normal
+aligned) or at a kink; while gradients are left, another walk then starts towards the class that is
+next nearest at the image.
 
 A step waits for the device once, for how many rows ended. Everything else is `torch.where`.
 """
