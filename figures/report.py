@@ -119,8 +119,8 @@ _PLATES = (
         lambda results: plot_margins(results.collection),
         "Left: distance from each image to the boundary point found for it. Middle: cosine between "
         "that displacement and the normal, which is 1 at a smooth nearest point; a smaller one is "
-        "a kink or a search that ran out of gradients. Right: how every search ended; grey ones gave "
-        "no normal.",
+        "a kink or a search that ran out of gradients. Right: how every search ended; grey ones "
+        "gave no normal.",
     ),
 )
 
