@@ -60,7 +60,7 @@ def nearest_planes(gaps: GapFunctions, graph: KeptGraph, most: int) -> NearestPl
     longest, nearest = gap.new_zeros(len(source)), gap.new_full((len(source),), torch.inf)
     finite = logits.isfinite().all(1)
     for k in range(most):
-        likely = -gap[:, k] <= _SPREAD * longest * nearest
+        likely = nearest.isinf() | (-gap[:, k] <= _SPREAD * longest * nearest)
         wanted = (counts[:, k] & likely)[rows].nonzero().squeeze(1) if k else rows
         if len(wanted) == 0:
             break

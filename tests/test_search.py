@@ -415,6 +415,17 @@ def test_dead_classes_are_not_walked_to() -> None:
     assert (found.target < 2).all()
 
 
+def test_a_leading_class_without_gradient_does_not_hide_the_others() -> None:
+    module = linear(4, 12)
+    module.weight.data[1] = module.weight.data[0]
+    module.bias.data[1] = module.bias.data[0] - 1e-3  # always just behind class 0
+    images = random_images(60, (3, 2, 2))
+    found = nearest_boundary_points(Classifier(module), images)
+    assert (found.source == 0).sum() > 10
+    assert found.on_boundary.all()
+    assert not found.target[found.source == 0].eq(1).any()
+
+
 def assert_never_nan(found: BoundaryPoints) -> None:
     assert not any(value.isnan().any() for value in vars(found).values())
 
