@@ -56,9 +56,9 @@ class BoundaryPoints:
     boundary at ``point``; 1 at a smooth minimum. For a free search this is the cosine between
     displacement and normal; a confined one takes the plane's nearest point inside its limits."""
     runner_up: Tensor
-    """(N,), smallest distance to the linearised boundary of a class other than ``target``, among
-    those whose gradient was taken at the image; infinite if there was none. A first-order
-    margin of the second class, input units."""
+    """(N,), first-order margin of the second class, input units: the smallest distance to the
+    boundary of a class other than ``target``, linearised at the image or at a best crossing;
+    infinite if no other gradient was taken."""
     source: Tensor
     """(N,) int64, predicted class of the image."""
     target: Tensor
