@@ -23,8 +23,8 @@ from boundary.weights import state_sha256
 _NOT_STORED = ("targets", "subspace")
 """Options of the search that belong to single images or are tensors."""
 
-_RETIRED = "max_steps"
-"""Option of the search of stores that an earlier version collected."""
+RETIRED = "max_steps"
+"""Option of the search that only earlier versions had."""
 
 _KNOWN = 4
 """How many images are known by their pixels and logits, which show another folder or model."""
@@ -149,7 +149,7 @@ def changed_settings(store: NormalsStore, settings: Mapping[str, Any]) -> list[s
         store: Collected by this version or an earlier one.
         settings: As `collection_settings` gives them.
     """
-    known = {name: value for name, value in store.settings["search"].items() if name != _RETIRED}
+    known = {name: value for name, value in store.settings["search"].items() if name != RETIRED}
     return differences({**store.settings, "search": {**_defaults(), **known}}, settings)
 
 
@@ -182,7 +182,7 @@ def _open_or_create(
             f"`{directory}` was collected with other settings: {'; '.join(changed)}. Use those, or "
             "collect in a new folder."
         )
-    if _RETIRED in store.settings["search"] and len(_missing(store, settings["count"])):
+    if RETIRED in store.settings["search"] and len(_missing(store, settings["count"])):
         raise StoreError(
             f"`{directory}` was begun by an earlier version, whose search is gone. What it holds "
             "can be read; collect all images in a new folder."

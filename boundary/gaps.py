@@ -35,7 +35,7 @@ class GapFunctions:
         self,
         rows: Tensor,
         displacement: Tensor,
-        target: Tensor,
+        target: Tensor | None = None,
         precision: torch.dtype | None = None,
     ) -> GapGradient:
         """Return gap and gradient of images ``rows``: one pass each way.
@@ -43,7 +43,7 @@ class GapFunctions:
         Args:
             rows: Which images, shape (n,).
             displacement: From each, shape (n, coordinates).
-            target: Class whose gap is meant, shape (n,); negative for the leading one.
+            target: Class whose gap is meant, shape (n,); where negative or None, the leading one.
             precision: dtype to which torch casts the passes where it may; None: their own.
         """
         self.forward_passes[rows] += 1

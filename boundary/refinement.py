@@ -17,8 +17,6 @@ _MAX_STEPS = 40
 class Crossing(NamedTuple):
     """A point of the boundary and what judges it, for n images."""
 
-    displacement: Tensor
-    """(n, coordinates)"""
     normal: Tensor
     """(n, C, H, W), unit gradient of the gap."""
     margin: Tensor
@@ -51,8 +49,7 @@ def put_on_boundary(
         gaps, rows, best.ray[rows], best.length[rows], best.slope[rows], reach, tolerance
     )
     margin = found.norm(dim=1)
-    nearer = (walk.seen.norm(dim=1)[rows] < (1 - tolerance) * margin).nonzero().squeeze(1)
-    nearer = nearer[walk.seen[rows[nearer]].any(1)]
+    nearer = (walk.seen_margin[rows] < (1 - tolerance) * margin).nonzero().squeeze(1)
     if len(nearer):
         seen = walk.seen[rows[nearer]]
         slope = best.slope[rows[nearer]]
@@ -97,7 +94,7 @@ def judge(gaps: GapFunctions, rows: Tensor, displacement: Tensor, ray: Tensor) -
         One crossing an image.
     """
     space = gaps.space
-    found = gaps.gradient(rows, displacement, torch.full_like(rows, -1))
+    found = gaps.gradient(rows, displacement)
     normal = unit(found.gradient.flatten(1))
     pulled, limits = unit(space.pull(found.gradient)), space.limits(rows)
     if limits is None:
@@ -109,7 +106,6 @@ def judge(gaps: GapFunctions, rows: Tensor, displacement: Tensor, ray: Tensor) -
         )
     norms = found.gradient.flatten(1).norm(dim=1)
     return Crossing(
-        displacement=displacement,
         normal=normal.view_as(found.gradient),
         margin=displacement.norm(dim=1),
         residual=found.gap.abs() / norms,

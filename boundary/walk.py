@@ -120,8 +120,8 @@ class Walk:
             slope=torch.ones_like(none),
             kink=torch.zeros_like(planes.finite),
         )
-        self.seen, self._seen_margin = torch.zeros_like(planes.ray), none.clone()
-        """Displacement of the nearest trial point outside the source region; zero if none was."""
+        self.seen, self.seen_margin = torch.zeros_like(planes.ray), none.clone()
+        """Displacement of the nearest trial point outside the source region, and its length."""
         self.finite = planes.finite.clone()
         self._next = torch.ones_like(gaps.source)
         self._walkers = self._start()
@@ -240,9 +240,9 @@ class Walk:
 
     def _see(self, now: Walkers, trial: Trial) -> None:
         """Remember the nearest trial point outside the source region."""
-        margin, old = trial.displacement.norm(dim=1), self._seen_margin[now.rows]
+        margin, old = trial.displacement.norm(dim=1), self.seen_margin[now.rows]
         nearer = (trial.gap >= 0) & (margin < old) & ~trial.starting
-        self._seen_margin[now.rows] = torch.where(nearer, margin, old)
+        self.seen_margin[now.rows] = torch.where(nearer, margin, old)
         self.seen[now.rows] = by_row(nearer, trial.displacement, self.seen[now.rows])
 
     def _keep(self, now: Walkers, trial: Trial, met: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
+from boundary.collect import RETIRED as RETIRED_OPTION
 from boundary.errors import InputError
 from boundary.nearest import FEWEST_GRADIENTS
 
@@ -138,7 +139,7 @@ FREE = ("device", "batch_size")
 """Settings that may differ when a run is continued: they change the speed alone."""
 
 
-RETIRED = {"search": ("max_steps",)}
+RETIRED = {"search": (RETIRED_OPTION,)}
 """Settings that earlier versions wrote, which mean nothing now."""
 
 
