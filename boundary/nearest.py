@@ -13,11 +13,12 @@ docs/nearest-boundary-points.md explains the method and gives its sources.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from boundary.candidates import NearestPlanes, nearest_planes
+from boundary.candidates import STARTS, NearestPlanes, nearest_planes
 from boundary.classifier import Classifier
 from boundary.errors import InputError
 from boundary.gaps import GapFunctions
@@ -26,10 +27,13 @@ from boundary.memory import ran_out_of_memory
 from boundary.points import BoundaryPoints, Status
 from boundary.refinement import judge, put_on_boundary
 from boundary.space import SearchSpace
-from boundary.walk import Walk
+from boundary.walk import Walk, race
 
 FEWEST_GRADIENTS = 3
 """One to choose a ray, one to meet the boundary, one for the normal."""
+
+_GRADIENTS_PER_START = 25
+"""Gradients for which one class more is started towards, where several are nearly as near."""
 
 _FARTHEST_RAY = 100.0
 """Length of a ray, in reaches, at which a confined search gives up: what is cut to the limits of
@@ -163,7 +167,8 @@ class _Search:
         planes = nearest_planes(gaps, graph, most)
         del graph  # the memory of a whole pass
         reach = self.max_margin * (_FARTHEST_RAY if space.confined else 1.0)
-        walk = Walk(
+        begin = partial(
+            Walk,
             gaps,
             planes,
             reach=reach,
@@ -171,6 +176,8 @@ class _Search:
             alignment_tol=self.alignment_tol,
             early=self.early,
         )
+        starts = min(STARTS, most, 1 + round(self.max_gradients / _GRADIENTS_PER_START))
+        walk = race([begin(place=place) for place in range(starts)])
         while not walk.ended:
             walk.step()
         return self._judged(gaps, planes, walk, reach)

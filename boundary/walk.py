@@ -30,6 +30,9 @@ _CHECK_TOLERANCE = 0.1
 _SURE = 1e-4
 """A best crossing that cannot be farther off than this share of its margin is not doubted."""
 
+_DOUBTFUL_TURN = 0.25
+"""A larger turn fails by its size, and casts no doubt on the best crossing."""
+
 _FARTHEST_TRY = 1.5
 """A ray that has not met the boundary at this many lengths of the best one is given up."""
 
@@ -42,7 +45,7 @@ _RAY_TRIES = 5
 _LONGEST_STEP = 4.0
 """A Newton step may at most multiply the length by this."""
 
-_FIRST_TURN, _LARGER_TURN = 0.7, 1.5
+_FIRST_TURN, _LARGER_TURN = 0.7, 1.25
 """The first turn, and its growth after a ray that came nearer."""
 
 _LAST_TURN = 1 / 64
@@ -63,11 +66,17 @@ _SMALLEST_TURN = 1 / 200
 _KINK_TURN = 1 / 16
 """A walk whose turns came down to this sits in a kink, unless it is aligned."""
 
-_LONGEST_WALK = 60
-"""Gradients of one walk; what is left after it goes into another."""
+_WALK = 36
+"""Gradients of a walk, about: the walks of an image share what may be spent evenly."""
 
 _STALL = 0.003
 """Share of the margin that two tangent planes must promise, or the second is forgotten."""
+
+_RIVAL = 1.1
+"""A class whose plane is at most this far, in distances of the nearest, is started towards too."""
+
+_RACE = 4
+"""Gradients of each of an image's walks before all but the one that came nearest are given up."""
 
 _WORTH = 20
 """Gradients that a further walk should have left to it."""
@@ -98,6 +107,8 @@ class Walk:
         most_gradients: What may be spent on an image.
         alignment_tol: Alignment at which a walk ends.
         early: dtype of the first gradients' passes; None: the classifier's own.
+        place: 0 starts every image towards its nearest class, p those alone whose class in place p
+            is nearly as near.
     """
 
     def __init__(
@@ -109,22 +120,24 @@ class Walk:
         most_gradients: int,
         alignment_tol: float,
         early: torch.dtype | None,
+        place: int = 0,
     ) -> None:
         self._gaps, self._space, self._planes = gaps, gaps.space, planes
         self._reach, self._most, self._alignment_tol = reach, most_gradients, alignment_tol
+        self._longest = most_gradients // max(1, round(most_gradients / _WALK))
         none = torch.full_like(planes.distance[:, 0], torch.inf)
         self.best = Best(
-            ray=planes.ray.clone(),
+            ray=planes.rays[:, 0].clone(),
             length=planes.distance[:, 0].clone(),
             margin=none,
             slope=torch.ones_like(none),
             kink=torch.zeros_like(planes.finite),
         )
-        self.seen, self.seen_margin = torch.zeros_like(planes.ray), none.clone()
+        self.seen, self.seen_margin = torch.zeros_like(self.best.ray), none.clone()
         """Displacement of the nearest trial point outside the source region, and its length."""
         self.finite = planes.finite.clone()
         self._next = torch.ones_like(gaps.source)
-        self._walkers = self._start()
+        self._walkers = self._start(place)
         self._early, self._early_steps = early, 0 if early is None else _EARLY_STEPS
 
     @property
@@ -132,16 +145,42 @@ class Walk:
         """Whether no image is still searched."""
         return len(self._walkers.rows) == 0
 
-    def _start(self) -> Walkers:
+    def _start(self, place: int) -> Walkers:
         planes = self._planes
-        rows = (planes.finite & planes.distance[:, 0].isfinite()).nonzero().squeeze(1)
-        length = planes.distance[rows, 0].clamp(max=self._reach)
-        span = torch.zeros_like(rows), self._until(self._gaps.backward_passes[rows])
+        distance = planes.distance[:, place]
+        spent = self._gaps.backward_passes
+        starts = planes.finite & distance.isfinite()
+        if place:
+            starts &= planes.taken[:, place] & (distance <= _RIVAL * planes.distance[:, 0])
+            starts &= spent + (place + 1) * _RACE < self._most
+        rows = starts.nonzero().squeeze(1)
+        length = distance[rows].clamp(max=self._reach)
+        span = torch.zeros_like(rows), self._until(spent[rows])
         any_class = torch.full_like(rows, _ANY)
-        return Walkers.on(rows, any_class, span, planes.ray[rows], length, _FIRST_TURN)
+        return Walkers.on(rows, any_class, span, planes.rays[rows, place], length, _FIRST_TURN)
+
+    def take_over(self, rival: "Walk") -> None:
+        """Go on with the walk of a rival for each image where that one has come nearer."""
+        ahead = rival._margin() < self._margin()
+        mine, others = self._walkers, rival._walkers
+        self._walkers = Walkers.joined(
+            mine.select(~ahead[mine.rows]), others.select(ahead[others.rows])
+        )
+        self.best = self.best.replaced(ahead, rival.best)
+        nearer = rival.seen_margin < self.seen_margin
+        self.seen = by_row(nearer, rival.seen, self.seen)
+        self.seen_margin = torch.where(nearer, rival.seen_margin, self.seen_margin)
+        self.finite &= rival.finite
+
+    def _margin(self) -> Tensor:
+        """Return the distance of the nearest crossing of each image, recorded or not."""
+        rows = self._walkers.rows
+        return self.best.margin.index_copy(
+            0, rows, torch.minimum(self.best.margin[rows], self._walkers.best_margin)
+        )
 
     def _until(self, spent: Tensor) -> Tensor:
-        return (spent + _LONGEST_WALK).clamp(max=self._most - 1)
+        return (spent + self._longest).clamp(max=self._most - 1)
 
     def step(self) -> None:
         """Evaluate every trial point; then keep a crossing, move along the ray, or bend it."""
@@ -353,6 +392,26 @@ class Walk:
         best.margin[rows] = torch.where(nearer, now.best_margin, margin)
 
 
+def race(walks: list[Walk]) -> Walk:
+    """Begin all walks, and keep of each image's the one that came nearest.
+
+    Args:
+        walks: The first of all images, the others of some.
+
+    Returns:
+        The first, which goes on with those kept.
+    """
+    first, *rivals = walks
+    if any(not rival.ended for rival in rivals):
+        for _ in range(_RACE):
+            for walk in walks:
+                if not walk.ended:
+                    walk.step()
+        for rival in rivals:
+            first.take_over(rival)
+    return first
+
+
 def _set_out(now: Walkers, where: Tensor, goal: Tensor, along: Tensor) -> None:
     """Begin a new ray towards a displacement in some rows, go on along the old one in others."""
     length = goal.norm(dim=1)
@@ -405,7 +464,8 @@ def _along(now: Walkers, trial: Trial) -> Tensor:
 def _in_doubt(now: Walkers, trial: Trial, met: Tensor) -> Tensor:
     """Return where the best crossing may only seem nearer than what the ray has met, or not."""
     behind = torch.where(met, trial.margin - now.best_margin, 0.0)
-    return (behind < now.best_doubt) & (now.best_doubt > _SURE * now.best_margin)
+    known = (now.turn > _DOUBTFUL_TURN) | (now.best_doubt < _SURE * now.best_margin)
+    return ~known & (behind < now.best_doubt)
 
 
 def _bend(now: Walkers, trial: Trial) -> Tensor:

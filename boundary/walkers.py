@@ -22,6 +22,11 @@ class Best:
     kink: Tensor
     """(N,) bool: the walk ended because no small turn came nearer."""
 
+    def replaced(self, where: Tensor, other: "Best") -> "Best":
+        """Return the crossings, with those taken from another for which ``where`` (N,) holds."""
+        names = [field.name for field in fields(self)]
+        return Best(*(by_row(where, getattr(other, n), getattr(self, n)) for n in names))
+
 
 @dataclass
 class Walkers:
@@ -101,6 +106,12 @@ class Walkers:
         """Return the walkers with those rows taken from others for which ``where`` (n,) holds."""
         names = [field.name for field in fields(self)]
         return Walkers(*(by_row(where, getattr(others, n), getattr(self, n)) for n in names))
+
+    @classmethod
+    def joined(cls, one: "Walkers", other: "Walkers") -> "Walkers":
+        """Return the rows of both."""
+        names = [field.name for field in fields(cls)]
+        return cls(*(torch.cat([getattr(one, n), getattr(other, n)]) for n in names))
 
     def select(self, which: Tensor) -> "Walkers":
         """Return some of the rows."""

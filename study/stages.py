@@ -7,7 +7,7 @@ settings is refused with the difference named.
 import logging
 import time
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,7 @@ def collect(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
     unreadable = tuple(sorted({*seen.unreadable, *map(": ".join, store.unreadable)}))
     if unreadable:
         _log.warning("%d images could not be read, first %s", len(unreadable), unreadable[0])
+    recorded = {field.name for field in fields(CollectionResult)}
     result = CollectionResult(
         images=len(subject.images),
         classes=seen.classes,
@@ -87,7 +88,7 @@ def collect(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
         correct=seen.correct,
         mean_image_norm=float(seen.norms.mean()),
         unreadable=unreadable,
-        **{name: store.column(name) for name in COLUMNS if name != "runner_up"},
+        **{name: store.column(name) for name in COLUMNS if name in recorded},
     )
     save_result(run.result("collect"), result, settings)
     _record(run, "collect", begun, _device(subject))

@@ -38,6 +38,18 @@ class Quadric(nn.Module):
         return (((points - self.centre) / self.axes) ** 2).sum(1) - 1
 
 
+class Bowed(nn.Module):
+    """Three classes: one boundary seems nearest at x = 0 and bows away, the other is a plane.
+
+    The gaps are x_0 - 1 - 2 x_0^2 / 9, zero at x_0 = 1.5 where its slope is 1/3, and x_1 - 1.05.
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        first, second = images.flatten(1)[:, 0], images.flatten(1)[:, 1]
+        gaps = [torch.zeros_like(first), first - 1 - 2 * first**2 / 9, second - 1.05]
+        return torch.stack(gaps, dim=1)
+
+
 class Constant(nn.Module):
     """Logits that do not depend on the image."""
 
@@ -86,6 +98,14 @@ def smooth_network(classes: int = 4, dimension: int = 12, seed: int = 0) -> nn.M
         torch.manual_seed(seed)
         layers = [nn.Linear(dimension, 32), nn.Tanh(), nn.Linear(32, 32), nn.Tanh()]
         return nn.Sequential(nn.Flatten(), *layers, nn.Linear(32, classes)).double().eval()
+
+
+def rough_network(seed: int = 0) -> nn.Module:
+    """A network of ReLUs: its boundary has kinks."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        layers = [nn.Linear(48, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 5)]
+        return nn.Sequential(nn.Flatten(), *layers).double().eval()
 
 
 def random_images(count: int, shape: tuple[int, int, int], seed: int = 0) -> Tensor:

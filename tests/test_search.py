@@ -10,13 +10,16 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from boundary import BoundaryPoints, Classifier, InputError, Status, nearest_boundary_points
+from boundary.walk import Walk
 from surfaces import (
+    Bowed,
     Gap,
     Linear,
     Quadric,
     linear,
     orthogonal,
     random_images,
+    rough_network,
     smooth_network,
 )
 
@@ -210,6 +213,24 @@ def test_the_budget_is_kept_and_a_larger_one_comes_nearer() -> None:
     assert margins[0] > 1.02 * margins[-1]
 
 
+@pytest.mark.parametrize("budget", range(3, 40))
+def test_no_budget_is_exceeded(budget: int) -> None:
+    module, images = rough_network(), random_images(30, (3, 4, 4), seed=1)
+    found = nearest_boundary_points(Classifier(module), images, max_gradients=budget)
+    assert int(found.backward_passes.max()) <= budget
+
+
+def test_classes_that_seem_nearly_as_near_are_tried_too() -> None:
+    found = nearest_boundary_points(
+        Classifier(Bowed().eval()), torch.zeros(1, 1, 1, 2, dtype=torch.float64), max_gradients=20
+    )
+    assert int(found.status) == Status.ALIGNED
+    assert int(found.target) == 2
+    assert float(found.margin) == pytest.approx(1.05, rel=1e-4)
+    # Two gradients at the image, at most four of either walk, one for the normal.
+    assert int(found.backward_passes) <= 11
+
+
 def test_the_passes_reported_are_those_spent() -> None:
     spent = {"forward": 0, "backward": 0}
 
@@ -243,40 +264,27 @@ def test_a_step_waits_for_the_device_once() -> None:
 
         def __torch_dispatch__(self, function, types, args=(), kwargs=None):
             name = str(function)
-            boolean_index = "aten.index.Tensor" in name and any(
+            by_condition = name.startswith(("aten.index.", "aten.index_put")) and any(
                 index is not None and index.dtype == torch.bool for index in args[1]
             )
-            if boolean_index or "nonzero" in name or "_local_scalar_dense" in name:
+            if by_condition or "nonzero" in name or "_local_scalar_dense" in name:
                 self.count += 1
             return function(*args, **(kwargs or {}))
 
-    from boundary import walk
+    waits, step, counted = Waits(), Walk.step, []
 
-    waits, steps = Waits(), 0
-    step = walk.Walk.step
-    counted = []
-
-    def watched(self: walk.Walk) -> None:
+    def watched(self: Walk) -> None:
         before = waits.count
         with waits:
             step(self)
         counted.append(waits.count - before)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(walk.Walk, "step", watched)
+        patch.setattr(Walk, "step", watched)
         nearest_boundary_points(Classifier(rough_network()), random_images(30, (3, 4, 4)))
-    steps = len(counted)
-    assert steps > 10
+    assert len(counted) > 10
     # `tolist` of two numbers reads both; nothing else may wait.
     assert max(counted) <= 2
-
-
-def rough_network(seed: int = 0) -> nn.Module:
-    """A network of ReLUs: its boundary has kinks."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        layers = [nn.Linear(48, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 5)]
-        return nn.Sequential(nn.Flatten(), *layers).double().eval()
 
 
 def test_the_nearest_point_may_be_a_kink() -> None:
