@@ -1,6 +1,6 @@
 """What the gradients of several classes cost, by the ways that torch has of taking them.
 
-    python benchmarks/gradients.py --model net.py:make --images photos --classes 10
+    python benchmarks/gradients.py --model net.py:make --images photos --gradients 10
 
 One row a way: its time in forward passes of the same images, median over the rounds and range, in
 which every way is timed once, next to a forward pass; and its largest difference from the way that
@@ -11,13 +11,13 @@ import argparse
 from collections.abc import Callable
 from functools import partial
 from statistics import median
-from time import perf_counter
 
 import torch
 from torch import Tensor
 
-from boundary import Classifier, load_model, open_images
+from boundary import Classifier
 from boundary.gradients import class_gap_gradients, gap_gradient, logit_gap
+from subject import described, load, parser, seconds
 
 Gradients = Callable[[Classifier, Tensor, Tensor, Tensor], Tensor]
 
@@ -70,14 +70,12 @@ WAYS: dict[str, Gradients] = {
 def main() -> None:
     """Print the table."""
     options = _options()
-    module = load_model(options.model, device=options.device).module
-    source = open_images(options.images, size=options.size)
+    module, images = load(options)
     classifier = Classifier(module)
-    images = classifier.place(source.read(range(options.batch)).images)
     with torch.no_grad():
         logits = classifier(images)
     predicted = logits.argmax(1)
-    leading = logits.topk(min(options.classes, logits.shape[1] - 1) + 1).indices
+    leading = logits.topk(min(options.gradients, logits.shape[1] - 1) + 1).indices
     targets = leading[leading != predicted[:, None]].view(len(images), -1)
 
     exact = loop(classifier, images, predicted, targets)
@@ -85,49 +83,24 @@ def main() -> None:
     for name, way in WAYS.items():  # untimed: a warm-up of each way
         found = way(classifier, images, predicted, targets)
         off[name] = (found - exact[:, : found.shape[1]]).abs().max() / exact.abs().max()
-    seconds: dict[str, list[float]] = {name: [] for name in WAYS}
+    taken: dict[str, list[float]] = {name: [] for name in WAYS}
     for _ in range(options.rounds):
         for name, way in WAYS.items():
-            forward = _seconds(partial(classifier.predict, images), options.device)
+            forward = seconds(partial(classifier.predict, images), options.device)
             all_classes = partial(way, classifier, images, predicted, targets)
-            seconds[name].append(_seconds(all_classes, options.device) / forward)
+            taken[name].append(seconds(all_classes, options.device) / forward)
 
-    where = torch.cuda.get_device_name() if "cuda" in options.device else "CPU"
-    print(
-        f"{options.model}, {len(images)} images of {tuple(images.shape[1:])}, {targets.shape[1]} "
-        f"classes, {where}, {torch.get_num_threads()} threads, torch {torch.__version__}\n"
-    )
+    print(f"{described(options, images)}, {targets.shape[1]} gradients an image\n")
     print("| way | forward passes, median | range | difference |\n|---|---|---|---|")
-    for name, taken in seconds.items():
-        spread = f"{min(taken):.1f} to {max(taken):.1f}"
-        print(f"| {name} | {median(taken):.1f} | {spread} | {off[name]:.0e} |")
-
-
-def _seconds(work: Callable[[], object], device: str) -> float:
-    _wait(device)
-    begun = perf_counter()
-    work()
-    _wait(device)
-    return perf_counter() - begun
-
-
-def _wait(device: str) -> None:
-    if "cuda" in device:
-        torch.cuda.synchronize(device)
+    for name, times in taken.items():
+        spread = f"{min(times):.1f} to {max(times):.1f}"
+        print(f"| {name} | {median(times):.1f} | {spread} | {off[name]:.0e} |")
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--model", default="digits")
-    parser.add_argument("--images", default="digits")
-    parser.add_argument("--size", type=int, help="side of pictures")
-    parser.add_argument("--classes", type=int, default=9, help="how many gradients an image")
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--device", default="cpu")
-    return parser.parse_args()
+    made = parser(__doc__, count=64, rounds=7)
+    made.add_argument("--gradients", type=int, default=9, help="how many an image")
+    return made.parse_args()
 
 
 if __name__ == "__main__":

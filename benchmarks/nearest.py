@@ -15,18 +15,26 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from time import perf_counter
 from typing import Any
 
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from boundary import Classifier, faster, load_model, nearest_boundary_points, open_images
+from boundary import Classifier, faster, nearest_boundary_points
 from boundary.gradients import gap_gradient
-from figures.style import BLUE, TWO_COLUMNS, VERMILION, new_figure, plain_log_ticks, styled
+from figures.style import (
+    BLUE,
+    TWO_COLUMNS,
+    VERMILION,
+    new_figure,
+    plain_log_ticks,
+    save_figure,
+    styled,
+)
+from subject import described, load, parser, seconds
 
-DEEPFOOL = "Foolbox DeepFool"
+OURS, DEEPFOOL = "ours", "Foolbox DeepFool"
 
 Solver = Callable[[Tensor], Tensor]
 """Images (N, C, H, W) -> points, same shape."""
@@ -58,9 +66,8 @@ class Row:
     """What is known of one solver."""
 
     name: str
-    ours: bool
     points: Tensor
-    seconds: list[float]
+    seconds: float
     passes: list[tuple[str, int]]
     forward: float
     backward: float
@@ -93,7 +100,7 @@ def foolbox_solvers(classifier: Classifier, options: argparse.Namespace) -> dict
 
         return solve
 
-    deepfool = attack(partial(foolbox.attacks.L2DeepFoolAttack, steps=50, candidates=10))
+    deepfool = attack(foolbox.attacks.L2DeepFoolAttack)
     bb = partial(foolbox.attacks.L2BrendelBethgeAttack, steps=options.bb_steps)
     return {
         DEEPFOOL: deepfool,
@@ -109,16 +116,16 @@ def measure(
     """Run a solver once over all images."""
     counted.passes = []
     torch.manual_seed(options.seed)
-    begun = perf_counter()
-    points = torch.cat([solver(batch) for batch in images.split(options.batch)])
-    _wait(options.device)
-    seconds = perf_counter() - begun
+    points: list[Tensor] = []
+    taken = seconds(
+        lambda: points.extend(solver(batch).detach() for batch in images.split(options.batch)),
+        options.device,
+    )
     count = len(images)
     return Row(
         name,
-        name.startswith("ours"),
-        points.detach(),
-        [seconds],
+        torch.cat(points),
+        taken,
         counted.passes,
         counted.count("forward", "graph") / count,
         counted.count("backward") / count,
@@ -127,18 +134,19 @@ def measure(
 
 def replay(passes: list[tuple[str, int]], module: nn.Module, images: Tensor, device: str) -> float:
     """Return the seconds that the passes alone take: same kinds, same batches, same order."""
-    begun = perf_counter()
-    for kind, count in passes:
-        if kind == "forward":
-            with torch.no_grad():
-                module(images[:count])
-        elif kind == "graph":
-            inputs = images[:count].clone().requires_grad_()
-            scores = module(inputs)
-        else:
-            torch.autograd.grad(scores[:, 0].sum(), inputs, retain_graph=True)
-    _wait(device)
-    return perf_counter() - begun
+
+    def again() -> None:
+        for kind, count in passes:
+            if kind == "forward":
+                with torch.no_grad():
+                    module(images[:count])
+            elif kind == "graph":
+                inputs = images[:count].clone().requires_grad_()
+                scores = module(inputs)
+            else:
+                torch.autograd.grad(scores[:, 0].sum(), inputs, retain_graph=True)
+
+    return seconds(again, device)
 
 
 @torch.no_grad()
@@ -173,18 +181,16 @@ def judge(classifier: Classifier, images: Tensor, points: Tensor) -> tuple[Tenso
 def main() -> None:
     """Print the tables and draw the figure."""
     options = _options()
-    module = load_model(options.model, device=options.device).module
-    source = open_images(options.images, size=options.size, classes=options.classes)
-    spaced = range(0, len(source), max(1, len(source) // options.count))
-    positions = list(spaced)[: options.count]
+    module, images = load(options)
     if options.fast:
         module = faster(module)
     counted = Counted(module).eval()
     classifier, plain = Classifier(counted), Classifier(module)
-    images = classifier.place(source.read(positions).images)
     classifier.check(images[: options.batch])
 
-    solvers = {f"ours, {budget} gradients": ours(classifier, budget) for budget in options.budgets}
+    solvers = {
+        f"{OURS}, {budget} gradients": ours(classifier, budget) for budget in options.budgets
+    }
     peers = foolbox_solvers(classifier, options)
     rows = []
     for name, solver in {**solvers, **peers}.items():
@@ -195,20 +201,16 @@ def main() -> None:
         rows.append(row)
     best = torch.stack([row.margin for row in rows]).amin(0)
 
-    where = torch.cuda.get_device_name() if "cuda" in options.device else "CPU"
-    print(
-        f"{options.model}, {len(images)} images of {tuple(images.shape[1:])}, batch "
-        f"{options.batch}, {where}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-        f"{', Foolbox ' + version('foolbox') if peers else ''}, seed {options.seed}\n"
-    )
+    peer = f", Foolbox {version('foolbox')}" if peers else ""
+    print(f"{described(options, images)}, batch {options.batch}{peer}, seed {options.seed}\n")
     print_quality(rows, best)
-    timed = {f"ours, {budget} gradients" for budget in options.timed} | {DEEPFOOL}
+    timed = {f"{OURS}, {budget} gradients" for budget in options.timed} | {DEEPFOOL}
     known = {**solvers, **peers}
     print_times(
         {name: known[name] for name in known if name in timed}, rows, counted, images, options
     )
     if options.figure:
-        styled(draw)((rows, best)).savefig(options.figure)
+        save_figure(styled(draw)((rows, best)), options.figure)
 
 
 def print_quality(rows: list[Row], best: Tensor) -> None:
@@ -222,7 +224,7 @@ def print_quality(rows: list[Row], best: Tensor) -> None:
         ratio, alignment = (row.margin / best)[met], row.alignment[met]
         print(
             f"| {row.name} | {row.forward:.1f} | {row.backward:.1f} | "
-            f"{1e3 * row.seconds[0] / len(met):.1f} | {met.float().mean():.1%} | "
+            f"{1e3 * row.seconds / len(met):.1f} | {met.float().mean():.1%} | "
             f"{ratio.median():.4f} | {ratio.mean():.4f} | {ratio.quantile(0.95):.4f} | "
             f"{alignment.median():.4f} | {alignment.quantile(0.1):.4f} |"
         )
@@ -241,16 +243,16 @@ def print_times(
     largest = images[: options.batch]
     for _ in range(options.rounds):
         for name, solver in solvers.items():
-            seconds = measure(name, solver, counted, images, options).seconds[0]
+            taken = measure(name, solver, counted, images, options).seconds
             alone = replay(known[name].passes, counted.module, largest, options.device)
-            spent[name].append((seconds, alone))
+            spent[name].append((taken, alone))
     print(f"\nMedians of {options.rounds} rounds, every row timed in turn in each:\n")
     print("| solver | ms per image | over its passes alone | over DeepFool |\n|---|---|---|---|")
     for name, pairs in spent.items():
-        beyond = median(seconds / alone for seconds, alone in pairs)
+        beyond = median(taken / alone for taken, alone in pairs)
         against = "-"
         if DEEPFOOL in spent:
-            others = [seconds for seconds, _ in spent[DEEPFOOL]]
+            others = [taken for taken, _ in spent[DEEPFOOL]]
             ratios = [one / other for (one, _), other in zip(pairs, others, strict=True)]
             against = f"{median(ratios):.2f}"
         each = 1e3 * median(seconds for seconds, _ in pairs) / len(images)
@@ -266,10 +268,10 @@ def draw(result: tuple[list[Row], Tensor]) -> Figure:
     for row in rows:
         met = row.margin.isfinite()
         row_excess = float((row.margin / best)[met].mean()) - 1
-        colour = BLUE if row.ours else VERMILION
+        colour = BLUE if row.name.startswith(OURS) else VERMILION
         cost = row.forward + row.backward
-        axes.loglog(cost, 100 * row_excess, "o" if row.ours else "s", color=colour)
-        label = row.name.removeprefix("ours, ").removeprefix("Foolbox ").split(",")[0]
+        axes.loglog(cost, 100 * row_excess, "o" if row.name.startswith(OURS) else "s", color=colour)
+        label = row.name.removeprefix(f"{OURS}, ").removeprefix("Foolbox ").split(",")[0]
         axes.annotate(
             label, (cost, 100 * row_excess), (5, 4), textcoords="offset points", fontsize=7
         )
@@ -284,30 +286,16 @@ def draw(result: tuple[list[Row], Tensor]) -> Figure:
     return figure
 
 
-def _wait(device: str) -> None:
-    if "cuda" in device:
-        torch.cuda.synchronize(device)
-
-
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--model", default="digits")
-    parser.add_argument("--images", default="digits")
-    parser.add_argument("--size", type=int, help="side of pictures")
-    parser.add_argument("--classes", help="file with one class a line")
-    parser.add_argument("--count", type=int, default=256, help="images, evenly spaced")
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--budgets", type=int, nargs="+", default=[12, 16, 20, 26, 40, 60, 120])
-    parser.add_argument("--timed", type=int, nargs="+", default=[12, 20, 26], help="of the budgets")
-    parser.add_argument("--fast", action="store_true", help="channels last, fused batch norm")
-    parser.add_argument("--bb-steps", type=int, default=200, help="of the Brendel-Bethge attack")
-    parser.add_argument("--rounds", type=int, default=3, help="of the timing")
-    parser.add_argument("--figure", type=Path, help="file to draw cost against quality in")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", default="cpu")
-    return parser.parse_args()
+    made = parser(__doc__, count=256, rounds=3)
+    made.add_argument("--batch", type=int, default=64)
+    made.add_argument("--budgets", type=int, nargs="+", default=[12, 16, 20, 27, 40, 70, 120])
+    made.add_argument("--timed", type=int, nargs="+", default=[12, 20, 27], help="of the budgets")
+    made.add_argument("--fast", action="store_true", help="channels last, fused batch norm")
+    made.add_argument("--bb-steps", type=int, default=200, help="of the Brendel-Bethge attack")
+    made.add_argument("--figure", type=Path, help="file to draw cost against quality in")
+    made.add_argument("--seed", type=int, default=0)
+    return made.parse_args()
 
 
 if __name__ == "__main__":

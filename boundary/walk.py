@@ -16,34 +16,16 @@ from torch import Tensor
 from boundary.candidates import NearestPlanes
 from boundary.gaps import GapFunctions
 from boundary.planes import nearest_beyond, nearest_on
-from boundary.secant import bisect, narrow_bracket
+from boundary.rays import bend, has_met, in_doubt, leads_nowhere, on_the_ray, set_out
+from boundary.secant import narrow_bracket
 from boundary.space import unit
 from boundary.walkers import Best, Trial, Walkers, by_row
-
-_RAY_TOLERANCE = 0.3
-"""A ray has met the boundary when its next Newton step is at most this share of its length; its
-end is corrected by that step. Measured on a ResNet: 0.03 and 0.1 spend more for the same margin."""
-
-_CHECK_TOLERANCE = 0.1
-"""The same for a best crossing that is evaluated again because turns from it fail."""
-
-_SURE = 1e-4
-"""A best crossing that cannot be farther off than this share of its margin is not doubted."""
-
-_DOUBTFUL_TURN = 0.25
-"""A larger turn fails by its size, and casts no doubt on the best crossing."""
 
 _FARTHEST_TRY = 1.5
 """A ray that has not met the boundary at this many lengths of the best one is given up."""
 
-_BACK = 0.1
-"""Share of its length by which a ray that has passed through another class goes back."""
-
 _RAY_TRIES = 5
 """Steps on one ray before it is given up for a smaller turn."""
-
-_LONGEST_STEP = 4.0
-"""A Newton step may at most multiply the length by this."""
 
 _FIRST_TURN, _LARGER_TURN = 0.7, 1.25
 """The first turn, and its growth after a ray that came nearer."""
@@ -83,9 +65,6 @@ _WORTH = 20
 
 _HOPELESS = 1.05
 """A further walk ends when after that many gradients it is this much farther than the best."""
-
-_LEAST_OFFSET = 0.3
-"""Distance at which another class's plane is taken to be at least, as a share of the best."""
 
 _FARTHEST_PLANE = 2.0
 """Another class's plane farther than this, in margins of the best crossing, is not walked to."""
@@ -206,10 +185,10 @@ class Walk:
         """
         now.lower, now.upper = narrow_bracket(now.lower, now.upper, now.length, trial.gap)
         first = now.best_length.isinf()
-        met = _has_met(now, trial)
+        met = has_met(now, trial)
         nearer = self._keep(now, trial, met)
-        bent, passed = _leads_nowhere(now, trial, met, first)
-        along = torch.where(passed, (1 - _BACK) * now.length, _along(now, trial))
+        bent, passed = leads_nowhere(now, trial, met, first)
+        along = on_the_ray(now, trial, passed)
         now.tries = now.tries + 1
         far = along > _FARTHEST_TRY * now.best_length
         failed = ~met & ~first & (far | (now.tries >= _RAY_TRIES))
@@ -218,13 +197,13 @@ class Walk:
         bent |= refuted & (trial.norm > 0)
         turned = met | (failed & ~refuted)
 
-        doubted = turned & ~nearer & _in_doubt(now, trial, met)
+        doubted = turned & ~nearer & in_doubt(now, trial, met)
         factor = torch.where(nearer, _LARGER_TURN, self._shrinkage(now, met))
         factor = torch.where(first | now.checking | doubted, 1.0, factor)
         now.turn = torch.where(turned, (now.turn * factor).clamp(max=1.0), now.turn)
         goal, alignment = self._aim(now)
         goal = by_row(doubted, now.best_length[:, None] * now.best_ray, goal)
-        _set_out(now, turned | bent, by_row(turned, goal, _bend(now, trial)), along)
+        set_out(now, turned | bent, by_row(turned, goal, bend(now, trial)), along)
         now.lower = torch.where(passed, 0.0, now.lower)
         now.tries = torch.where(turned, 0, now.tries)
         now.checking = torch.where(turned, doubted, now.checking)
@@ -412,15 +391,6 @@ def race(walks: list[Walk]) -> Walk:
     return first
 
 
-def _set_out(now: Walkers, where: Tensor, goal: Tensor, along: Tensor) -> None:
-    """Begin a new ray towards a displacement in some rows, go on along the old one in others."""
-    length = goal.norm(dim=1)
-    now.ray = by_row(where & (length > 0), unit(goal), now.ray)
-    now.length = torch.where(where, length, along)
-    now.lower = torch.where(where, 0.0, now.lower)
-    now.upper = torch.where(where, torch.inf, now.upper)
-
-
 def _forget_best(now: Walkers, where: Tensor) -> None:
     now.best_length = torch.where(where, torch.inf, now.best_length)
     now.best_margin = torch.where(where, torch.inf, now.best_margin)
@@ -430,51 +400,6 @@ def _forget_best(now: Walkers, where: Tensor) -> None:
 def _check_best(now: Walkers) -> None:
     """Make every best crossing, met in low precision, the next trial point."""
     met = now.best_length.isfinite()
-    _set_out(now, met, now.best_length[:, None] * now.best_ray, now.length)
+    set_out(now, met, now.best_length[:, None] * now.best_ray, now.length)
     now.tries = torch.zeros_like(now.tries)
     now.checking = met
-
-
-def _has_met(now: Walkers, trial: Trial) -> Tensor:
-    tolerance = torch.where(now.checking, _CHECK_TOLERANCE, _RAY_TOLERANCE)
-    close = (trial.newton - now.length).abs() <= tolerance * now.length
-    return trial.finite & ~trial.starting & close
-
-
-def _leads_nowhere(now: Walkers, trial: Trial, met: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
-    """Return which rays are bent, and which have passed through another class and go back.
-
-    A walk that has met nothing is bent wherever it is; but on the boundary, where its ray comes
-    out of another class, that class lies behind.
-    """
-    unmet = trial.starting | (first & now.upper.isinf())
-    bent = trial.finite & ~met & unmet & (trial.norm > 0)
-    on = trial.gap.abs() <= _BACK * now.length * trial.norm
-    passed = bent & ~trial.starting & (trial.slope <= 0) & on
-    return bent & ~passed, passed
-
-
-def _along(now: Walkers, trial: Trial) -> Tensor:
-    """Return the Newton step on the ray, or the middle of its bracket where that leaves it."""
-    usable = (trial.newton > now.lower) & (trial.newton < now.upper)
-    usable &= trial.newton < _LONGEST_STEP * now.length
-    return torch.where(usable, trial.newton, bisect(now.lower, now.upper, now.length))
-
-
-def _in_doubt(now: Walkers, trial: Trial, met: Tensor) -> Tensor:
-    """Return where the best crossing may only seem nearer than what the ray has met, or not."""
-    behind = torch.where(met, trial.margin - now.best_margin, 0.0)
-    known = (now.turn > _DOUBTFUL_TURN) | (now.best_doubt < _SURE * now.best_margin)
-    return ~known & (behind < now.best_doubt)
-
-
-def _bend(now: Walkers, trial: Trial) -> Tensor:
-    """Return DeepFool's step from the trial point to the boundary linearised there.
-
-    A walk that starts goes to the point of that plane nearest to the image where that is nearer
-    than the best crossing, else half way there.
-    """
-    step = trial.displacement - (trial.gap / trial.norm)[:, None] * trial.normal
-    foot = torch.maximum(trial.offset, _LEAST_OFFSET * now.length)[:, None] * trial.normal
-    nearer = trial.starting & (trial.offset < now.length)
-    return by_row(nearer, foot, by_row(trial.starting, (step + foot) / 2, step))
