@@ -34,7 +34,7 @@ def put_on_boundary(
 ) -> Tensor:
     """Return displacements on the boundary, along the rays of the best crossings, (n, coordinates).
 
-    A crossing is found to first order and may turn out to be farther than a point that is known
+    They are infinite where no boundary is met. A crossing is found to first order and may turn out to be farther than a point that is known
     to lie outside the source region: then the boundary is looked for on the way to that one.
 
     Args:
@@ -78,7 +78,8 @@ def _along(
         if len(unsettled) == 0:
             break
         root.update(unsettled, gaps.value(rows[unsettled], displacement(unsettled)))
-    return displacement(torch.arange(len(rows), device=rows.device))
+    ends = displacement(torch.arange(len(rows), device=rows.device))
+    return ends.masked_fill(root.given_up(reach)[:, None], torch.inf)
 
 
 def judge(gaps: GapFunctions, rows: Tensor, displacement: Tensor, ray: Tensor) -> Crossing:
@@ -95,7 +96,7 @@ def judge(gaps: GapFunctions, rows: Tensor, displacement: Tensor, ray: Tensor) -
     """
     space = gaps.space
     found = gaps.gradient(rows, displacement)
-    normal = unit(found.gradient.flatten(1))
+    norms = found.gradient.flatten(1).norm(dim=1)
     pulled, limits = unit(space.pull(found.gradient)), space.limits(rows)
     if limits is None:
         alignment = (pulled * ray).sum(1)
@@ -104,9 +105,8 @@ def judge(gaps: GapFunctions, rows: Tensor, displacement: Tensor, ray: Tensor) -
         alignment = torch.where(
             displacement.any(1), (unit(nearest) * unit(displacement)).sum(1), 1.0
         )
-    norms = found.gradient.flatten(1).norm(dim=1)
     return Crossing(
-        normal=normal.view_as(found.gradient),
+        normal=unit(found.gradient.flatten(1)).view_as(found.gradient),
         margin=displacement.norm(dim=1),
         residual=found.gap.abs() / norms,
         alignment=alignment,

@@ -290,8 +290,10 @@ class Walk:
         now.best_ray = by_row(nearer, now.ray, now.best_ray)
         now.best_length = torch.where(nearer, trial.newton, now.best_length)
         now.best_margin = torch.where(nearer, trial.margin, now.best_margin)
-        correction = trial.newton - now.length
-        doubt = 2 * correction * correction / now.length
+        correction = (trial.newton - now.length).abs()
+        # To second order on a straight ray, to first where limits bend it.
+        share = 1.0 if self._space.confined else 2 * correction / now.length
+        doubt = share * correction
         now.best_doubt = torch.where(nearer, doubt, now.best_doubt)
         now.best_slope = torch.where(nearer, trial.slope, now.best_slope)
         return nearer
@@ -317,14 +319,15 @@ class Walk:
         alone = torch.stack([through[:, 0], torch.full_like(through[:, 1], -torch.inf)], 1)
         tangent = nearest_on(now.normals[:, 0], through[:, 0], limits)
         both = nearest_beyond(now.normals, offsets, limits)
-        promised = self._space.within(now.rows, both).norm(dim=1)
-        stalled = ~(promised < (1 - _STALL) * now.best_margin)
+        tangent, both = (self._space.within(now.rows, point) for point in (tangent, both))
+        stalled = ~(both.norm(dim=1) < (1 - _STALL) * now.best_margin)
         now.offsets = by_row(stalled, alone, offsets)
-        goal = torch.lerp(best, by_row(stalled, tangent, both), now.turn[:, None])
+        # Straight inside the limits: beyond them a small turn would move nothing.
+        goal = torch.lerp(crossing, by_row(stalled, tangent, both), now.turn[:, None])
         if limits is None:
             alignment = (now.normals[:, 0] * now.best_ray).sum(1)
         else:
-            alignment = (unit(tangent.clamp(*limits)) * unit(crossing)).sum(1)
+            alignment = (unit(tangent) * unit(crossing)).sum(1)
         return goal, alignment
 
     def _end(self, now: Walkers, done: Tensor, kink: Tensor) -> None:

@@ -3,6 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+EXACT = {"alignment_tol": 1 - 1e-12, "residual_tol": 1e-12, "max_gradients": 300}
+"""Options of a search that ends at an exact answer in float64."""
+
 
 class Linear(nn.Module):
     """K classes with logits W x + b: the boundary of a pair is a hyperplane."""
