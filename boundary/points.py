@@ -52,9 +52,9 @@ class BoundaryPoints:
     residual: Tensor
     """(N,), |gap| / |grad gap| at ``point``: how far off the boundary, input units."""
     alignment: Tensor
-    """(N,), cosine between the displacement and the nearest point of the plane tangent to the
-    boundary at ``point``; 1 at a smooth minimum. For a free search this is the cosine between
-    displacement and normal; a confined one takes the plane's nearest point inside its limits."""
+    """(N,), distance from the image to the plane tangent to the boundary at ``point``, over the
+    margin; 1 at a smooth minimum. For a free search this is the cosine between displacement and
+    normal; a confined one takes the distance inside its limits."""
     runner_up: Tensor
     """(N,), first-order margin of the second class, input units: the smallest distance to the
     boundary of a class other than ``target``, linearised at the image or at a best crossing;

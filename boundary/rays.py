@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from boundary.planes import nearest_on
 from boundary.secant import bisect
 from boundary.space import unit
 from boundary.walkers import Trial, Walkers, by_row
@@ -77,13 +78,20 @@ def in_doubt(now: Walkers, trial: Trial, met: Tensor) -> Tensor:
     return ~known & (behind < now.best_doubt)
 
 
-def bend(now: Walkers, trial: Trial) -> Tensor:
-    """Return DeepFool's step from the trial point to the boundary linearised there.
+def bend(now: Walkers, trial: Trial, limits: tuple[Tensor, Tensor] | None) -> Tensor:
+    """Return the nearest point to the trial point, inside the limits, beyond its plane: DeepFool's.
 
     A walk that starts goes to the point of that plane nearest to the image where that is nearer
     than the best crossing, else half way there.
     """
-    step = trial.displacement - (trial.gap / trial.norm)[:, None] * trial.normal
+    needed = -trial.gap / trial.norm
+    if limits is None:
+        step = needed[:, None] * trial.normal
+    else:
+        low, high = (end - trial.displacement for end in limits)
+        # Beyond all limits the multiplier is infinite, and its number times zero is none.
+        step = nearest_on(trial.normal, needed, (low, high)).nan_to_num(0.0).clamp(low, high)
+    step = trial.displacement + step
     foot = torch.maximum(trial.offset, _LEAST_OFFSET * now.length)[:, None] * trial.normal
     nearer = trial.starting & (trial.offset < now.length)
     return by_row(nearer, foot, by_row(trial.starting, (step + foot) / 2, step))

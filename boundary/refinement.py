@@ -34,8 +34,9 @@ def put_on_boundary(
 ) -> Tensor:
     """Return displacements on the boundary, along the rays of the best crossings, (n, coordinates).
 
-    They are infinite where no boundary is met. A crossing is found to first order and may turn out to be farther than a point that is known
-    to lie outside the source region: then the boundary is looked for on the way to that one.
+    They are infinite where no boundary is met. A crossing is found to first order and may turn out
+    to be farther than a point that is known to lie outside the source region: then the boundary is
+    looked for on the way to that one.
 
     Args:
         gaps: The gap functions of the images.
@@ -79,7 +80,7 @@ def _along(
             break
         root.update(unsettled, gaps.value(rows[unsettled], displacement(unsettled)))
     ends = displacement(torch.arange(len(rows), device=rows.device))
-    return ends.masked_fill(root.given_up(reach)[:, None], torch.inf)
+    return ends.masked_fill(root.unmet(tolerance)[:, None], torch.inf)
 
 
 def judge(gaps: GapFunctions, rows: Tensor, displacement: Tensor, ray: Tensor) -> Crossing:
@@ -103,7 +104,7 @@ def judge(gaps: GapFunctions, rows: Tensor, displacement: Tensor, ray: Tensor) -
     else:
         nearest = nearest_on(pulled, (pulled * displacement).sum(1), limits).clamp(*limits)
         alignment = torch.where(
-            displacement.any(1), (unit(nearest) * unit(displacement)).sum(1), 1.0
+            displacement.any(1), nearest.norm(dim=1) / displacement.norm(dim=1), 1.0
         )
     return Crossing(
         normal=unit(found.gradient.flatten(1)).view_as(found.gradient),

@@ -34,12 +34,12 @@ class BracketedSecant:
             tolerance: Share of the length.
             longest: Rows beyond that length, still without a bracket, are given up.
         """
-        open_ended = (self._change > tolerance * self.length) & ~self.given_up(longest)
-        return open_ended.nonzero().squeeze(1)
+        hopeless = self._upper.isinf() & (self.length > longest)
+        return ((self._change > tolerance * self.length) & ~hopeless).nonzero().squeeze(1)
 
-    def given_up(self, longest: float) -> Tensor:
-        """Return which rows are beyond a length without having met a value that is not negative."""
-        return self._upper.isinf() & (self.length > longest)
+    def unmet(self, tolerance: float) -> Tensor:
+        """Return which rows have neither settled nor met a value that is not negative, (N,)."""
+        return (self._change > tolerance * self.length) & self._upper.isinf()
 
     def update(self, rows: Tensor, value: Tensor) -> None:
         """Take the values of the functions ``rows`` at their present lengths, and step.

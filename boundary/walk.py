@@ -18,7 +18,6 @@ from boundary.gaps import GapFunctions
 from boundary.planes import nearest_beyond, nearest_on
 from boundary.rays import bend, has_met, in_doubt, leads_nowhere, on_the_ray, set_out
 from boundary.secant import narrow_bracket
-from boundary.space import unit
 from boundary.walkers import Best, Trial, Walkers, by_row
 
 _FARTHEST_TRY = 1.5
@@ -68,6 +67,9 @@ _HOPELESS = 1.05
 
 _FARTHEST_PLANE = 2.0
 """Another class's plane farther than this, in margins of the best crossing, is not walked to."""
+
+_STANDSTILL = 1e-6
+"""A bend by less than this share of the length has come to the corner of the limits."""
 
 _EARLY_STEPS = 8
 """Gradients of an image that are taken in low precision, where that is asked for."""
@@ -201,9 +203,10 @@ class Walk:
         factor = torch.where(nearer, _LARGER_TURN, self._shrinkage(now, met))
         factor = torch.where(first | now.checking | doubted, 1.0, factor)
         now.turn = torch.where(turned, (now.turn * factor).clamp(max=1.0), now.turn)
+        limits = self._space.limits(now.rows)
         goal, alignment = self._aim(now)
         goal = by_row(doubted, now.best_length[:, None] * now.best_ray, goal)
-        set_out(now, turned | bent, by_row(turned, goal, bend(now, trial)), along)
+        set_out(now, turned | bent, by_row(turned, goal, bend(now, trial, limits)), along)
         now.lower = torch.where(passed, 0.0, now.lower)
         now.tries = torch.where(turned, 0, now.tries)
         now.checking = torch.where(turned, doubted, now.checking)
@@ -214,8 +217,11 @@ class Walk:
         stuck = crossed & turned & (now.turn < _SMALLEST_TURN)
         kink = crossed & (now.turn < _KINK_TURN) & ~aligned
         away = ~bent | (trial.offset > _FARTHEST_PLANE * self.best.margin[now.rows])
-        lost = ~crossed & ((now.length > self._reach) | (trial.starting & away))
-        return aligned | stuck | lost, kink
+        lost = (now.length > self._reach) | (trial.starting & away)
+        if limits is not None:
+            moved = (now.length[:, None] * now.ray - trial.displacement).norm(dim=1)
+            lost |= bent & (moved <= _STANDSTILL * now.length)
+        return aligned | stuck | (lost & ~crossed), kink
 
     def _evaluate(self, precision: torch.dtype | None) -> Trial:
         now, space = self._walkers, self._space
@@ -327,7 +333,9 @@ class Walk:
         if limits is None:
             alignment = (now.normals[:, 0] * now.best_ray).sum(1)
         else:
-            alignment = (unit(tangent) * unit(crossing)).sum(1)
+            alignment = tangent.norm(dim=1) / crossing.norm(dim=1).clamp_min(
+                torch.finfo(crossing.dtype).tiny
+            )
         return goal, alignment
 
     def _end(self, now: Walkers, done: Tensor, kink: Tensor) -> None:
