@@ -15,8 +15,8 @@ def faster(
 ) -> nn.Module:
     """Return a copy of a module that gives the same logits, up to rounding, in less time.
 
-    Measured on two CPU cores (docs/benchmarks.md): both together take 56 % of the time of a
-    gradient of a ResNet-20, and 84 % of that of a SqueezeNet.
+    Measured on two CPU cores (docs/benchmarks.md): both together take 61 % of the time of a
+    gradient of a ResNet-20, and 78 % of that of a SqueezeNet.
 
     Args:
         module: In eval mode.

@@ -32,7 +32,7 @@ def test_boundary_points_are_near_and_aligned(network: str) -> None:
     assert few.on_boundary.all()
     ratio = found.margin / few.margin
     assert ratio.max() <= 1.0001
-    assert ratio.median() < 0.99
+    assert ratio.mean() < 0.99
 
 
 def test_the_shared_subspace_of_a_resnet_fools_twice_as_much_as_the_sphere(tmp_path: Path) -> None:
