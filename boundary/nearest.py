@@ -201,7 +201,7 @@ class _Search:
             met = displacement.norm(dim=1) <= self.max_margin
             rows, displacement = rows[met], displacement[met]
         if len(rows):
-            found = judge(gaps, rows, displacement, walk.best.ray[rows])
+            found = judge(gaps, rows, displacement)
             # A point cannot be nearer to the boundary than rounding lets it be written down.
             rounding = torch.finfo(none.dtype).eps * images[rows].flatten(1).norm(dim=1)
             on = found.residual <= self.residual_tol * found.margin + rounding

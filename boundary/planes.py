@@ -26,7 +26,7 @@ def nearest_beyond(
         limits: Least and largest value of each number of d, shapes (N, D).
 
     Returns:
-        Shape (N, D); to be cut to the limits.
+        Shape (N, D), inside the limits also where they bar the planes.
     """
     displacement = _combination(normals, *_multipliers(normals, offsets))
     if limits is None:
@@ -37,7 +37,8 @@ def nearest_beyond(
         free = (displacement > low) & (displacement < high)
         left = offsets - (normals * held.masked_fill(free, 0.0)[:, None]).sum(2)
         displacement = _combination(normals, *_multipliers(normals * free[:, None], left))
-    return displacement
+    # Beyond all limits the multipliers are infinite, and infinity times zero is no number.
+    return displacement.nan_to_num(0.0).clamp(low, high)
 
 
 def nearest_on(
@@ -51,13 +52,32 @@ def nearest_on(
         limits: Least and largest value of each number of d, shapes (N, D).
 
     Returns:
-        Shape (N, D); to be cut to the limits.
+        Shape (N, D), inside the limits also where they bar the plane.
     """
     if limits is None:
         return offset[:, None] * normal
     normals = torch.stack([normal, torch.zeros_like(normal)], 1)
     offsets = torch.stack([offset, torch.full_like(offset, -torch.inf)], 1)
     return nearest_beyond(normals, offsets, limits)
+
+
+def alignment(normal: Tensor, displacement: Tensor, tangent: Tensor) -> Tensor:
+    """Return the distance of the tangent plane over that of the point of the boundary it touches.
+
+    Without limits this is the cosine between normal and displacement.
+
+    Args:
+        normal: Unit normals of the boundary, shape (N, D).
+        displacement: Of its points from the image, shape (N, D).
+        tangent: The nearest point of each tangent plane, as `nearest_on` gives it, shape (N, D).
+
+    Returns:
+        Shape (N,); 1 where the image itself is the point.
+    """
+    margin = displacement.norm(dim=1)
+    share = tangent.norm(dim=1) / torch.where(margin > 0, margin, 1.0)
+    share = share.copysign((normal * displacement).sum(1))
+    return torch.where(margin > 0, share, 1.0)
 
 
 def _combination(normals: Tensor, first: Tensor, second: Tensor) -> Tensor:

@@ -84,14 +84,10 @@ def bend(now: Walkers, trial: Trial, limits: tuple[Tensor, Tensor] | None) -> Te
     A walk that starts goes to the point of that plane nearest to the image where that is nearer
     than the best crossing, else half way there.
     """
-    needed = -trial.gap / trial.norm
-    if limits is None:
-        step = needed[:, None] * trial.normal
-    else:
-        low, high = (end - trial.displacement for end in limits)
-        # Beyond all limits the multiplier is infinite, and its number times zero is none.
-        step = nearest_on(trial.normal, needed, (low, high)).nan_to_num(0.0).clamp(low, high)
-    step = trial.displacement + step
+    left = None
+    if limits is not None:
+        left = limits[0] - trial.displacement, limits[1] - trial.displacement
+    step = trial.displacement + nearest_on(trial.normal, -trial.gap / trial.norm, left)
     foot = torch.maximum(trial.offset, _LEAST_OFFSET * now.length)[:, None] * trial.normal
     nearer = trial.starting & (trial.offset < now.length)
     return by_row(nearer, foot, by_row(trial.starting, (step + foot) / 2, step))

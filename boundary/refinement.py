@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from boundary.gaps import GapFunctions
-from boundary.planes import nearest_on
+from boundary.planes import alignment, nearest_on
 from boundary.secant import BracketedSecant
 from boundary.space import unit
 from boundary.walk import Walk
@@ -83,14 +83,13 @@ def _along(
     return ends.masked_fill(root.unmet(tolerance)[:, None], torch.inf)
 
 
-def judge(gaps: GapFunctions, rows: Tensor, displacement: Tensor, ray: Tensor) -> Crossing:
+def judge(gaps: GapFunctions, rows: Tensor, displacement: Tensor) -> Crossing:
     """Take the normal at a point and return what it says of it: one pass each way.
 
     Args:
         gaps: The gap functions of the images.
         rows: Which images, shape (n,).
         displacement: Their points, shape (n, coordinates).
-        ray: Unit direction of the displacement, also where that has no length, same shape.
 
     Returns:
         One crossing an image.
@@ -98,18 +97,12 @@ def judge(gaps: GapFunctions, rows: Tensor, displacement: Tensor, ray: Tensor) -
     space = gaps.space
     found = gaps.gradient(rows, displacement)
     norms = found.gradient.flatten(1).norm(dim=1)
-    pulled, limits = unit(space.pull(found.gradient)), space.limits(rows)
-    if limits is None:
-        alignment = (pulled * ray).sum(1)
-    else:
-        nearest = nearest_on(pulled, (pulled * displacement).sum(1), limits).clamp(*limits)
-        alignment = torch.where(
-            displacement.any(1), nearest.norm(dim=1) / displacement.norm(dim=1), 1.0
-        )
+    pulled = unit(space.pull(found.gradient))
+    tangent = nearest_on(pulled, (pulled * displacement).sum(1), space.limits(rows))
     return Crossing(
         normal=unit(found.gradient.flatten(1)).view_as(found.gradient),
         margin=displacement.norm(dim=1),
         residual=found.gap.abs() / norms,
-        alignment=alignment,
+        alignment=alignment(pulled, displacement, tangent),
         target=found.target,
     )

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from boundary.candidates import NearestPlanes
 from boundary.gaps import GapFunctions
-from boundary.planes import nearest_beyond, nearest_on
+from boundary.planes import alignment, nearest_beyond, nearest_on
 from boundary.rays import bend, has_met, in_doubt, leads_nowhere, on_the_ray, set_out
 from boundary.secant import narrow_bracket
 from boundary.walkers import Best, Trial, Walkers, by_row
@@ -204,7 +204,7 @@ class Walk:
         factor = torch.where(first | now.checking | doubted, 1.0, factor)
         now.turn = torch.where(turned, (now.turn * factor).clamp(max=1.0), now.turn)
         limits = self._space.limits(now.rows)
-        goal, alignment = self._aim(now)
+        goal, aligning = self._aim(now)
         goal = by_row(doubted, now.best_length[:, None] * now.best_ray, goal)
         set_out(now, turned | bent, by_row(turned, goal, bend(now, trial, limits)), along)
         now.lower = torch.where(passed, 0.0, now.lower)
@@ -213,7 +213,7 @@ class Walk:
         now.target = torch.full_like(now.target, _ANY)
 
         crossed = now.best_length.isfinite()
-        aligned = crossed & ~now.checking & (alignment >= self._alignment_tol)
+        aligned = crossed & ~now.checking & (aligning >= self._alignment_tol)
         stuck = crossed & turned & (now.turn < _SMALLEST_TURN)
         kink = crossed & (now.turn < _KINK_TURN) & ~aligned
         away = ~bent | (trial.offset > _FARTHEST_PLANE * self.best.margin[now.rows])
@@ -325,18 +325,11 @@ class Walk:
         alone = torch.stack([through[:, 0], torch.full_like(through[:, 1], -torch.inf)], 1)
         tangent = nearest_on(now.normals[:, 0], through[:, 0], limits)
         both = nearest_beyond(now.normals, offsets, limits)
-        tangent, both = (self._space.within(now.rows, point) for point in (tangent, both))
         stalled = ~(both.norm(dim=1) < (1 - _STALL) * now.best_margin)
         now.offsets = by_row(stalled, alone, offsets)
         # Straight inside the limits: beyond them a small turn would move nothing.
         goal = torch.lerp(crossing, by_row(stalled, tangent, both), now.turn[:, None])
-        if limits is None:
-            alignment = (now.normals[:, 0] * now.best_ray).sum(1)
-        else:
-            alignment = tangent.norm(dim=1) / crossing.norm(dim=1).clamp_min(
-                torch.finfo(crossing.dtype).tiny
-            )
-        return goal, alignment
+        return goal, alignment(now.normals[:, 0], crossing, tangent)
 
     def _end(self, now: Walkers, done: Tensor, kink: Tensor) -> None:
         """Record the walks that are done, and start others while gradients are left."""
