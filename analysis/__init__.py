@@ -1,5 +1,11 @@
 """Many points: the singular spectrum of the normals, subspaces, perturbations and fooling rates."""
 
+from analysis.dimension import (
+    Dimensions,
+    dimensions,
+    gavish_donoho_threshold,
+    noise_dimensions,
+)
 from analysis.energy import CapturedEnergy, captured_energy
 from analysis.fooling import Comparison, FoolingRate, compare, fooling_rate, fooling_rates
 from analysis.intervals import Interval, wilson_interval
@@ -11,6 +17,7 @@ from analysis.subspace import Subspace
 __all__ = [
     "CapturedEnergy",
     "Comparison",
+    "Dimensions",
     "FoolingRate",
     "Interval",
     "IsotropicNull",
@@ -19,10 +26,13 @@ __all__ = [
     "Subspace",
     "captured_energy",
     "compare",
+    "dimensions",
     "fooling_rate",
     "fooling_rates",
+    "gavish_donoho_threshold",
     "in_subspace",
     "isotropic_null",
+    "noise_dimensions",
     "on_sphere",
     "singular_spectrum",
     "wilson_interval",

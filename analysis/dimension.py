@@ -73,7 +73,6 @@ def noise_dimensions(count: int, dimension: int) -> Dimensions:
     """
     short, long = sorted((count, dimension))
     ratio = short / long
-    # Of rows of the longer side: the same up to a factor, which cancels.
     levels = (np.arange(_LEVELS) + 0.5) / _LEVELS
     values = marchenko_pastur_quantiles(levels, short, long)
     return Dimensions(
@@ -91,7 +90,7 @@ def gavish_donoho_threshold(singular_values: ArrayLike, count: int, dimension: i
     detection at the edge of the law; a spectrum that decays slowly misleads its median.
 
     Args:
-        singular_values: All min(n, D) of them.
+        singular_values: All of them, shape (min(n, D),).
         count: n.
         dimension: D.
     """

@@ -5,7 +5,8 @@ of three things: *keep* the crossing that the ray has met and turn to a new ray,
 ray, or *bend* a ray that leads nowhere. Turns shrink as the gradients that are left run out, so
 that a walk explores first and settles last. It ends at a smooth minimum (displacement and normal
 aligned) or at a kink; while gradients are left, another walk then starts towards the class that is
-next nearest at the image.
+next nearest at the image. Where several classes are nearly as near at the image, `race` starts a
+walk towards each and keeps one.
 
 A step waits for the device once, for how many rows ended. Everything else is `torch.where`.
 """

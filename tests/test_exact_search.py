@@ -49,7 +49,7 @@ def test_ellipsoid_is_solved_exactly(dimension: int, dtype: torch.dtype, toleran
     assert found.on_boundary.all()
     error = (found.margin.double() / expected - 1).abs()[away]
     assert error.max() <= tolerance
-    assert found.backward_passes.double().mean() < 80
+    assert found.backward_passes.double().mean() < 55
 
 
 @pytest.mark.parametrize("classes", [2, 5])
@@ -115,13 +115,13 @@ def test_box_constrained_points_of_a_linear_classifier_are_exact(
     assert (found.margin >= free.margin * (1 - 1e-9)).all()
 
 
-@pytest.mark.parametrize("options", [{"in_bounds": True}, {"max_change": 0.2}, {"subspace": 4}, {}])
+@pytest.mark.parametrize(
+    "options", [{"in_bounds": True}, {"max_change": 0.2}, {"subspace": orthogonal(12)[:4]}, {}]
+)
 def test_limits_a_subspace_and_a_ball_in_float32(options: dict[str, object]) -> None:
     ball = Gap(Quadric(torch.full((12,), 0.5).double(), torch.full((12,), 0.9).double())).eval()
     images = random_images(200, (3, 2, 2))
     for module in (linear(5, 12), ball):
-        if "subspace" in options:
-            options = {"subspace": orthogonal(12)[:4]}
         exact = nearest_boundary_points(Classifier(module), images, **options, **EXACT)
         found = nearest_boundary_points(
             Classifier(module.float()),
@@ -129,10 +129,10 @@ def test_limits_a_subspace_and_a_ball_in_float32(options: dict[str, object]) -> 
             **options,
             **{**EXACT, "alignment_tol": 1 - 1e-6, "residual_tol": 1e-6},
         )
-        both = exact.on_boundary & found.on_boundary
-        assert both.double().mean() > 0.5
+        assert found.on_boundary.equal(exact.on_boundary)
         # Nearer ones cannot be written down in float32 to 1e-5.
-        both &= exact.margin > 0.02
+        both = exact.on_boundary & (exact.margin > 0.02)
+        assert both.double().mean() > 0.5
         torch.testing.assert_close(
             found.margin[both].double(), exact.margin[both], rtol=1e-5, atol=0
         )
