@@ -75,9 +75,19 @@ def test_the_budget_is_kept_and_a_larger_one_comes_nearer() -> None:
 
 @pytest.mark.parametrize("budget", range(3, 40))
 def test_no_budget_is_exceeded(budget: int) -> None:
-    module, images = rough_network(), random_images(30, (3, 4, 4), seed=1)
-    found = nearest_boundary_points(Classifier(module), images, max_gradients=budget)
-    assert int(found.backward_passes.max()) <= budget
+    class ManyBowed(nn.Module):
+        """Nine classes as near as each other, none where it seems to be: all are looked at."""
+
+        def forward(self, points: Tensor) -> Tensor:
+            along = points.flatten(1)
+            gaps = along - 2 * along**2 / 9 - 1 - 0.01 * torch.arange(9)
+            return torch.cat([torch.zeros_like(gaps[:, :1]), gaps], dim=1)
+
+    rough = rough_network(), random_images(30, (3, 4, 4), seed=1)
+    bowed = ManyBowed().eval(), torch.zeros(1, 1, 3, 3, dtype=torch.float64)
+    for module, images in (rough, bowed):
+        found = nearest_boundary_points(Classifier(module), images, max_gradients=budget)
+        assert int(found.backward_passes.max()) <= budget
 
 
 def test_classes_that_seem_nearly_as_near_are_tried_too() -> None:
