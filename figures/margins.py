@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from analysis.results import CollectionResult
@@ -63,6 +64,7 @@ def _draw_alignment(axes: Axes, alignment: NDArray[np.float64]) -> None:
             f"median {cosine(median)} (dashed)\n10th percentile {cosine(tenth)} (dotted)",
             fontsize=7,
         )
+    axes.xaxis.set_major_locator(MaxNLocator(3))  # "0.9995" is wide
     axes.set_xlabel("alignment (cosine)")
     axes.set_ylabel("images (log scale)")
 
