@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.gram import Matrix
 from analysis.intervals import TAILS, bootstrap_means
-from analysis.spectrum import Matrix, SingularSpectrum
+from analysis.spectrum import SingularSpectrum
 
 _ROWS = 256
 

@@ -1,45 +1,35 @@
-"""The singular spectrum of the matrix of unit normals, through the Gram matrix of its smaller side.
+"""The singular spectrum of the matrix of unit normals.
 
-The rows of N, (n, D), are unit normals, not centred, so the squared singular values sum to n. The
-Gram matrix is summed in float64 over blocks; it, its eigenvectors and one block are in memory,
-never the whole of N. Where n is the smaller side the blocks are read once more, to turn left
-singular vectors into right ones. Squaring squares the condition number: a singular value below
-``floor`` (about 1e-8 of the largest times the square root of the side) is rounding, not data.
+The rows of N, (n, D), are unit normals, not centred, so the squared singular values sum to n. Three
+ways, chosen by name:
+
+- ``gram``: all values, from the float64 Gram matrix of the smaller side (`analysis.gram`). In
+  memory are that matrix, one block and the directions, never the whole of N; where n is the smaller
+  side, the blocks are read once more to turn left vectors into right ones. Squaring squares the
+  condition number: see `SingularSpectrum.errors`.
+- ``lapack``: all values, from the SVD of the whole matrix in memory, where the tail matters.
+- ``krylov``: the leading values alone, from a few passes over the blocks (`analysis.krylov`).
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import scipy.linalg
+import torch
 from numpy.typing import NDArray
 
+from analysis.eigen import eigenpairs, eigenpairs_on_device
+from analysis.gram import HERE, Matrix, Where, blocks, gram_matrix, used_rows
+from analysis.krylov import leading_pairs
 from analysis.subspace import Subspace
 from boundary.errors import InputError
-from boundary.progress import progress_bar
 
 DIRECTIONS = 100
 """Right singular vectors that are kept unless a number is asked for."""
 
-BLOCK_NUMBERS = 2**25
-"""Numbers in one block of the matrix: 256 MiB in float64."""
-
-_UNIT_TOLERANCE = 1e-4
-
-_LARGEST_DIVIDED = 32_000
-"""Beyond this side, the workspace of LAPACK's divide and conquer overflows 32-bit integers."""
-
-
-class Matrix(Protocol):
-    """Anything with a shape and slices of rows and columns: an array, or a `NormalMatrix`."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(n, D)."""
-
-    def __getitem__(self, key: Any, /) -> Any:
-        """Return ``[a:b]``, some rows, or ``[:, a:b]``, some columns."""
+METHODS = ("gram", "lapack", "krylov")
+Method = Literal["gram", "lapack", "krylov"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +37,13 @@ class SingularSpectrum:
     """Singular values of n unit normals in D dimensions, and the leading right vectors."""
 
     singular_values: NDArray[np.float64]
-    """(min(n, D),), descending; their squares sum to n."""
+    """(min(n, D),), descending, their squares sum to n; by ``krylov`` the leading ones alone."""
+    errors: NDArray[np.float64]
+    """Bound of the absolute error of each value, of the shape of the values. By ``gram`` it grows
+    as a value shrinks, floor^2 / value, by ``lapack`` it is the same for all, and by ``krylov``
+    it is the residual: there is a singular value of N so near."""
+    floor: float
+    """Values below this are rounding, not data."""
     directions: NDArray[np.float64]
     """(R, D), orthonormal leading right singular vectors, the largest component positive. Those of
     singular values below ``floor`` are not kept: rounding would choose them."""
@@ -55,11 +51,20 @@ class SingularSpectrum:
     """n, normals used."""
     dimension: int
     """D, numbers of an image."""
+    zero_rows: int
+    """Rows of zeros, points that failed, which are left out."""
+    method: str
+    """``gram``, ``lapack`` or ``krylov``."""
 
     @property
-    def floor(self) -> float:
-        """Singular values below this are rounding of the float64 Gram matrix."""
-        return _floor(self.singular_values)
+    def complete(self) -> bool:
+        """Whether all min(n, D) values are there."""
+        return len(self.singular_values) == min(self.count, self.dimension)
+
+    def trusted(self, relative_error: float = 0.01) -> int:
+        """Return how many leading values have no larger relative error; the tail is not trusted."""
+        good = self.errors <= relative_error * self.singular_values
+        return int(np.cumprod(good).sum())
 
     def subspace(self, dimension: int) -> Subspace:
         """Return S_f: the span of the first ``dimension`` singular vectors.
@@ -76,23 +81,32 @@ class SingularSpectrum:
 
 
 def singular_spectrum(
-    normals: Matrix, *, directions: int | None = None, progress: bool = False
+    normals: Matrix,
+    *,
+    directions: int | None = None,
+    method: Method = "gram",
+    where: Where = HERE,
 ) -> SingularSpectrum:
-    """Return all singular values of the normals and their leading right singular vectors.
+    """Return the singular values of the normals and their leading right singular vectors.
 
     Args:
-        normals: Unit rows, (n, D): an array, or ``NormalsStore.normals()``, read in blocks.
+        normals: Unit rows, (n, D): an array, or ``NormalsStore.normals()``, read in blocks. Rows of
+            zeros are left out and counted.
         directions: How many right vectors to keep, at most min(n, D), by default 100 or as many
-            as there can be; fewer are kept where the normals span fewer.
-        progress: Show a progress bar on standard error.
+            as there can be; fewer are kept where the normals span fewer. By ``krylov`` also the
+            number of values.
+        method: ``gram``, ``lapack`` or ``krylov``, see above.
+        where: On which device, by which processes, with a progress bar or not.
 
     Returns:
-        The spectrum, in float64.
+        The spectrum, in float64; of several processes, on each of them.
 
     Raises:
         InputError: If there are no rows, fewer than ``directions`` are possible, a number is not
-            finite, or the rows are not unit vectors.
+            finite, a row is not a unit vector, or the method does not fit.
     """
+    if method not in METHODS:
+        raise InputError(f"`method` should be one of {', '.join(METHODS)}. Found `{method}`.")
     if len(normals.shape) != 2 or 0 in normals.shape:
         raise InputError(
             f"`normals` should have shape (n, D) with n at least 1. Found {tuple(normals.shape)}."
@@ -106,76 +120,94 @@ def singular_spectrum(
             f"`directions` should lie in 0..{side}, as there are {count} normals of "
             f"{dimension} numbers. Found {directions}."
         )
-    gram = _gram(normals, progress)
-    _require_unit_rows(gram, count)
-    if directions == 0:
-        squares = scipy.linalg.eigvalsh(gram, lower=False, overwrite_a=True, check_finite=False)
-        values = np.sqrt(squares[::-1].clip(min=0))
-        return SingularSpectrum(values, np.zeros((0, dimension)), count, dimension)
-    squares, vectors = scipy.linalg.eigh(
-        gram,
-        lower=False,
-        overwrite_a=True,
-        check_finite=False,
-        driver="evd" if side <= _LARGEST_DIVIDED else "evr",
-    )
-    values = np.sqrt(squares[::-1].clip(min=0))
-    spanned = int((values > _floor(values)).sum())
-    leading = vectors[:, ::-1][:, : min(directions, spanned)]
-    right = leading.T if count > dimension else _right_vectors(normals, leading)
-    return SingularSpectrum(values, _with_fixed_signs(right), count, dimension)
+    if method == "gram":
+        return _by_gram(normals, directions, where)
+    if not where.on_host or where.ranks.count > 1:
+        raise InputError(f"`method` {method} runs on the CPU in one process; `gram` runs anywhere.")
+    return (_by_lapack if method == "lapack" else _by_krylov)(normals, directions)
 
 
-def _floor(singular_values: NDArray[np.float64]) -> float:
-    side = len(singular_values)
-    return float(singular_values[0] * np.sqrt(side * np.finfo(np.float64).eps))
+def _by_gram(normals: Matrix, directions: int, where: Where) -> SingularSpectrum:
+    gram, used = gram_matrix(normals, where)
+    squares, vectors = where.ranks.from_first(lambda: _eigenpairs(gram, min(directions, len(gram))))
+    count, dimension = int(used.sum()), normals.shape[1]
+    values = np.sqrt(squares[: min(count, dimension)].clip(min=0))
+    floor = _floor_of_squares(values, where.rounding)
+    leading = vectors[:, : int((values[:directions] > floor).sum())]
+    tall = len(used) > dimension
+    right = leading.T if tall else _right_vectors(normals, used, leading, where)
+    # An eigenvalue in error by floor^2 has a root in error by floor^2 / (root + true root) at most.
+    errors = floor**2 / np.maximum(values, floor)
+    return _spectrum(values, errors, floor, right, used, "gram")
 
 
-def _gram(normals: Matrix, progress: bool) -> NDArray[np.float64]:
-    """Return the upper triangle of N N' or N'N, whichever is smaller."""
-    count, dimension = normals.shape
-    tall = count > dimension
-    side = min(count, dimension)
-    gram = np.zeros((side, side), order="F")
-    with progress_bar("Gram matrix", max(count, dimension), "lines", shown=progress) as bar:
-        for block in _blocks(normals, by_rows=tall):
-            # block.T is what Fortran sees without a copy: the update is block' block or its mirror.
-            gram = scipy.linalg.blas.dsyrk(
-                1.0, block.T, beta=1.0, c=gram, trans=0 if tall else 1, overwrite_c=1
-            )
-            bar.update(block.shape[0] if tall else block.shape[1])
-    return gram
+def _eigenpairs(gram: Any, leading: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    if isinstance(gram, np.ndarray):
+        return eigenpairs(gram, leading)
+    values, vectors = eigenpairs_on_device(gram, leading)
+    return values.cpu().numpy(), vectors.cpu().numpy()
 
 
-def _blocks(normals: Matrix, *, by_rows: bool) -> Iterator[NDArray[np.float64]]:
-    count, dimension = normals.shape
-    length, across = (count, dimension) if by_rows else (dimension, count)
-    step = max(1, BLOCK_NUMBERS // across)
-    for start in range(0, length, step):
-        part = slice(start, start + step)
-        block = np.ascontiguousarray(
-            normals[part] if by_rows else normals[:, part], dtype=np.float64
-        )
-        if not np.isfinite(block).all():
-            raise InputError("`normals` should be finite. Found NaN or infinity.")
-        yield block
-
-
-def _right_vectors(normals: Matrix, left: NDArray[np.float64]) -> NDArray[np.float64]:
+def _right_vectors(
+    normals: Matrix, used: NDArray[np.bool_], left: NDArray[np.float64], where: Where
+) -> NDArray[np.float64]:
     """Return U'N with its rows, sigma times a right vector each, made orthonormal to rounding."""
-    right = np.concatenate([left.T @ block for block in _blocks(normals, by_rows=False)], axis=1)
-    return np.asarray(np.linalg.qr(right.T).Q.T)
+    whole = np.zeros((len(used), left.shape[1]))
+    whole[used] = left
+    right = torch.zeros(left.shape[1], normals.shape[1], dtype=torch.float64)
+    for part, block in blocks(normals, by_rows=False, ranks=where.ranks):
+        right[:, part] = torch.from_numpy(whole.T @ block)
+    where.ranks.sum(right)
+    orthonormal, _ = scipy.linalg.qr(
+        right.numpy().T, mode="economic", overwrite_a=True, check_finite=False
+    )
+    return np.asarray(orthonormal.T)
+
+
+def _by_lapack(normals: Matrix, directions: int) -> SingularSpectrum:
+    rows = np.asarray(normals[:], dtype=np.float64)
+    used = used_rows(np.einsum("ij,ij->i", rows, rows))
+    rows = rows[used]
+    _, values, right = scipy.linalg.svd(rows, full_matrices=False, check_finite=False)
+    floor = float(values[0] * max(rows.shape) * np.finfo(np.float64).eps)
+    kept = int((values[:directions] > floor).sum())
+    return _spectrum(values, np.full_like(values, floor), floor, right[:kept], used, "lapack")
+
+
+def _by_krylov(normals: Matrix, directions: int) -> SingularSpectrum:
+    if directions < 1:
+        raise InputError("`directions` should be at least 1 for `krylov`, which finds no others.")
+    values, residuals, right, used = leading_pairs(normals, directions)
+    floor = _floor_of_squares(values, np.finfo(np.float64).eps)
+    kept = int((values > floor).sum())
+    return _spectrum(values, residuals, floor, right[:kept], used, "krylov")
+
+
+def _floor_of_squares(values: NDArray[np.float64], rounding: float) -> float:
+    """Return the value whose square is the rounding of the largest square."""
+    return float(values[0] * np.sqrt(len(values) * rounding))
+
+
+def _spectrum(
+    values: NDArray[np.float64],
+    errors: NDArray[np.float64],
+    floor: float,
+    right: NDArray[np.float64],
+    used: NDArray[np.bool_],
+    method: str,
+) -> SingularSpectrum:
+    return SingularSpectrum(
+        singular_values=values,
+        errors=errors,
+        floor=floor,
+        directions=_with_fixed_signs(right),
+        count=int(used.sum()),
+        dimension=right.shape[1],
+        zero_rows=int((~used).sum()),
+        method=method,
+    )
 
 
 def _with_fixed_signs(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     largest = np.take_along_axis(vectors, np.abs(vectors).argmax(1)[:, None], axis=1)
     return np.ascontiguousarray(vectors * np.where(largest < 0, -1.0, 1.0))
-
-
-def _require_unit_rows(gram: NDArray[np.float64], count: int) -> None:
-    total = float(np.trace(gram))
-    if abs(total - count) > _UNIT_TOLERANCE * count:
-        raise InputError(
-            f"the rows of `normals` should be unit vectors. Found a mean squared norm of "
-            f"{total / count:.4g}; divide each row by its norm."
-        )

@@ -31,12 +31,15 @@ from boundary.files import (
 )
 from boundary.images import ImageBatch
 from boundary.points import ON_BOUNDARY, BoundaryPoints
+from boundary.ranks import ALONE, Ranks
 
 FORMAT, VERSION = "boundary-normals", 1
 MANIFEST = "manifest.jsonl"
 _LONGEST_LIST = 60
 _SHARD_NAME = re.compile(r"shard-\d{8}\.h5")
-_CHUNK = (64, 4096)  # rows, columns: 1 MiB of float32, read well by rows and by columns
+_CHUNK = (64, 1024)  # rows, columns: 256 KiB of float32, read well by rows and by columns
+_KEPT_OPEN = 400
+"""Shards that stay open while blocks of columns are read; others are opened for each block."""
 
 COLUMNS = (
     "margin",
@@ -77,6 +80,7 @@ class NormalsStore:
         self.shape: tuple[int, ...] = tuple(int(n) for n in header["shape"])
         self.settings: dict[str, Any] = dict(header["settings"])
         self.shards = shards
+        self._datasets: dict[str, h5py.Dataset] = {}
 
     @classmethod
     def create(
@@ -182,13 +186,13 @@ class NormalsStore:
         if not text.endswith("\n"):
             write_text(manifest, text[: text.rfind("\n") + 1])
 
-    def verify(self) -> None:
-        """Compare every shard with its checksum.
+    def verify(self, ranks: Ranks = ALONE) -> None:
+        """Compare every shard with its checksum, each process its share.
 
         Raises:
             StoreError: If the content of a shard is not what was written.
         """
-        for shard in self.shards:
+        for shard in ranks.share(self.shards):
             path = self.directory / shard.name
             if sha256_of_file(path) != shard.sha256:
                 raise StoreError(
@@ -230,6 +234,25 @@ class NormalsStore:
     def on_boundary(self) -> NDArray[np.bool_]:
         """Whether each row is a point on the boundary with a usable normal, shape (rows,)."""
         return np.isin(self.column("status"), ON_BOUNDARY)
+
+    def dataset(self, shard: Shard) -> h5py.Dataset:
+        """Return the normals of a shard, (rows, D), to be read; its file is open while it lives.
+
+        Raises:
+            StoreError: If the shard is not what this program writes.
+        """
+        if shard.name in self._datasets:
+            return self._datasets[shard.name]
+        file = open_hdf5(self.directory / shard.name)
+        dataset = plain_dataset(file, "normals")
+        if dataset.shape != (shard.rows, self.dimension):
+            raise StoreError(
+                f"shard `{file.filename}` should hold normals of shape "
+                f"{(shard.rows, self.dimension)}. Found {dataset.shape}."
+            )
+        if len(self._datasets) < _KEPT_OPEN:
+            self._datasets[shard.name] = dataset
+        return dataset
 
     def normals(self) -> "NormalMatrix":
         """Return the matrix of all usable unit normals; rows that failed are left out."""
@@ -275,16 +298,10 @@ class NormalMatrix:
         return found
 
     def _read(self, shard: Shard, rows: NDArray[np.intp], columns: slice) -> NDArray[np.float32]:
-        with open_hdf5(self.store.directory / shard.name) as file:
-            dataset = plain_dataset(file, "normals")
-            if dataset.shape != (shard.rows, self.shape[1]):
-                raise StoreError(
-                    f"shard `{file.filename}` should hold normals of shape "
-                    f"{(shard.rows, self.shape[1])}. Found {dataset.shape}."
-                )
-            low, high = int(rows[0]), int(rows[-1]) + 1
-            block = np.asarray(dataset[low:high, columns], dtype=np.float32)
-            return block[rows - low]
+        dataset = self.store.dataset(shard)
+        low, high = int(rows[0]), int(rows[-1]) + 1
+        block = np.asarray(dataset[low:high, columns], dtype=np.float32)
+        return block[rows - low]
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -16,6 +16,7 @@ import torch
 
 from analysis.energy import captured_energy, split_rows
 from analysis.fooling import fooling_rates
+from analysis.gram import Where
 from analysis.nulls import isotropic_null
 from analysis.perturbations import Perturbations
 from analysis.results import (
@@ -118,7 +119,7 @@ def spectrum(run: RunDirectory, config: StudyConfig, *, redo: bool = False) -> N
     kept = _directions(options.directions, min(len(fitted), dimension))
     of_fitted = singular_spectrum(normals.subset(fitted), directions=kept)
     result = SpectrumResult(
-        spectrum=singular_spectrum(normals, directions=kept, progress=True),
+        spectrum=singular_spectrum(normals, directions=kept, where=Where(progress=True)),
         null=isotropic_null(count, dimension, draws=options.null_draws, seed=config.seed),
         energy=captured_energy(of_fitted, normals.subset(held_out)),
         left_out=len(store) - count,

@@ -5,13 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from analysis import Subspace, captured_energy, isotropic_null, singular_spectrum, spectrum
+from analysis import Subspace, captured_energy, gram, isotropic_null, singular_spectrum
 from analysis.energy import split_rows
 from analysis.nulls import (
     marchenko_pastur_density,
     marchenko_pastur_edges,
     marchenko_pastur_quantiles,
 )
+from analysis.spectrum import Method
 from boundary import Classifier, InputError, nearest_boundary_points
 from surfaces import linear, random_images
 
@@ -41,11 +42,96 @@ def test_values_and_vectors_are_lapacks(shape: tuple[int, int]) -> None:
     np.testing.assert_allclose((found.singular_values**2).sum(), shape[0], rtol=1e-12)
 
 
+def of_values(values: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.float64]:
+    """A matrix of nearly unit rows with singular values in these proportions."""
+    generator = np.random.default_rng(3)
+    left = np.linalg.qr(generator.standard_normal((shape[0], len(values))))[0]
+    right = np.linalg.qr(generator.standard_normal((shape[1], len(values))))[0]
+    rows = left * values @ right.T
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+
+
+@pytest.mark.parametrize("shape", [(300, 500), (500, 300)])
+@pytest.mark.parametrize("method", ["gram", "lapack", "krylov"])
+def test_every_error_is_within_its_bound(method: Method, shape: tuple[int, int]) -> None:
+    rows = of_values(np.geomspace(1, 1e-9, 300), shape)
+    exact = np.linalg.svd(rows, compute_uv=False)
+    found = singular_spectrum(rows, directions=20, method=method)
+    kept = len(found.singular_values)
+    assert kept == (20 if method == "krylov" else 300)
+    error = np.abs(found.singular_values - exact[:kept])
+    assert (error <= found.errors).all()
+    large = found.singular_values > 1e-3 * exact[0]
+    assert (error[large] <= 1e-8 * exact[:kept][large]).all()
+    assert found.complete == (method != "krylov")
+    assert found.method == method
+
+
+def test_the_tail_that_is_not_trusted_is_named() -> None:
+    rows = of_values(np.geomspace(1, 1e-9, 300), (300, 500))
+    exact = np.linalg.svd(rows, compute_uv=False)
+    found = singular_spectrum(rows)
+    trusted = found.trusted(0.01)
+    error = np.abs(found.singular_values - exact) / exact
+    assert 150 < trusted < 300
+    assert (error[:trusted] <= 0.01).all()
+    assert error[trusted:].max() > 0.01
+    assert singular_spectrum(rows, method="lapack").trusted(0.01) == 300
+
+
+@pytest.mark.parametrize("shape", [(60, 90), (90, 60), (70, 60)])
+@pytest.mark.parametrize("method", ["gram", "lapack", "krylov"])
+def test_rows_of_zeros_are_left_out_and_counted(method: Method, shape: tuple[int, int]) -> None:
+    rows = unit_rows(*shape)
+    places = np.sort(np.random.default_rng(0).choice(shape[0], 20, replace=False))
+    rows[places] = 0
+    used = np.delete(rows, places, axis=0)
+    found = singular_spectrum(rows, directions=5, method=method)
+    expected = singular_spectrum(used, directions=5, method="lapack")
+    assert (found.count, found.zero_rows) == (shape[0] - 20, 20)
+    kept = len(found.singular_values)
+    assert kept == (5 if method == "krylov" else min(used.shape))
+    np.testing.assert_allclose(found.singular_values, expected.singular_values[:kept], rtol=1e-8)
+    np.testing.assert_allclose(np.abs((found.directions * expected.directions).sum(1)), 1)
+
+
+def test_duplicates_raise_values_and_not_the_rank() -> None:
+    rows = unit_rows(20, 50)
+    found = singular_spectrum(np.repeat(rows, 4, axis=0))
+    once = singular_spectrum(rows)
+    np.testing.assert_allclose(found.singular_values[:20], 2 * once.singular_values, rtol=1e-9)
+    assert (found.singular_values[20:] < found.floor).all()
+
+
+def test_krylov_finds_all_of_a_matrix_that_has_no_more() -> None:
+    rows = planted(50, 12, rank=2, share=0.5)
+    found = singular_spectrum(rows, directions=12, method="krylov")
+    exact = np.linalg.svd(rows, compute_uv=False)
+    np.testing.assert_allclose(found.singular_values, exact, rtol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(60, 200), (200, 60)])
+@pytest.mark.parametrize("float32", [False, True])
+def test_another_device_gives_the_same_to_its_rounding(
+    shape: tuple[int, int], float32: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = unit_rows(*shape)
+    rows[3] = 0
+    here = singular_spectrum(rows, directions=7)
+    monkeypatch.setattr(gram.Where, "on_host", False)  # torch on the CPU stands for a device
+    there = singular_spectrum(rows, directions=7, where=gram.Where(float32=float32))
+    assert (np.abs(here.singular_values - there.singular_values) <= there.errors).all()
+    tolerance = 1e-4 if float32 else 1e-9
+    np.testing.assert_allclose(there.directions, here.directions, atol=tolerance)
+    assert (there.trusted(1e-6) == len(there.singular_values)) != float32
+
+
 @pytest.mark.parametrize("shape", [(60, 200), (200, 60)])
 def test_blocks_change_nothing(shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     rows = unit_rows(*shape)
     whole = singular_spectrum(rows, directions=10)
-    monkeypatch.setattr(spectrum, "BLOCK_NUMBERS", 500)
+    monkeypatch.setattr(gram, "BLOCK_NUMBERS", 500)
+    monkeypatch.setattr(gram, "_NARROWEST", 1)
     blocked = singular_spectrum(rows, directions=10)
     np.testing.assert_allclose(blocked.singular_values, whole.singular_values, rtol=1e-10)
     np.testing.assert_allclose(blocked.directions, whole.directions, atol=1e-10)
@@ -91,8 +177,9 @@ def test_normals_of_a_linear_classifier_have_rank_below_the_classes(classes: int
     [
         (np.zeros((0, 5)), 0, "at least 1"),
         (unit_rows(5, 9), 6, r"0\.\.5"),
-        (unit_rows(5, 9) * 2, 1, "unit vectors.*mean squared norm of 4"),
-        (unit_rows(5, 9) * np.nan, 1, "finite"),
+        (unit_rows(5, 9) * 2, 1, "unit vectors.*5 that are not, first row 0 of norm 2;"),
+        (unit_rows(9, 5) * [[1.0]] * np.r_[1, 1, np.nan, np.ones(6)][:, None], 1, "finite.*row 2"),
+        (np.zeros((3, 4)), 1, "not zero"),
         (unit_rows(5, 9)[0], 1, "shape"),
     ],
 )

@@ -1,0 +1,76 @@
+"""All eigenvalues of a symmetric matrix and its leading eigenvectors, in the memory of the matrix.
+
+LAPACK's drivers give all vectors, in two more matrices, or only some values. Here the matrix is
+made tridiagonal in its own place (dsytrd), which is most of the work; all values and the leading
+vectors of the tridiagonal matrix follow (dsterf, dstemr), and the vectors are turned back by the
+reflectors, a panel at a time (dormqr).
+"""
+
+import numpy as np
+import scipy.linalg
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from boundary.errors import InputError
+
+_PANEL = 64
+"""Reflectors applied at once."""
+
+_WORK = 2**14
+"""Numbers of workspace for them."""
+
+
+def eigenpairs(
+    matrix: NDArray[np.float64], leading: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return all eigenvalues, descending, (k,), and the leading eigenvectors, (k, leading).
+
+    Args:
+        matrix: Symmetric, (k, k), in Fortran's order, its lower triangle filled; it is overwritten.
+        leading: How many vectors, 0..k.
+
+    Raises:
+        InputError: If LAPACK does not converge, which a finite matrix never showed.
+    """
+    side = len(matrix)
+    if side == 1:
+        return matrix[0].copy(), np.ones((1, leading))
+    work = int(scipy.linalg.lapack.dsytrd_lwork(side, lower=1)[0])
+    matrix, diagonal, beside, scales, info = scipy.linalg.lapack.dsytrd(
+        matrix, lower=1, lwork=work, overwrite_a=1
+    )
+    if info:
+        raise InputError(f"the Gram matrix should be finite. Found LAPACK's error {info}.")
+    values = np.asarray(
+        scipy.linalg.eigvalsh_tridiagonal(diagonal, beside, lapack_driver="sterf"), np.float64
+    )
+    if leading == 0:
+        return values[::-1], np.zeros((side, 0))
+    _, vectors = scipy.linalg.eigh_tridiagonal(
+        diagonal, beside, select="i", select_range=(side - leading, side - 1)
+    )
+    return values[::-1], _turned_back(matrix, scales, np.array(vectors[:, ::-1], np.float64))
+
+
+def eigenpairs_on_device(matrix: Tensor, leading: int) -> tuple[Tensor, Tensor]:
+    """Return the same of a tensor (k, k) on its device, by its own solver."""
+    if leading == 0:
+        return torch.linalg.eigvalsh(matrix).flip(0), matrix.new_zeros(len(matrix), 0)
+    values, vectors = torch.linalg.eigh(matrix)
+    return values.flip(0), vectors[:, -leading:].flip(1)
+
+
+def _turned_back(
+    reflectors: NDArray[np.float64], scales: NDArray[np.float64], vectors: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return Q times the vectors, Q the product of the reflectors below the first subdiagonal."""
+    turned = np.asfortranarray(vectors)
+    columns = len(scales)
+    for start in reversed(range(0, columns, _PANEL)):
+        stop = min(start + _PANEL, columns)
+        panel = np.asfortranarray(reflectors[start + 1 :, start:stop])
+        turned[start + 1 :], _, _ = scipy.linalg.lapack.dormqr(
+            "L", "N", panel, scales[start:stop], turned[start + 1 :], _WORK
+        )
+    return turned

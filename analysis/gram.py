@@ -1,0 +1,184 @@
+"""The Gram matrix of the smaller side of the normals, summed over blocks read one at a time.
+
+On the CPU the blocks are float64 and the product is BLAS's dsyrk, half of a general one. On another
+device the product is a general one, in float64 or float32, and the sum is float64. Where several
+processes work together, each takes every so-many-th block and the sums are added.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import scipy.linalg
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from boundary.errors import InputError
+from boundary.progress import progress_bar
+from boundary.ranks import ALONE, Ranks
+
+BLOCK_NUMBERS = 2**24
+"""Numbers in one block of the matrix: 128 MiB in float64."""
+
+_NARROWEST = 256
+"""Lines of a block, where lines are so long that it holds more than `BLOCK_NUMBERS`."""
+
+_UNIT_TOLERANCE = 1e-3
+"""Of a squared norm."""
+
+
+class Matrix(Protocol):
+    """Anything with a shape and slices of rows and columns: an array, or a `NormalMatrix`."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, D)."""
+
+    def __getitem__(self, key: Any, /) -> Any:
+        """Return ``[a:b]``, some rows, or ``[:, a:b]``, some columns."""
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where products are taken, and by whom."""
+
+    device: str = "cpu"
+    """The CPU, or a GPU that torch knows."""
+    float32: bool = False
+    """Take the products of a GPU in float32: faster on most, with an error that is stated."""
+    ranks: Ranks = ALONE
+    progress: bool = False
+    """Show progress bars on standard error."""
+
+    @property
+    def on_host(self) -> bool:
+        """Whether the CPU does it."""
+        return torch.device(self.device).type == "cpu"
+
+    @property
+    def rounding(self) -> float:
+        """Relative rounding of one product."""
+        return float(np.finfo(np.float32 if self.float32 else np.float64).eps)
+
+
+HERE = Where()
+
+
+def gram_matrix(normals: Matrix, where: Where = HERE) -> tuple[Any, NDArray[np.bool_]]:
+    """Return the Gram matrix of the smaller side of the rows that are not zero, and which are.
+
+    Args:
+        normals: Rows of unit length, or zero, (n, D).
+        where: On what, and by whom.
+
+    Returns:
+        N N' or N'N, a Fortran-ordered array with its lower triangle filled, or a float64 tensor on
+        another device than the CPU; and whether each row is not zero, (n,).
+
+    Raises:
+        InputError: If a number is not finite, or a row is neither of unit length nor zero.
+    """
+    count, dimension = normals.shape
+    tall = count > dimension
+    side = min(count, dimension)
+    gram, add = _on_host(side, tall) if where.on_host else _on_device(side, tall, where)
+    squares = torch.zeros(count, dtype=torch.float64)
+    length = max(count, dimension)
+    with progress_bar(
+        "Gram matrix", length, "lines", shown=where.progress and where.ranks.first
+    ) as bar:
+        for part, block in blocks(normals, by_rows=tall, ranks=where.ranks):
+            norms = torch.from_numpy(np.einsum("ij,ij->i", block, block))
+            if tall:
+                squares[part] = norms
+            else:
+                squares += norms
+            add(block)
+            bar.update(min(length - bar.n, where.ranks.count * (part.stop - part.start)))
+    where.ranks.sum(squares)
+    where.ranks.sum(torch.from_numpy(gram.T) if isinstance(gram, np.ndarray) else gram)
+    used = used_rows(squares.numpy())
+    if not tall and not used.all():
+        gram = _without(gram, used)
+    return gram, used
+
+
+def blocks(
+    normals: Matrix, *, by_rows: bool, ranks: Ranks = ALONE
+) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    """Yield this process's blocks of rows or of columns, in float64, with their places."""
+    count, dimension = normals.shape
+    length, across = (count, dimension) if by_rows else (dimension, count)
+    step = max(_NARROWEST, BLOCK_NUMBERS // across)
+    # As many blocks for each process, so that none waits for another's last.
+    turns = -(-length // (step * ranks.count))
+    step = -(-length // (turns * ranks.count))
+    for start in ranks.share(list(range(0, length, step))):
+        part = slice(start, min(start + step, length))
+        block = normals[part] if by_rows else normals[:, part]
+        yield part, np.ascontiguousarray(block, dtype=np.float64)
+
+
+def _on_host(
+    side: int, tall: bool
+) -> tuple[NDArray[np.float64], Callable[[NDArray[np.float64]], None]]:
+    gram = np.zeros((side, side), order="F")
+
+    def add(block: NDArray[np.float64]) -> None:
+        # block.T is what Fortran sees without a copy: the update is block' block or its mirror.
+        scipy.linalg.blas.dsyrk(
+            1.0, block.T, beta=1.0, c=gram, trans=0 if tall else 1, lower=1, overwrite_c=1
+        )
+
+    return gram, add
+
+
+def _on_device(
+    side: int, tall: bool, where: Where
+) -> tuple[Tensor, Callable[[NDArray[np.float64]], None]]:
+    gram = torch.zeros(side, side, dtype=torch.float64, device=where.device)
+    kind = torch.float32 if where.float32 else torch.float64
+
+    def add(block: NDArray[np.float64]) -> None:
+        lines = torch.from_numpy(block).to(kind).to(where.device)
+        one, other = (lines.T, lines) if tall else (lines, lines.T)
+        if where.float32:
+            gram.add_(one @ other)
+        else:
+            gram.addmm_(one, other)
+
+    return gram, add
+
+
+def used_rows(squares: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which rows are not zero, from their squared norms.
+
+    Raises:
+        InputError: If a row is not finite, or neither of unit length nor zero, or all are zero.
+    """
+    if not np.isfinite(squares).all():
+        row = int(np.flatnonzero(~np.isfinite(squares))[0])
+        raise InputError(
+            f"`normals` should be finite. Found NaN, infinity or an overflow in row {row}."
+        )
+    used = squares > 0
+    if not used.any():
+        raise InputError("`normals` should have a row that is not zero. Found none.")
+    wrong = np.flatnonzero(used & (np.abs(squares - 1) > _UNIT_TOLERANCE))
+    if len(wrong):
+        raise InputError(
+            f"the rows of `normals` should be unit vectors, or zero where a point failed. Found "
+            f"{len(wrong)} that are not, first row {wrong[0]} of norm "
+            f"{np.sqrt(squares[wrong[0]]):.4g}; divide each row by its norm."
+        )
+    return used
+
+
+def _without(gram: Any, used: NDArray[np.bool_]) -> Any:
+    """Return the Gram matrix of the rows that are used."""
+    if isinstance(gram, np.ndarray):
+        return np.asfortranarray(gram[np.ix_(used, used)])
+    kept = torch.from_numpy(np.flatnonzero(used)).to(gram.device)
+    return gram[kept][:, kept]

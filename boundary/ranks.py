@@ -1,0 +1,86 @@
+"""The processes that share one piece of work, started by ``torchrun`` or alone.
+
+Every process runs the same program. What all need is summed, gathered or broadcast, over gloo for
+what is in host memory and nccl for what is on GPUs; alone, these are nothing.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+
+Value = TypeVar("Value")
+
+_PATIENCE = timedelta(days=7)
+"""How long a process waits for the others: one may hold a long eigen-decomposition."""
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """One process's place among those that work together."""
+
+    rank: int = 0
+    """From 0."""
+    count: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this process is the one that writes results and talks."""
+        return self.rank == 0
+
+    def share(self, parts: list[Value]) -> list[Value]:
+        """Return this process's parts: every ``count``-th, from its own place."""
+        return parts[self.rank :: self.count]
+
+    def sum(self, values: Tensor) -> None:
+        """Add the tensors of all processes, of one shape, in place."""
+        if self.count > 1:
+            dist.all_reduce(values)
+
+    def gather(self, value: Value) -> list[Value]:
+        """Return the values of all processes, in their order, to each of them."""
+        if self.count == 1:
+            return [value]
+        found: list[Any] = [None] * self.count
+        dist.all_gather_object(found, value)
+        return found
+
+    def from_first(self, make: Callable[[], Value]) -> Value:
+        """Return to all what the first process makes."""
+        if self.count == 1:
+            return make()
+        box: list[Any] = [make() if self.first else None]
+        dist.broadcast_object_list(box)
+        value: Value = box[0]
+        return value
+
+    def wait(self) -> None:
+        """Wait until every process has come here."""
+        if self.count > 1:
+            dist.barrier()
+
+
+ALONE = Ranks()
+
+
+@contextmanager
+def joined_ranks() -> Iterator[Ranks]:
+    """Join the processes that ``torchrun`` started, if it did, until the block ends."""
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1:
+        yield ALONE
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, timeout=_PATIENCE)
+    try:
+        yield Ranks(dist.get_rank(), dist.get_world_size())
+    finally:
+        dist.destroy_process_group()
