@@ -8,8 +8,10 @@ from analysis.dimension import (
 )
 from analysis.energy import CapturedEnergy, captured_energy
 from analysis.fooling import Comparison, FoolingRate, compare, fooling_rate, fooling_rates
+from analysis.gram import Where
+from analysis.halves import HalfSamples, Overlaps, spectrum_and_halves
 from analysis.intervals import Interval, wilson_interval
-from analysis.nulls import IsotropicNull, isotropic_null
+from analysis.nulls import Null, isotropic_null, permuted_null, phase_null, untrained_null
 from analysis.perturbations import Perturbations, in_subspace, on_sphere
 from analysis.spectrum import SingularSpectrum, singular_spectrum
 from analysis.subspace import Subspace
@@ -19,11 +21,14 @@ __all__ = [
     "Comparison",
     "Dimensions",
     "FoolingRate",
+    "HalfSamples",
     "Interval",
-    "IsotropicNull",
+    "Null",
+    "Overlaps",
     "Perturbations",
     "SingularSpectrum",
     "Subspace",
+    "Where",
     "captured_energy",
     "compare",
     "dimensions",
@@ -34,6 +39,10 @@ __all__ = [
     "isotropic_null",
     "noise_dimensions",
     "on_sphere",
+    "permuted_null",
+    "phase_null",
     "singular_spectrum",
+    "spectrum_and_halves",
+    "untrained_null",
     "wilson_interval",
 ]

@@ -9,12 +9,15 @@ For noise (random unit rows) each has its value by the law of Marchenko and Past
 rank: `noise_dimensions`.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.nulls import marchenko_pastur_edges, marchenko_pastur_quantiles
+from analysis.halves import HalfSamples
+from analysis.intervals import Estimate, estimate_from_halves
+from analysis.nulls import Null, marchenko_pastur_edges, marchenko_pastur_quantiles
+from analysis.spectrum import SingularSpectrum
 from boundary.errors import InputError
 
 _LEVELS = 20_000
@@ -100,6 +103,42 @@ def gavish_donoho_threshold(singular_values: ArrayLike, count: int, dimension: i
     of_noise = np.sqrt(2 * (ratio + 1) + 8 * ratio / width)
     median = marchenko_pastur_quantiles(0.5, short, long)
     return float(of_noise / median * np.median(np.asarray(singular_values, dtype=np.float64)))
+
+
+def estimated_dimensions(spectrum: SingularSpectrum, halves: HalfSamples) -> dict[str, Estimate]:
+    """Return every dimension of a spectrum by its name, with intervals from random halves.
+
+    To those of `Dimensions` comes ``gavish_donoho``, how many values lie above that threshold.
+
+    Args:
+        spectrum: Of the normals, complete.
+        halves: Of the same.
+    """
+    whole = _all_dimensions(spectrum.singular_values, spectrum.count, spectrum.dimension)
+    parts = [
+        _all_dimensions(values, halves.count, spectrum.dimension)
+        for values in halves.singular_values
+    ]
+    return {
+        name: estimate_from_halves(
+            value, [part[name] for part in parts], offset=float(name == "gavish_donoho")
+        )
+        for name, value in whole.items()
+    }
+
+
+def null_dimensions(null: Null) -> dict[str, NDArray[np.float64]]:
+    """Return the same dimensions of each draw of a null, (draws,) each."""
+    found = [
+        _all_dimensions(values, int(count), null.dimension)
+        for values, count in zip(null.singular_values, null.counts, strict=True)
+    ]
+    return {name: np.array([part[name] for part in found]) for name in found[0]}
+
+
+def _all_dimensions(values: NDArray[np.float64], count: int, dimension: int) -> dict[str, float]:
+    threshold = gavish_donoho_threshold(values, count, dimension)
+    return {**asdict(dimensions(values)), "gavish_donoho": float((values > threshold).sum())}
 
 
 def _entropy_rank(weights: NDArray[np.float64]) -> float:

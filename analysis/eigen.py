@@ -12,8 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from boundary.errors import InputError
-
 _PANEL = 64
 """Reflectors applied at once."""
 
@@ -21,27 +19,35 @@ _WORK = 2**14
 """Numbers of workspace for them."""
 
 
-def eigenpairs(
-    matrix: NDArray[np.float64], leading: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+Pairs = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+def eigenpairs(matrix: NDArray[np.float64] | Tensor, leading: int) -> Pairs:
     """Return all eigenvalues, descending, (k,), and the leading eigenvectors, (k, leading).
 
     Args:
-        matrix: Symmetric, (k, k), in Fortran's order, its lower triangle filled; it is overwritten.
+        matrix: Symmetric, (k, k): an array in Fortran's order, its lower triangle filled, which is
+            overwritten, or a tensor, whose device's own solver is taken.
         leading: How many vectors, 0..k.
-
-    Raises:
-        InputError: If LAPACK does not converge, which a finite matrix never showed.
     """
+    if isinstance(matrix, np.ndarray):
+        return _by_lapack(matrix, leading)
+    if leading == 0:
+        values, vectors = torch.linalg.eigvalsh(matrix), matrix[:, :0]
+    else:
+        values, vectors = torch.linalg.eigh(matrix)
+    first = len(matrix) - leading
+    return values.flip(0).cpu().numpy(), vectors[:, first:].flip(1).cpu().numpy()
+
+
+def _by_lapack(matrix: NDArray[np.float64], leading: int) -> Pairs:
     side = len(matrix)
     if side == 1:
         return matrix[0].copy(), np.ones((1, leading))
     work = int(scipy.linalg.lapack.dsytrd_lwork(side, lower=1)[0])
-    matrix, diagonal, beside, scales, info = scipy.linalg.lapack.dsytrd(
+    matrix, diagonal, beside, scales, _ = scipy.linalg.lapack.dsytrd(
         matrix, lower=1, lwork=work, overwrite_a=1
     )
-    if info:
-        raise InputError(f"the Gram matrix should be finite. Found LAPACK's error {info}.")
     values = np.asarray(
         scipy.linalg.eigvalsh_tridiagonal(diagonal, beside, lapack_driver="sterf"), np.float64
     )
@@ -51,14 +57,6 @@ def eigenpairs(
         diagonal, beside, select="i", select_range=(side - leading, side - 1)
     )
     return values[::-1], _turned_back(matrix, scales, np.array(vectors[:, ::-1], np.float64))
-
-
-def eigenpairs_on_device(matrix: Tensor, leading: int) -> tuple[Tensor, Tensor]:
-    """Return the same of a tensor (k, k) on its device, by its own solver."""
-    if leading == 0:
-        return torch.linalg.eigvalsh(matrix).flip(0), matrix.new_zeros(len(matrix), 0)
-    values, vectors = torch.linalg.eigh(matrix)
-    return values.flip(0), vectors[:, -leading:].flip(1)
 
 
 def _turned_back(

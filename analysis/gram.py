@@ -6,7 +6,7 @@ processes work together, each takes every so-many-th block and the sums are adde
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,6 +27,10 @@ _NARROWEST = 256
 
 _UNIT_TOLERANCE = 1e-3
 """Of a squared norm."""
+
+
+Gram = NDArray[np.float64] | Tensor
+"""A Gram matrix on the CPU, or on another device."""
 
 
 class Matrix(Protocol):
@@ -57,6 +61,10 @@ class Where:
         """Whether the CPU does it."""
         return torch.device(self.device).type == "cpu"
 
+    def quietly(self) -> "Where":
+        """Return the same without progress bars."""
+        return replace(self, progress=False)
+
     @property
     def rounding(self) -> float:
         """Relative rounding of one product."""
@@ -66,12 +74,15 @@ class Where:
 HERE = Where()
 
 
-def gram_matrix(normals: Matrix, where: Where = HERE) -> tuple[Any, NDArray[np.bool_]]:
+def gram_matrix(
+    normals: Matrix, where: Where = HERE, *, of_columns: bool | None = None
+) -> tuple[Gram, NDArray[np.bool_]]:
     """Return the Gram matrix of the smaller side of the rows that are not zero, and which are.
 
     Args:
         normals: Rows of unit length, or zero, (n, D).
         where: On what, and by whom.
+        of_columns: Whether to take N'N; by default where that is smaller.
 
     Returns:
         N N' or N'N, a Fortran-ordered array with its lower triangle filled, or a float64 tensor on
@@ -81,11 +92,10 @@ def gram_matrix(normals: Matrix, where: Where = HERE) -> tuple[Any, NDArray[np.b
         InputError: If a number is not finite, or a row is neither of unit length nor zero.
     """
     count, dimension = normals.shape
-    tall = count > dimension
-    side = min(count, dimension)
+    tall = count > dimension if of_columns is None else of_columns
+    side, length = (dimension, count) if tall else (count, dimension)
     gram, add = _on_host(side, tall) if where.on_host else _on_device(side, tall, where)
     squares = torch.zeros(count, dtype=torch.float64)
-    length = max(count, dimension)
     with progress_bar(
         "Gram matrix", length, "lines", shown=where.progress and where.ranks.first
     ) as bar:
@@ -98,10 +108,14 @@ def gram_matrix(normals: Matrix, where: Where = HERE) -> tuple[Any, NDArray[np.b
             add(block)
             bar.update(min(length - bar.n, where.ranks.count * (part.stop - part.start)))
     where.ranks.sum(squares)
-    where.ranks.sum(torch.from_numpy(gram.T) if isinstance(gram, np.ndarray) else gram)
+    if isinstance(gram, np.ndarray):
+        where.ranks.sum_array(gram.T)  # whose memory torch can share
+    else:
+        where.ranks.sum(gram)
     used = used_rows(squares.numpy())
     if not tall and not used.all():
-        gram = _without(gram, used)
+        kept = np.flatnonzero(used)
+        gram = part_of(gram, kept, kept)
     return gram, used
 
 
@@ -176,9 +190,25 @@ def used_rows(squares: NDArray[np.float64]) -> NDArray[np.bool_]:
     return used
 
 
-def _without(gram: Any, used: NDArray[np.bool_]) -> Any:
-    """Return the Gram matrix of the rows that are used."""
+def mirror(gram: Gram) -> None:
+    """Fill the upper triangle of a Gram matrix from the lower, in place."""
     if isinstance(gram, np.ndarray):
-        return np.asfortranarray(gram[np.ix_(used, used)])
-    kept = torch.from_numpy(np.flatnonzero(used)).to(gram.device)
-    return gram[kept][:, kept]
+        for start in range(0, len(gram), _NARROWEST):
+            here, beyond = slice(start, start + _NARROWEST), slice(start + _NARROWEST, None)
+            gram[here, beyond] = gram[beyond, here].T
+            square = gram[here, here]
+            square += np.tril(square, k=-1).T
+
+
+def part_of(gram: Gram, rows: NDArray[Any], columns: NDArray[Any]) -> Gram:
+    """Return a copy of some rows and columns, by their places, in the order of the whole."""
+    if isinstance(gram, np.ndarray):
+        return np.asfortranarray(gram[np.ix_(rows, columns)])
+    one, other = (torch.from_numpy(places).to(gram.device) for places in (rows, columns))
+    return gram[one][:, other]
+
+
+def rows_of(normals: Matrix, places: NDArray[np.intp]) -> Matrix:
+    """Return some rows by their places: a copy of an array, a matrix not yet read of a store."""
+    chosen: Matrix = normals.subset(places) if hasattr(normals, "subset") else normals[places]
+    return chosen

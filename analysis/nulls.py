@@ -1,40 +1,54 @@
-"""What the singular spectrum would be if normals shared nothing: the isotropic null model.
+"""What the singular spectrum would be if normals shared less: the null models, weakest first.
 
-Rows are independent and uniform on the unit sphere of R^D. The squared singular values then follow
-the law of Marchenko and Pastur (1967) with ratio g = n / D: mean 1 for g <= 1, and edges
-(1 - sqrt g)^2 and (1 + sqrt g)^2.
+- *isotropic*: rows are independent and uniform on the unit sphere of R^D. The squared singular
+  values then follow the law of Marchenko and Pastur (1967) with ratio g = n / D: mean 1 for g <= 1,
+  and edges (1 - sqrt g)^2 and (1 + sqrt g)^2.
+- *permuted*: each coordinate of the normals is permuted across rows. Means and variances of the
+  coordinates stay.
+- *phases*: each normal keeps its power spectrum and gets random phases.
+- *untrained*: normals of the same architecture with weights as they are initialised, collected as
+  those of the classifier are. It asks what training adds.
+
+Every draw of every null goes through the code that treats the normals.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.spectrum import singular_spectrum
+from analysis.gram import HERE, Matrix, Where
+from analysis.halves import half_spectrum
+from analysis.surrogates import isotropic_rows, permuted_rows, phase_randomised_rows
+from boundary.progress import progress_bar
+from boundary.ranks import ALONE
+
+NULLS = ("isotropic", "permuted", "phases", "untrained")
+"""Weakest first."""
 
 
 @dataclass(frozen=True, eq=False)
-class IsotropicNull:
-    """Spectra of matrices of the same size whose rows are random directions."""
+class Null:
+    """Spectra of matrices of the same size that share less than normals may."""
 
+    name: str
+    """One of `NULLS`."""
     singular_values: NDArray[np.float64]
-    """(draws, min(n, D)), each row descending."""
-    count: int
-    """n."""
+    """(draws, k), each row descending."""
+    halves: NDArray[np.float64]
+    """(draws, k'), of a random half of the rows of each draw."""
+    counts: NDArray[np.int64]
+    """(draws,), rows of each draw: n, but of an untrained network as many as gave normals. Values
+    of another count are multiplied by the root of n over it, so that they compare."""
     dimension: int
     """D."""
     seed: int
 
     @property
-    def expected(self) -> NDArray[np.float64]:
-        """Singular values of the limiting law, (min(n, D),), descending."""
-        side = min(self.count, self.dimension)
-        levels = 1 - (np.arange(side) + 0.5) / side
-        return marchenko_pastur_quantiles(levels, self.count, self.dimension)
-
-    @property
     def band(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Smallest and largest value of each index over the draws, (min(n, D),) each."""
+        """Smallest and largest value of each index over the draws, (k,) each."""
         return self.singular_values.min(0), self.singular_values.max(0)
 
     def leading(self, singular_values: ArrayLike) -> int:
@@ -42,28 +56,153 @@ class IsotropicNull:
 
         Counting stops at the first that does not (Buja and Eyuboglu 1992).
         """
-        above = np.asarray(singular_values) > self.band[1]
-        return int(np.cumprod(above).sum())
+        return _leading(np.asarray(singular_values), self.singular_values)
+
+    def leading_of_halves(self, singular_values: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return the same for the spectra of halves, (halves, k), against halves of the draws."""
+        return np.array([_leading(values, self.halves) for values in singular_values])
 
 
-def isotropic_null(count: int, dimension: int, *, draws: int = 20, seed: int = 0) -> IsotropicNull:
+def isotropic_null(
+    count: int, dimension: int, *, draws: int = 20, seed: int = 0, where: Where = HERE
+) -> Null:
     """Simulate the spectra of ``count`` random unit rows in ``dimension`` dimensions.
 
     Args:
-        count: n.
+        count: n, at least 2.
         dimension: D.
         draws: Independent matrices.
         seed: Of the simulation.
+        where: On which device, by which processes: each makes its share of the draws.
 
     Returns:
         The singular values of each draw, by the code that treats the normals.
     """
-    generator = np.random.default_rng(seed)
-    values = [
-        singular_spectrum(_random_rows(count, dimension, generator), directions=0).singular_values
-        for _ in range(draws)
-    ]
-    return IsotropicNull(np.stack(values), count, dimension, seed)
+
+    def rows(draw: int) -> Matrix:
+        return isotropic_rows(count, dimension, _generator(seed, "isotropic", draw))
+
+    return _null("isotropic", rows, draws, count, dimension, seed, where)
+
+
+def permuted_null(
+    normals: Matrix,
+    *,
+    draws: int = 20,
+    seed: int = 0,
+    where: Where = HERE,
+    scratch: Path | None = None,
+) -> Null:
+    """Return the spectra of the normals with each coordinate permuted across rows.
+
+    Args:
+        normals: Unit rows, (n, D), n at least 2.
+        draws: How often.
+        seed: Of the permutations.
+        where: On which device, by which processes: each makes its share of the draws.
+        scratch: Folder of a file for rows that are not held in memory; the system's by default.
+    """
+
+    def rows(draw: int) -> Matrix:
+        return permuted_rows(normals, _generator(seed, "permuted", draw), scratch)
+
+    count, dimension = normals.shape
+    return _null("permuted", rows, draws, count, dimension, seed, where)
+
+
+def phase_null(
+    normals: Matrix,
+    image_shape: tuple[int, ...],
+    *,
+    draws: int = 20,
+    seed: int = 0,
+    where: Where = HERE,
+    scratch: Path | None = None,
+) -> Null:
+    """Return the spectra of rows with the normals' power spectra and random phases.
+
+    Args:
+        normals: Unit rows, (n, D), n at least 2.
+        image_shape: (C, H, W) with D numbers.
+        draws: How often.
+        seed: Of the phases.
+        where: On which device, by which processes: each makes its share of the draws.
+        scratch: Folder of a file for rows that are not held in memory; the system's by default.
+    """
+
+    def rows(draw: int) -> Matrix:
+        return phase_randomised_rows(
+            normals, image_shape, _generator(seed, "phases", draw), scratch
+        )
+
+    count, dimension = normals.shape
+    return _null("phases", rows, draws, count, dimension, seed, where)
+
+
+def untrained_null(
+    networks: Sequence[Matrix], count: int, *, seed: int = 0, where: Where = HERE
+) -> Null:
+    """Return the spectra of the normals of untrained networks.
+
+    Args:
+        networks: Unit rows of each, (n', D), n' at least 2.
+        count: n, normals of the trained network.
+        seed: Of the halves, and what made the networks.
+        where: On which device, by which processes: each takes its share of the networks.
+    """
+    dimension = networks[0].shape[1]
+    return _null(
+        "untrained", lambda draw: networks[draw], len(networks), count, dimension, seed, where
+    )
+
+
+def _null(
+    name: str,
+    rows: Callable[[int], Matrix],
+    draws: int,
+    count: int,
+    dimension: int,
+    seed: int,
+    where: Where,
+) -> Null:
+    """Return the null whose draws are spectra of these rows."""
+    alone = replace(where, ranks=ALONE, progress=False)
+    shown = where.progress and where.ranks.first
+    with progress_bar(f"null: {name}", draws, "draws", shown=shown) as bar:
+
+        def spectra(draw: int) -> tuple[int, NDArray[np.float64], NDArray[np.float64]]:
+            matrix = rows(draw)
+            found = half_spectrum(matrix, seed=draw, where=alone)
+            bar.update(min(draws - bar.n, where.ranks.count))
+            return matrix.shape[0], *found
+
+        found = where.ranks.spread(draws, spectra)
+    counts, wholes, halves = zip(*found, strict=True)
+    scale = np.sqrt(count / np.array(counts))[:, None]
+    return Null(
+        name=name,
+        singular_values=scale * _stacked(wholes),
+        halves=scale * _stacked(halves),
+        counts=np.array(counts),
+        dimension=dimension,
+        seed=seed,
+    )
+
+
+def _stacked(spectra: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    shortest = min(map(len, spectra))
+    return np.stack([values[:shortest] for values in spectra])
+
+
+def _leading(values: NDArray[np.float64], draws: NDArray[np.float64]) -> int:
+    compared = min(len(values), draws.shape[1])
+    above = values[:compared] > draws[:, :compared].max(0)
+    return int(np.cumprod(above).sum())
+
+
+def _generator(seed: int, name: str, draw: int) -> np.random.Generator:
+    """Return a stream of its own for each draw of each null."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(NULLS.index(name), draw)))
 
 
 def marchenko_pastur_edges(count: int, dimension: int) -> tuple[float, float]:
@@ -96,15 +235,7 @@ def marchenko_pastur_quantiles(
     return np.asarray(np.sqrt(np.interp(np.asarray(levels), share / share[-1], squares)))
 
 
-def _random_rows(count: int, dimension: int, generator: np.random.Generator) -> NDArray[np.float64]:
-    """Return unit rows whose singular values are those of random directions, exactly in law.
-
-    A Gaussian matrix is L Q with Q a rotation, which changes no singular value. The triangle L has
-    chi-distributed numbers on its diagonal and normal ones below it (Bartlett 1933), so n rows of
-    D numbers cost no more than n rows of min(n, D).
-    """
-    width = min(count, dimension)
-    rows = np.tril(generator.standard_normal((count, width)), k=-1)
-    freedom = dimension - np.arange(width)
-    rows[np.arange(width), np.arange(width)] = np.sqrt(generator.chisquare(freedom))
-    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+def marchenko_pastur_values(count: int, dimension: int) -> NDArray[np.float64]:
+    """Return the singular values of the limiting law, (min(n, D),), descending."""
+    side = min(count, dimension)
+    return marchenko_pastur_quantiles(1 - (np.arange(side) + 0.5) / side, count, dimension)

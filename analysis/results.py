@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from analysis.energy import CapturedEnergy
 from analysis.fooling import FoolingRate
-from analysis.nulls import IsotropicNull
+from analysis.groups import ClassMeans, GroupSpectra
+from analysis.halves import HalfSamples, Overlaps
+from analysis.nulls import Null
 from analysis.spectrum import SingularSpectrum
 from boundary.errors import StoreError
 from boundary.files import open_hdf5, read_array, write_whole
@@ -66,18 +68,32 @@ class CollectionResult:
 
 @dataclass(frozen=True, eq=False)
 class SpectrumResult:
-    """Singular spectrum of all usable normals, its isotropic null, and held-out energy."""
+    """Singular spectrum of all usable normals, its nulls, and on what it rests."""
 
     spectrum: SingularSpectrum
-    null: IsotropicNull
+    halves: HalfSamples
+    random: Overlaps
+    """Of random subspaces, beside those of the halves."""
+    nulls: tuple[Null, ...]
+    """Weakest first, the isotropic one always."""
     energy: CapturedEnergy
     """Of a spectrum made without the held-out normals."""
+    by_source: GroupSpectra
+    by_pair: GroupSpectra
+    means: ClassMeans
+    not_reset: tuple[str, ...]
+    """Parameters that no layer of the untrained networks could initialise anew."""
     left_out: int
     """Rows of the store without a usable normal."""
     image_shape: tuple[int, ...]
     """(C, H, W)."""
     seed: int
-    """Of the split into fitted and held-out normals."""
+    """Of all splits, and of the nulls."""
+
+    @property
+    def isotropic(self) -> Null:
+        """The weakest null."""
+        return self.nulls[0]
 
 
 @dataclass(frozen=True, eq=False)

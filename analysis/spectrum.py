@@ -12,21 +12,23 @@ ways, chosen by name:
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import scipy.linalg
 import torch
 from numpy.typing import NDArray
 
-from analysis.eigen import eigenpairs, eigenpairs_on_device
-from analysis.gram import HERE, Matrix, Where, blocks, gram_matrix, used_rows
+from analysis.eigen import eigenpairs
+from analysis.gram import HERE, Gram, Matrix, Where, blocks, gram_matrix, used_rows
 from analysis.krylov import leading_pairs
 from analysis.subspace import Subspace
 from boundary.errors import InputError
 
 DIRECTIONS = 100
 """Right singular vectors that are kept unless a number is asked for."""
+
+_DOUBLE = float(np.finfo(np.float64).eps)
 
 METHODS = ("gram", "lapack", "krylov")
 Method = Literal["gram", "lapack", "krylov"]
@@ -129,23 +131,31 @@ def singular_spectrum(
 
 def _by_gram(normals: Matrix, directions: int, where: Where) -> SingularSpectrum:
     gram, used = gram_matrix(normals, where)
-    squares, vectors = where.ranks.from_first(lambda: _eigenpairs(gram, min(directions, len(gram))))
+    return spectrum_of_gram(normals, gram, used, directions, where)
+
+
+def spectrum_of_gram(
+    normals: Matrix, gram: Gram, used: NDArray[np.bool_], directions: int, where: Where = HERE
+) -> SingularSpectrum:
+    """Return the spectrum of normals whose Gram matrix is there; that is overwritten.
+
+    Args:
+        normals: Unit rows, (n, D), or zero.
+        gram: As `gram_matrix` gives it.
+        used: Which rows are not zero, (n,).
+        directions: How many right vectors to keep, at most min(n, D).
+        where: On which device, by which processes.
+    """
+    squares, vectors = where.ranks.from_first(lambda: eigenpairs(gram, min(directions, len(gram))))
     count, dimension = int(used.sum()), normals.shape[1]
     values = np.sqrt(squares[: min(count, dimension)].clip(min=0))
-    floor = _floor_of_squares(values, where.rounding)
+    floor = floor_of_squares(values, where.rounding)
     leading = vectors[:, : int((values[:directions] > floor).sum())]
     tall = len(used) > dimension
     right = leading.T if tall else _right_vectors(normals, used, leading, where)
     # An eigenvalue in error by floor^2 has a root in error by floor^2 / (root + true root) at most.
     errors = floor**2 / np.maximum(values, floor)
     return _spectrum(values, errors, floor, right, used, "gram")
-
-
-def _eigenpairs(gram: Any, leading: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    if isinstance(gram, np.ndarray):
-        return eigenpairs(gram, leading)
-    values, vectors = eigenpairs_on_device(gram, leading)
-    return values.cpu().numpy(), vectors.cpu().numpy()
 
 
 def _right_vectors(
@@ -169,7 +179,7 @@ def _by_lapack(normals: Matrix, directions: int) -> SingularSpectrum:
     used = used_rows(np.einsum("ij,ij->i", rows, rows))
     rows = rows[used]
     _, values, right = scipy.linalg.svd(rows, full_matrices=False, check_finite=False)
-    floor = float(values[0] * max(rows.shape) * np.finfo(np.float64).eps)
+    floor = float(values[0] * max(rows.shape) * _DOUBLE)
     kept = int((values[:directions] > floor).sum())
     return _spectrum(values, np.full_like(values, floor), floor, right[:kept], used, "lapack")
 
@@ -178,13 +188,18 @@ def _by_krylov(normals: Matrix, directions: int) -> SingularSpectrum:
     if directions < 1:
         raise InputError("`directions` should be at least 1 for `krylov`, which finds no others.")
     values, residuals, right, used = leading_pairs(normals, directions)
-    floor = _floor_of_squares(values, np.finfo(np.float64).eps)
+    floor = floor_of_squares(values)
     kept = int((values > floor).sum())
     return _spectrum(values, residuals, floor, right[:kept], used, "krylov")
 
 
-def _floor_of_squares(values: NDArray[np.float64], rounding: float) -> float:
-    """Return the value whose square is the rounding of the largest square."""
+def floor_of_squares(values: NDArray[np.float64], rounding: float = _DOUBLE) -> float:
+    """Return the singular value below which roots of eigenvalues are rounding.
+
+    Args:
+        values: Roots of all eigenvalues of a Gram matrix, descending.
+        rounding: Relative, of its products.
+    """
     return float(values[0] * np.sqrt(len(values) * rounding))
 
 

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch import distributed as dist
 
@@ -43,6 +45,10 @@ class Ranks:
         if self.count > 1:
             dist.all_reduce(values)
 
+    def sum_array(self, values: NDArray[np.float64]) -> None:
+        """Add the arrays of all processes, of one shape, in place."""
+        self.sum(torch.from_numpy(values))
+
     def gather(self, value: Value) -> list[Value]:
         """Return the values of all processes, in their order, to each of them."""
         if self.count == 1:
@@ -50,6 +56,12 @@ class Ranks:
         found: list[Any] = [None] * self.count
         dist.all_gather_object(found, value)
         return found
+
+    def spread(self, count: int, work: Callable[[int], Value]) -> list[Value]:
+        """Return ``work(0)``, ... ``work(count - 1)`` to all, each made by one of the processes."""
+        own = [(place, work(place)) for place in self.share(list(range(count)))]
+        found = [made for part in self.gather(own) for made in part]
+        return [value for _, value in sorted(found, key=lambda made: made[0])]
 
     def from_first(self, make: Callable[[], Value]) -> Value:
         """Return to all what the first process makes."""

@@ -204,6 +204,11 @@ class NormalsStore:
         return sum(shard.rows for shard in self.shards)
 
     @property
+    def covered(self) -> int:
+        """How many images the shards cover, those that could not be read included."""
+        return sum(shard.stop - shard.start for shard in self.shards)
+
+    @property
     def dimension(self) -> int:
         """D, the numbers of one image."""
         return int(np.prod(self.shape))

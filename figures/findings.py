@@ -24,13 +24,26 @@ from figures.formats import (
 )
 from figures.rates import SPHERE, SUBSPACE, clip_policies, reference_rate, same_norm
 from figures.tables import (
+    DimensionRow,
     EnergyRow,
+    NullRow,
     PairRow,
+    dimension_rows,
     energy_rows,
+    explained_rows,
+    means_rows,
+    null_rows,
     pair_rows,
     share_of_image_norm,
-    spectrum_numbers,
+    stability_rows,
 )
+
+_AGAINST = {
+    "isotropic": "random directions",
+    "permuted": "the normals with their coordinates permuted across images",
+    "phases": "the normals with their phases randomised",
+    "untrained": "the same architecture untrained",
+}
 
 _CLIPPING = {False: "Without clipping", True: "Clipped to the bounds of the input"}
 
@@ -72,7 +85,8 @@ def list_findings(
     if spectrum is not None:
         kept = len(spectrum.energy.in_sample)
         dimension = kept if fooling is None else fooling.reference_dimension
-        found += [_of_spectrum(spectrum), _of_energy(spectrum, dimension)]
+        found += [_of_null(spectrum, row) for row in null_rows(spectrum)]
+        found += [of(spectrum, dimension) for of in (_of_energy, _of_stability, _of_classes)]
     if fooling is not None:
         pairs = pair_rows(fooling)
         for clipped in clip_policies(fooling):
@@ -82,29 +96,103 @@ def list_findings(
     return Findings(tuple(found), pairs)
 
 
-def _of_spectrum(result: SpectrumResult) -> Finding:
-    found = spectrum_numbers(result)
-    draws = f"every one of {found.null_draws} draws of the isotropic null"
-    against = (
-        f"the largest is {number(found.largest)}, against {number(found.null_largest)} in the null "
-        f"(largest of its draws)"
-    )
-    size = f"{found.normals} unit normals in D = {found.dimension} dimensions"
-    if found.leading:
-        values = "value stands" if found.leading == 1 else "values stand"
-        sentence = f"Of {size}, {found.leading} leading singular {values} above {draws}: {against}."
+def _of_null(result: SpectrumResult, row: NullRow) -> Finding:
+    """Return what the spectrum shows beyond one null."""
+    (ratio,) = (d for d in dimension_rows(result) if d.name == "participation_ratio")
+    draws = "draw" if row.draws == 1 else f"every one of {row.draws} draws"
+    what = _AGAINST[row.name]
+    interval = number_interval(row.leading_interval)
+    if row.leading:
+        values = "value stands" if row.leading == 1 else "values stand"
+        count = f"{row.leading} leading singular {values} above {draws} of {what} (95 % {interval})"
     else:
-        sentence = (
-            f"Of {size}, no leading singular value stands above {draws}: {against}. Shared "
-            "directions of the normals are absent in this run."
-        )
+        count = f"no leading singular value stands above {draws} of {what}"
+    largest = float(result.spectrum.singular_values[0])
+    sentence = (
+        f"Of {result.spectrum.count} unit normals in D = {result.spectrum.dimension} dimensions, "
+        f"{count}: the largest is {number(largest)}, against {_span(row.largest)}, "
+        f"and the participation ratio {number(ratio.value)} ({number_interval(ratio.interval)}), "
+        f"against {_span(row.participation_ratio)}.{_null_verdict(row, ratio)}"
+    )
     numbers = {
-        "leading": found.leading,
-        "largest": found.largest,
-        "null_largest": found.null_largest,
-        "ratio": found.largest / found.null_largest,
+        "leading": row.leading,
+        "leading_interval": row.leading_interval,
+        "largest": largest,
+        "null_largest": row.largest.high,
+        "ratio": row.ratio,
+        "participation_ratio": ratio.value,
+        "participation_ratio_interval": ratio.interval,
+        "null_participation_ratio": row.participation_ratio,
     }
-    return Finding("spectrum", sentence, found.leading > 0, numbers)
+    name = "spectrum" if row.name == "isotropic" else f"spectrum_{row.name}"
+    return Finding(name, sentence, row.beaten, numbers)
+
+
+def _span(interval: Interval) -> str:
+    low, high = number(interval.low), number(interval.high)
+    return low if low == high else f"{low} to {high}"
+
+
+def _null_verdict(row: NullRow, ratio: DimensionRow) -> str:
+    if row.beaten:
+        return ""
+    if row.name == "untrained" and ratio.interval.low > row.participation_ratio.high:
+        return (
+            " The normals of the trained network are less concentrated than those of the same "
+            "architecture untrained; that training concentrates them is absent in this run."
+        )
+    return " Shared directions beyond this null are absent in this run."
+
+
+def _of_stability(result: SpectrumResult, dimension: int) -> Finding:
+    rows = stability_rows(result, dimension)
+    R = min(dimension, rows[-1].dimension)
+    (row,) = (row for row in rows if row.dimension == R)
+    sentence = (
+        f"The first R = {R} singular directions of two disjoint halves of {result.halves.count} "
+        f"normals have a mean squared cosine of {number(row.shared)} "
+        f"({number_interval(row.spread)} over {len(result.halves.overlaps.cosines)} splits), "
+        f"against R/D = {number(row.random)}: "
+        f"{number(row.shared / row.random)} times as much; the median principal angle is "
+        f"{number(row.angles[1])} degrees, against {number(row.random_angles[1])} at random."
+    )
+    shared = row.spread.low > row.random
+    if not shared:
+        sentence += " Directions that two halves share are absent in this run."
+    numbers = {
+        "dimension": R,
+        "shared": row.shared,
+        "spread": row.spread,
+        "random": row.random,
+        "angles": row.angles,
+        "random_angles": row.random_angles,
+    }
+    return Finding("stability", sentence, shared, numbers)
+
+
+def _of_classes(result: SpectrumResult, dimension: int) -> Finding:
+    rows = explained_rows(result, dimension)
+    R = min(dimension, rows[-1].dimension)
+    (row,) = (row for row in rows if row.dimension == R)
+    (energy,) = (means for means in means_rows(result) if means.kind == "pair")
+    sentence = (
+        f"The means of pairs of classes hold {percent(energy.share)} of the normals' energy (95 % "
+        f"interval {percent_interval(energy.interval)}; 0 for random directions). Their span, of "
+        f"{number(row.rank)} directions in one half of the normals, holds "
+        f"{percent(row.pair_means)} of the first R = {R} singular directions of the other half, "
+        f"against {percent(row.random)} for as many random directions and "
+        f"{percent(row.leading)} for as many leading ones."
+    )
+    numbers = {
+        "pair_means": energy.share,
+        "pair_means_interval": energy.interval,
+        "dimension": R,
+        "explained": row.pair_means,
+        "spread": row.spread,
+        "by_leading": row.leading,
+        "by_random": row.random,
+    }
+    return Finding("classes", sentence, None, numbers)
 
 
 def _of_energy(result: SpectrumResult, dimension: int) -> Finding:

@@ -77,6 +77,7 @@ def class_label(names: Sequence[str], index: int, longest: int = 40) -> str:
 def _percentage(share: float) -> str:
     value = 100 * share
     digits = 1 if value == 0 or abs(value) >= 1 else 2
+    value = round(value, digits) + 0.0  # no minus before a zero
     return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 

@@ -23,12 +23,15 @@ from boundary.errors import StoreError
 from boundary.files import write_text
 from boundary.points import Status
 from figures import formats
+from figures.classes import plot_classes
+from figures.dimensions import plot_dimensions
 from figures.energy import plot_energy
 from figures.examples import plot_examples
 from figures.findings import Findings, list_findings
 from figures.fooling import plot_fooling_dimension, plot_fooling_norm
 from figures.margins import plot_margins
 from figures.spectrum import plot_spectrum
+from figures.stability import plot_stability
 from figures.style import save_figure, svg_bytes
 from figures.tables import energy_rows, rate_rows, spectrum_numbers
 from figures.vectors import plot_singular_vectors
@@ -65,10 +68,22 @@ _PLATES = (
         lambda results: plot_spectrum(results.spectrum),
         "Left: singular values of the matrix whose rows are the unit normals, against their index. "
         "If normals shared nothing, they would follow the grey band (the smallest and largest of "
-        "the draws of random directions) and the dashed law. Values above the band on the left are "
-        "directions that many images share; the dot is the last before the curve first meets the "
+        "the draws of random directions) and the dashed law. The other bands are what is left when "
+        "each coordinate is permuted across images, when each normal keeps its power spectrum but "
+        "gets random phases, and what untrained networks give. Values above a band on the left are "
+        "directions shared beyond that null; a dot marks the last before the curve first meets the "
         "band. Right: the squares, which sum to the number of normals, beside the density of the "
-        "same law: energy that the leading directions take is missing from the bulk.",
+        "law of random directions: energy that the leading directions take is missing from the "
+        "bulk.",
+    ),
+    _Plate(
+        "dimensions",
+        "How many directions",
+        lambda results: plot_dimensions(results.spectrum),
+        "Left: how many directions the spectrum fills, by five definitions, none of which is the "
+        "only right one; random directions fill nearly all, and a smaller number is a more "
+        "concentrated spectrum. Right: how many leading singular values stand above every draw of "
+        "each null; a null is beaten where the interval does not go below 1.",
     ),
     _Plate(
         "energy",
@@ -79,6 +94,25 @@ _PLATES = (
         "random one. The dashed curve is the sample that made the directions; it is too high even "
         "for noise, and is drawn to show by how much.",
         wide=False,
+    ),
+    _Plate(
+        "stability",
+        "What two halves share",
+        lambda results: plot_stability(results.spectrum),
+        "The normals are split at random in two halves, and each half makes its own subspace. "
+        "Left: how much the two subspaces of R directions share, 1 if they are the same and R/D if "
+        "random. Right: the angles between them; a subspace that is real and well determined has "
+        "small ones. Directions that other images do not find again are noise.",
+    ),
+    _Plate(
+        "classes",
+        "Classes and pairs of classes",
+        lambda results: plot_classes(results.spectrum),
+        "Left: how much of the leading directions of one half of the normals lies in the span of "
+        "the mean normals of pairs of classes, made from the other half; were the shared "
+        "directions but those of class pairs, this would be near 1. Right: how many "
+        "directions the normals of one class, or of one pair, fill (participation ratio); on the "
+        "dotted line they share nothing.",
     ),
     _Plate(
         "fooling_norm",
@@ -160,6 +194,7 @@ def write_report(directory: Path) -> Path:
         "images": _name(provenance.get("images")),
         "date": _date(provenance),
         "plates": [_plate(plate, results, directory) for plate in _PLATES],
+        "class_names": results.fooling.class_names,
         "unreadable": results.collection.unreadable[:_UNREADABLE_SHOWN],
         "run": quote(directory.resolve().name),
         "again": quote(f"{directory.resolve().name}-again"),
@@ -174,7 +209,7 @@ def _tables(results: _Results) -> dict[str, Any]:
     collection, fooling = results.collection, results.fooling
     return {
         "rates": rate_rows(fooling),
-        "spectrum": spectrum_numbers(results.spectrum),
+        "spectrum": spectrum_numbers(results.spectrum, fooling.reference_dimension),
         "energy": energy_rows(results.spectrum, fooling.reference_dimension),
         "collection": {
             "images_of_the_source": collection.images,
@@ -195,9 +230,10 @@ def _tables(results: _Results) -> dict[str, Any]:
             "seed": fooling.seed,
             "example_norm": fooling.examples.norm,
         },
+        "not_reset": results.spectrum.not_reset,
         "seeds": {
             "held_out_split": results.spectrum.seed,
-            "isotropic_null": results.spectrum.null.seed,
+            "nulls_and_halves": results.spectrum.seed,
             "perturbations": fooling.seed,
         },
     }
@@ -266,6 +302,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     for name in (
+        "class_label",
         "number",
         "number_interval",
         "percent",

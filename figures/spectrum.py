@@ -5,19 +5,25 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from analysis.nulls import marchenko_pastur_density, marchenko_pastur_edges
+from analysis.nulls import (
+    Null,
+    marchenko_pastur_density,
+    marchenko_pastur_edges,
+    marchenko_pastur_values,
+)
 from analysis.results import SpectrumResult
 from figures.formats import number
 from figures.style import (
     BLACK,
     BLUE,
-    GREY,
+    NULL_COLOURS,
     TWO_COLUMNS,
     add_caption,
     new_figure,
     plain_log_ticks,
     styled,
 )
+from figures.tables import NULL_LABELS
 
 _MOST_POINTS = 3000
 _DECADES = 4
@@ -28,63 +34,73 @@ _DECADES = 4
 def plot_spectrum(result: SpectrumResult) -> Figure:
     """Return the singular values against their index, and the histogram of their squares.
 
-    Both stand beside the isotropic null: the band of its simulated draws, and the law of Marchenko
-    and Pastur. Values below the floor of the float64 arithmetic are not drawn, and said so.
+    The values stand beside the band of each null's draws and the law of Marchenko and Pastur. A dot
+    marks the last leading value above every draw of a null. Values below the floor of the
+    arithmetic are not drawn, and said so.
     """
-    figure = new_figure(TWO_COLUMNS, 3.1)
-    left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
+    figure = new_figure(TWO_COLUMNS, 3.6)
+    left, right = figure.subplots(1, 2, width_ratios=(1.45, 1))
     _draw_values(left, result)
     _draw_squares(right, result)
+    handles, labels = left.get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside upper left", ncols=3, fontsize=6.5, columnspacing=1.2
+    )
     add_caption(figure, _caption(result))
     return figure
 
 
 def _draw_values(axes: Axes, result: SpectrumResult) -> None:
-    values, null = result.spectrum.singular_values, result.null
+    values = result.spectrum.singular_values
     drawn = values >= result.spectrum.floor
     bottom = _bottom(result)
-    index = _shown(len(values))
-    low, high = null.band
-    draws = len(null.singular_values)
     axes.set(xscale="log", yscale="log")
-    axes.fill_between(
-        index + 1,
-        low[index],
-        high[index],
-        color=GREY,
-        alpha=0.55,
-        linewidth=1.5,
-        label=f"isotropic null, {draws} draws (min to max)",
-    )
-    axes.plot(
-        index + 1, null.expected[index], color=BLACK, ls="--", lw=0.9, label="Marchenko–Pastur law"
-    )
-    edges = marchenko_pastur_edges(null.count, null.dimension)
-    for edge in edges:
-        axes.axhline(edge, color=BLACK, ls=":", lw=0.9)
-    axes.plot([], [], color=BLACK, ls=":", lw=0.9, label=_edges_label(edges))
+    index = _shown(len(values))
     above = index[drawn[index]]
-    axes.plot(above + 1, values[above], color=BLUE, label="normals")
-    leading = null.leading(values)
-    if leading:
-        label = f"{leading} leading values above every draw"
-        axes.plot(leading, values[leading - 1], "o", color=BLUE, mec="white", ms=6, label=label)
-        axes.vlines(leading, bottom, values[leading - 1], color=BLUE, lw=0.7)
-    else:
-        axes.plot([], [], " ", label="no leading value above every draw")
-    top = max(float(values[0]), float(high[0]))
-    axes.set_ylim(bottom, top * (top / bottom) ** 0.42)  # room for the legend
+    axes.plot(above + 1, values[above], color=BLUE, lw=1.6, label="normals", zorder=4)
+    for null in result.nulls:
+        _draw_null(axes, null, values, bottom)
+    spectrum = result.spectrum
+    law = marchenko_pastur_values(spectrum.count, spectrum.dimension)
+    axes.plot(index + 1, law[index], color=BLACK, ls="--", lw=0.8, label="Marchenko–Pastur law")
+    edges = marchenko_pastur_edges(spectrum.count, spectrum.dimension)
+    for edge in edges:
+        axes.axhline(edge, color=BLACK, ls=":", lw=0.8)
+    axes.plot([], [], color=BLACK, ls=":", lw=0.8, label=_edges_label(edges))
+    top = max(float(values[0]), *(float(null.band[1][0]) for null in result.nulls))
+    axes.set_ylim(bottom, 1.25 * top)
     axes.set_xlim(0.9, len(values) * 1.1)
     plain_log_ticks(axes.xaxis, 1, len(values) + 1)
     plain_log_ticks(axes.yaxis, bottom, top)
     axes.set_xlabel("index of singular value")
     axes.set_ylabel("singular value (dimensionless)")
-    axes.legend(loc="upper right", fontsize=6.5)
+
+
+def _draw_null(axes: Axes, null: Null, values: NDArray[np.float64], bottom: float) -> None:
+    """Draw a null's band, and a dot where the values first meet it."""
+    low, high = null.band
+    index = _shown(len(low))
+    leading = null.leading(values)
+    colour = NULL_COLOURS[null.name]
+    draws = len(null.singular_values)
+    axes.fill_between(
+        index + 1,
+        low[index],
+        high[index],
+        color=colour,
+        alpha=0.6,
+        linewidth=1.3,
+        label=f"{NULL_LABELS[null.name]} ({draws}): {leading} above",
+    )
+    if leading:
+        at = values[leading - 1]
+        axes.plot(leading, at, "o", color=colour, mec="white", ms=5.5, zorder=5)
+        axes.vlines(leading, bottom, at, color=colour, lw=0.8)
 
 
 def _draw_squares(axes: Axes, result: SpectrumResult) -> None:
     squares = result.spectrum.singular_values**2
-    count, dimension = result.null.count, result.null.dimension
+    count, dimension = result.spectrum.count, result.spectrum.dimension
     low, high = (edge**2 for edge in marchenko_pastur_edges(count, dimension))
     end = 2 * high
     inside = squares[squares <= end]
@@ -100,13 +116,15 @@ def _draw_squares(axes: Axes, result: SpectrumResult) -> None:
     axes.set_ylabel("density of values")
     beyond = len(squares) - len(inside)
     title = f"{beyond} values beyond the axis, up to {number(float(squares[0]))}" if beyond else ""
-    axes.legend(loc="upper right", title=title or None, title_fontsize=6.5, alignment="right")
+    axes.legend(
+        loc="upper right", fontsize=6.5, title=title or None, title_fontsize=6.5, alignment="right"
+    )
 
 
 def _bottom(result: SpectrumResult) -> float:
     """Return the lowest singular value that the axis shows."""
     values = result.spectrum.singular_values
-    lowest_null = float(result.null.singular_values.min())
+    lowest_null = float(result.isotropic.singular_values.min())
     kept = values[values >= max(result.spectrum.floor, values[0] * 10.0**-_DECADES)]
     return 0.7 * min(float(kept[-1]), max(lowest_null, float(values[0]) * 10.0**-_DECADES))
 
@@ -123,11 +141,19 @@ def _edges_label(edges: tuple[float, float]) -> str:
 
 
 def _caption(result: SpectrumResult) -> str:
-    spectrum, null = result.spectrum, result.null
+    spectrum = result.spectrum
     parts = [
-        f"n = {spectrum.count} unit normals, not centred; D = {spectrum.dimension}.",
-        f"Isotropic null: {len(null.singular_values)} draws, seed {null.seed}.",
+        f"n = {spectrum.count} unit normals, not centred; D = {spectrum.dimension}. Bands: "
+        "smallest and largest of a null's draws, their number in brackets; above: leading "
+        f"values of the normals above every draw, up to the dot. Seed {result.seed}.",
     ]
+    other = [null for null in result.nulls if (null.counts != spectrum.count).any()]
+    for null in other:
+        least = int(null.counts.min())
+        parts.append(
+            f"Of {NULL_LABELS[null.name]} as few as {least} points gave normals; values are scaled "
+            "to n."
+        )
     if result.left_out:
         parts.append(f"{result.left_out} images without a usable normal are left out.")
     below = int((spectrum.singular_values < spectrum.floor).sum())

@@ -25,6 +25,13 @@ TWO_COLUMNS = 7.0
 # Of the palette of Okabe and Ito (2008), told apart by readers with any common colour blindness.
 BLUE, VERMILION, GREY, BLACK = "#0072b2", "#d55e00", "#8c8c8c", "#000000"
 
+NULL_COLOURS = {
+    "isotropic": GREY,
+    "permuted": "#009e73",
+    "phases": "#cc79a7",
+    "untrained": "#e69f00",
+}
+
 _CHARACTERS_PER_INCH = 19.0
 """Of the caption line, at its font size."""
 

@@ -102,6 +102,7 @@ def _run(given: dict[str, Any], command: str) -> None:
     run, config, subject = _begin(given, command)
     with run.locked():
         stages.collect(run, config, subject)
+        stages.untrained(run, config, subject)
         stages.spectrum(run, config)
         stages.fooling(run, config, subject)
         stages.report(run)
@@ -112,6 +113,7 @@ def _collect(given: dict[str, Any], command: str) -> None:
     run, config, subject = _begin(given, command)
     with run.locked():
         stages.collect(run, config, subject)
+        stages.untrained(run, config, subject)
     _show(run)
 
 
@@ -153,8 +155,8 @@ _COMMANDS = {
 
 _HELP = {
     "run": "Every stage that is not done yet, up to the report.",
-    "collect": "Find the nearest boundary points of images and keep their normals.",
-    "spectrum": "Take the singular spectrum of the normals, beside random directions.",
+    "collect": "Find the nearest boundary points of images, and of untrained networks.",
+    "spectrum": "Take the singular spectrum of the normals, beside its null models.",
     "fooling": "Measure how often random perturbations of the subspace change predictions.",
     "report": "Draw the figures and write the report, from saved results.",
     "inspect": "Print what a run has found so far.",

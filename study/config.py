@@ -6,7 +6,7 @@ A configuration is data: numbers, texts and lists, never code.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any
+from typing import Any, Literal
 
 from boundary.collect import RETIRED as RETIRED_OPTION
 from boundary.errors import InputError
@@ -49,12 +49,20 @@ class SpectrumOptions:
     Args:
         directions: Singular vectors to keep; by default 100, or as many as there can be.
         held_out: Share of the normals kept apart to measure captured energy.
-        null_draws: Random matrices that make the isotropic null band.
+        null_draws: Draws of each null that is simulated: random directions, coordinates permuted,
+            phases randomised.
+        splits: How often the normals are split in two halves, for intervals and for stability.
+        method: `gram`, which reads the normals in blocks, or `lapack`, which holds them all and is
+            exact in the tail too.
+        float32: Take the products on a GPU in float32; the report states the error.
     """
 
     directions: int | None = None
     held_out: float = 0.2
     null_draws: int = 20
+    splits: int = 10
+    method: Literal["gram", "lapack"] = "gram"
+    float32: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,7 +109,9 @@ class StudyConfig:
         evaluate: How many other images to measure fooling rates on.
         accuracy_images: Clean accuracy and mean image norm are taken on all images, but no more
             than this many.
-        seed: Of the splits, the held-out share, the null and the draws.
+        untrained: Networks of the same architecture, weights initialised anew, whose boundary
+            points are collected too, as a null model; 0 leaves it out.
+        seed: Of the splits, the held-out share, the nulls and the draws.
         device: Where the model runs: `auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1`.
         batch_size: Images in one pass, and what an interruption can cost; by default 64, on a CPU
             fewer where images hold more than 16,384 numbers.
@@ -122,6 +132,7 @@ class StudyConfig:
     collect: int = 500
     evaluate: int = 400
     accuracy_images: int = 5000
+    untrained: int = 3
     seed: int = 0
     device: str = "auto"
     batch_size: int | None = None
@@ -175,6 +186,7 @@ def _check_ranges(config: StudyConfig) -> None:
         "accuracy_images": config.accuracy_images,
         "search.candidates": config.search.candidates,
         "spectrum.null_draws": config.spectrum.null_draws,
+        "spectrum.splits": config.spectrum.splits,
         "fooling.draws": config.fooling.draws,
     }
     if config.batch_size is not None:
@@ -182,6 +194,12 @@ def _check_ranges(config: StudyConfig) -> None:
     for name, count in at_least_one.items():
         if count < 1:
             raise InputError(f"`--{name}` should be at least 1. Found {count}.")
+    if config.untrained < 0:
+        raise InputError(f"`--untrained` should not be negative. Found {config.untrained}.")
+    if config.spectrum.float32 and config.device == "cpu":
+        raise InputError(
+            "`--spectrum.float32` is for products on a GPU. Found `--device cpu`; leave it out."
+        )
     if config.search.max_gradients < FEWEST_GRADIENTS:
         raise InputError(
             f"`--search.max_gradients` should be at least {FEWEST_GRADIENTS}. "

@@ -4,7 +4,7 @@ import hashlib
 import json
 import platform
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ if sys.platform != "win32":
 from analysis.results import load_settings
 from boundary.errors import StoreError
 from boundary.files import write_text
-from boundary.store import MANIFEST, differences
+from boundary.store import MANIFEST, NormalMatrix, NormalsStore, differences
 from study.config import FREE, config_from, without_retired
 
 DISTRIBUTION = "boundary-geometry"
@@ -41,6 +41,43 @@ class RunDirectory:
     def normals(self) -> Path:
         """Directory of the store of normals."""
         return self.path / "normals"
+
+    def untrained(self, draw: int) -> Path:
+        """Return the directory of the normals of an untrained network."""
+        return self.path / "untrained" / str(draw)
+
+    def untrained_normals(self, draw: int) -> NormalMatrix:
+        """Return the normals of an untrained network.
+
+        Raises:
+            StoreError: If they have not all been collected.
+        """
+        folder = self.untrained(draw)
+        store = NormalsStore.open(folder) if (folder / MANIFEST).exists() else None
+        if store is None or store.covered < store.settings["count"]:
+            raise StoreError(
+                f"`{folder}` does not hold the normals of an untrained network yet; "
+                f"`boundary collect --config {self.config_file} --out {self.path}` collects what "
+                "is missing."
+            )
+        store.verify()
+        return store.normals()
+
+    def not_reset(self) -> tuple[str, ...] | None:
+        """Return the parameters that untrained networks have from training; None if not known."""
+        try:
+            text = self._not_reset.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        return tuple(text.splitlines())
+
+    def keep_not_reset(self, names: Sequence[str]) -> None:
+        """Write down which parameters untrained networks have from training."""
+        write_text(self._not_reset, "".join(f"{name}\n" for name in names))
+
+    @property
+    def _not_reset(self) -> Path:
+        return self.path / "untrained" / "not_reset.txt"
 
     @property
     def config_file(self) -> Path:

@@ -14,10 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from analysis.energy import captured_energy, split_rows
 from analysis.fooling import fooling_rates
 from analysis.gram import Where
-from analysis.nulls import isotropic_null
 from analysis.perturbations import Perturbations
 from analysis.results import (
     CollectionResult,
@@ -27,7 +25,7 @@ from analysis.results import (
     load_result,
     save_result,
 )
-from analysis.spectrum import DIRECTIONS, singular_spectrum
+from analysis.shared import shared_directions
 from analysis.survey import Survey, no_better_than_guessing, read_batches, survey
 from analysis.sweep import dimension_sweep, norm_sweep, random_families
 from boundary.collect import changed_settings, collect_normals, collection_settings
@@ -38,7 +36,7 @@ from boundary.store import COLUMNS, NormalsStore
 from figures.report import write_report
 from study.config import DIMENSION, StudyConfig
 from study.run import RunDirectory
-from study.subject import Subject
+from study.subject import Subject, device_named, untrained_classifier
 
 _log = logging.getLogger(__name__)
 
@@ -95,36 +93,70 @@ def collect(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
     _record(run, "collect", begun, _device(subject))
 
 
+def untrained(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
+    """Collect the boundary points of the same images for untrained networks, a null model."""
+    if not config.untrained:
+        return
+    begun = time.monotonic()
+    for draw in range(config.untrained):
+        network, not_reset = untrained_classifier(config, subject, draw)
+        collect_normals(
+            network,
+            subject.images,
+            run.untrained(draw),
+            positions=subject.collecting.tolist(),
+            batch_size=subject.batch_size,
+            progress=True,
+            **asdict(config.search),
+        )
+    if run.not_reset() is None:
+        if not_reset:
+            _log.warning(
+                "%d parameters of the untrained networks keep their trained values, first `%s`: "
+                "their layers have no reset_parameters.",
+                len(not_reset),
+                not_reset[0],
+            )
+        run.keep_not_reset(not_reset)
+        _record(run, "untrained", begun, _device(subject))
+
+
 def spectrum(run: RunDirectory, config: StudyConfig, *, redo: bool = False) -> None:
-    """Take the singular spectrum of the normals, its null, and energy on held-out normals.
+    """Take the singular spectrum of the normals, its nulls, and what other images share.
 
     Raises:
+        StoreError: If the untrained networks have not been collected.
         InputError: If there are too few normals for what is asked.
     """
     begun = time.monotonic()
-    options = config.spectrum
-    settings = {"collect": run.identity("collect"), "seed": config.seed, **asdict(options)}
+    settings = {
+        "collect": run.identity("collect"),
+        "seed": config.seed,
+        "untrained": config.untrained,
+        **asdict(config.spectrum),
+    }
     if run.is_done("spectrum", settings, redo=redo):
         return
     store = NormalsStore.open(run.normals)
     store.verify()
-    normals = store.normals()
-    count, dimension = normals.shape
-    fitted, held_out = split_rows(count, options.held_out, config.seed)
-    if not len(fitted) or not len(held_out):
-        raise InputError(
-            f"a share of {options.held_out} of {count} normals cannot be held out; collect more "
-            "images, or change --spectrum.held_out."
-        )
-    kept = _directions(options.directions, min(len(fitted), dimension))
-    of_fitted = singular_spectrum(normals.subset(fitted), directions=kept)
-    result = SpectrumResult(
-        spectrum=singular_spectrum(normals, directions=kept, where=Where(progress=True)),
-        null=isotropic_null(count, dimension, draws=options.null_draws, seed=config.seed),
-        energy=captured_energy(of_fitted, normals.subset(held_out)),
-        left_out=len(store) - count,
-        image_shape=store.shape,
+    used = store.on_boundary
+    options = asdict(config.spectrum)
+    where = Where(
+        device=str(device_named(config.device)), float32=options.pop("float32"), progress=True
+    )
+    networks = [run.untrained_normals(draw) for draw in range(config.untrained)]
+    result = shared_directions(
+        store.normals(),
+        store.column("source")[used],
+        store.column("target")[used],
+        store.shape,
+        untrained=[normals for normals in networks if len(normals) > 1],
+        not_reset=run.not_reset() or (),
+        left_out=int((~used).sum()),
         seed=config.seed,
+        where=where,
+        scratch=run.path,
+        **options,
     )
     save_result(run.result("spectrum"), result, settings)
     _record(run, "spectrum", begun)
@@ -214,15 +246,6 @@ def _survey_everything(subject: Subject, config: StudyConfig) -> Survey:
             seen.classes,
         )
     return seen
-
-
-def _directions(asked: int | None, available: int) -> int:
-    if asked is not None and not 1 <= asked <= available:
-        raise InputError(
-            f"`--spectrum.directions` should lie in 1..{available}, as the fitted normals span no "
-            f"more. Found {asked}."
-        )
-    return min(DIRECTIONS, available) if asked is None else asked
 
 
 def _reference_dimension(config: StudyConfig, normals: SpectrumResult) -> int:

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from boundary.classifier import Classifier
 from boundary.errors import InputError
 from boundary.images import ImageSource, open_images, split_images
 from boundary.models import LoadedModel, load_model
 from boundary.speed import faster
+from boundary.untrained import untrained_copy
 from study.config import StudyConfig
 
 BATCH, BATCH_NUMBERS = 64, 2**20
@@ -45,7 +47,7 @@ def load_subject(config: StudyConfig) -> Subject:
     Raises:
         InputError: If one of them cannot be used, or not with the other.
     """
-    device = _device(config.device)
+    device = device_named(config.device)
     model = load_model(config.model, weights=config.weights, device=device)
     images = open_images(
         config.images, size=_size(config, model), channels=config.channels, classes=config.classes
@@ -53,12 +55,7 @@ def load_subject(config: StudyConfig) -> Subject:
     collecting, evaluating = split_images(
         images, collect=config.collect, evaluate=config.evaluate, seed=config.seed
     )
-    module = model.module
-    if config.channels_last or config.fuse_batch_norm:
-        module = faster(
-            module, channels_last=config.channels_last, fuse_batch_norm=config.fuse_batch_norm
-        )
-    classifier = Classifier(module)
+    classifier = Classifier(_prepared(model.module, config))
     first = classifier.place(images.read(collecting[:8]).images)
     if len(first):
         try:
@@ -67,6 +64,28 @@ def load_subject(config: StudyConfig) -> Subject:
             raise InputError(f"`{config.model}` on `{config.images}`: {error}") from error
     batch_size = config.batch_size or batch_size_for(images.shape, device)
     return Subject(model, classifier, images, collecting, evaluating, batch_size)
+
+
+def untrained_classifier(
+    config: StudyConfig, subject: Subject, draw: int
+) -> tuple[Classifier, tuple[str, ...]]:
+    """Return the same architecture with weights initialised anew, and what could not be.
+
+    Args:
+        config: As of the study.
+        subject: Of the study.
+        draw: Which of several networks, from 0.
+    """
+    module, not_reset = untrained_copy(subject.model.module, config.seed + draw)
+    return Classifier(_prepared(module, config)), not_reset
+
+
+def _prepared(module: nn.Module, config: StudyConfig) -> nn.Module:
+    if not (config.channels_last or config.fuse_batch_norm):
+        return module
+    return faster(
+        module, channels_last=config.channels_last, fuse_batch_norm=config.fuse_batch_norm
+    )
 
 
 def batch_size_for(shape: tuple[int, int, int], device: torch.device) -> int:
@@ -92,7 +111,12 @@ def _size(config: StudyConfig, model: LoadedModel) -> int | None:
     return height
 
 
-def _device(name: str) -> torch.device:
+def device_named(name: str) -> torch.device:
+    """Return the device of a name: `auto` is a GPU where there is one.
+
+    Raises:
+        InputError: If it is not there.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

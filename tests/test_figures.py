@@ -23,10 +23,13 @@ from analysis import (
     isotropic_null,
     singular_spectrum,
 )
+from analysis.nulls import NULLS, marchenko_pastur_values
 from analysis.results import CollectionResult, Examples, FoolingResult, SpectrumResult
+from analysis.shared import shared_directions
 from boundary.errors import InputError
 from figures.formats import class_label, cosine, number, percent, points
-from figures.style import save_figure, svg_bytes
+from figures.style import NULL_COLOURS, save_figure, svg_bytes
+from figures.tables import NULL_LABELS, dimension_rows
 
 HOSTILE = ("<script>x()</script>", "$x$", r"\frac $", "cat & dog", "猫")
 NORMS = (0.5, 1.0, 2.0, 4.0)
@@ -49,14 +52,21 @@ def spectrum_result(
 ) -> SpectrumResult:
     dimension = int(np.prod(shape))
     rows = unit_rows(150, dimension, np.array(strengths))
-    return SpectrumResult(
-        spectrum=singular_spectrum(rows[:40], directions=14),
-        null=isotropic_null(40, dimension, draws=8, seed=5),
-        energy=captured_energy(singular_spectrum(rows[:50], directions=10), rows[50:]),
+    untrained = [unit_rows(40, dimension, np.array([20.0]), seed) for seed in (1, 2)]
+    found = shared_directions(
+        rows[:40],
+        np.arange(40) % 3,
+        (np.arange(40) + 1) % 3,
+        shape,
+        directions=14,
+        null_draws=8,
+        splits=4,
+        untrained=untrained,
         left_out=3,
-        image_shape=shape,
-        seed=17,
+        seed=5,
     )
+    fitted = singular_spectrum(rows[:50], directions=10)
+    return replace(found, energy=captured_energy(fitted, rows[50:]))
 
 
 def fooling_rate(
@@ -223,22 +233,75 @@ def test_spectrum_draws_values_null_and_count() -> None:
     index, values = line(axes, "normals")
     np.testing.assert_array_equal(index, np.arange(1, 41))
     np.testing.assert_array_equal(values, result.spectrum.singular_values)
-    np.testing.assert_array_equal(line(axes, "Marchenko–Pastur law")[1], result.null.expected)
-    (band,) = axes.collections[:1]
-    vertices = band.get_paths()[0].vertices
-    low, high = result.null.band
-    for place in (0, 7, 39):
-        at_index = vertices[vertices[:, 0] == place + 1, 1]
-        assert {at_index.min(), at_index.max()} == {low[place], high[place]}
-    leading = result.null.leading(result.spectrum.singular_values)
-    assert leading >= 2
-    x, y = line(axes, f"{leading} leading values above every draw")
-    assert (x.item(), y.item()) == (leading, result.spectrum.singular_values[leading - 1])
+    law = line(axes, "Marchenko–Pastur law")[1]
+    np.testing.assert_array_equal(law, marchenko_pastur_values(40, 60))
+    values = result.spectrum.singular_values
+    assert [null.name for null in result.nulls] == list(NULLS)
+    for null, draws in zip(result.nulls, (8, 8, 8, 2), strict=True):
+        leading = null.leading(values)
+        (band,) = (
+            drawn
+            for drawn in axes.collections
+            if str(drawn.get_label()) == f"{NULL_LABELS[null.name]} ({draws}): {leading} above"
+        )
+        vertices = band.get_paths()[0].vertices
+        low, high = null.band
+        for place in (0, 7, 39):
+            at_index = vertices[vertices[:, 0] == place + 1, 1]
+            assert {at_index.min(), at_index.max()} == {low[place], high[place]}
+        dots = [
+            drawn.get_xydata().tolist()
+            for drawn in axes.lines
+            if drawn.get_color() == NULL_COLOURS[null.name]
+        ]
+        assert dots == ([[[leading, values[leading - 1]]]] if leading else [])
+    assert result.isotropic.leading(values) >= 2
     said = texts(figure)
-    for words in ("n = 40", "D = 60", "8 draws", "seed 5", "3 images without a usable normal"):
+    for words in ("n = 40", "D = 60", "(8)", "Seed 5", "3 images without a usable normal"):
         assert words in said
     assert axes.get_xlabel() == "index of singular value"
     assert axes.get_ylabel() == "singular value (dimensionless)"
+
+
+def test_dimensions_draw_every_definition_and_count() -> None:
+    result = spectrum_result()
+    left, right = drawn("plot_dimensions").axes
+    rows = dimension_rows(result)
+    assert [text.get_text() for text in left.get_yticklabels()] == [row.label for row in rows]
+    drawn_at = [c.lines[0].get_xdata().item() for c in left.containers]
+    assert drawn_at == [row.value for row in rows]
+    counts = [c.lines[0].get_xdata().item() for c in right.containers]
+    values = result.spectrum.singular_values
+    assert counts == [null.leading(values) for null in result.nulls]
+    assert {text.get_text() for text in right.texts} == {str(count) for count in counts}
+    assert "intervals from 8 random halves of 20 normals" in texts(drawn("plot_dimensions"))
+
+
+def test_stability_draws_halves_and_random_subspaces() -> None:
+    result = spectrum_result()
+    left, right = drawn("plot_stability").axes
+    shared = result.halves.overlaps.mean_squared_cosine
+    np.testing.assert_array_equal(line(left, "two halves")[1], shared.mean(0))
+    np.testing.assert_allclose(line(left, "R / D")[1], np.arange(1, 15) / 60)
+    for place, name in enumerate(("smallest", "median", "largest")):
+        R, angles = line(right, f"{name}, two halves")
+        expected = np.quantile(np.degrees(result.halves.overlaps.angles(14)), [0, 0.5, 1], axis=1)[
+            place
+        ]
+        assert R[-1] == 14
+        np.testing.assert_allclose(angles[-1], np.median(expected))
+
+
+def test_classes_draw_what_means_explain() -> None:
+    result = spectrum_result()
+    left, right = drawn("plot_classes").axes
+    means = result.means
+    rank = means.rank.mean()
+    explained = line(left, f"span of {rank:.0f} pair means of the other half")[1]
+    np.testing.assert_array_equal(explained, means.explained.mean(0))
+    counts, ratios = line(right, "classes")
+    np.testing.assert_array_equal(counts, result.by_source.counts)
+    np.testing.assert_array_equal(ratios, result.by_source.participation_ratio)
 
 
 def test_spectrum_histogram_is_a_density_over_all_values() -> None:
@@ -257,7 +320,7 @@ def test_spectrum_leaves_out_rounding_and_says_so() -> None:
     result = replace(
         spectrum_result(),
         spectrum=singular_spectrum(rows, directions=6),
-        null=isotropic_null(30, 60, draws=3),
+        nulls=(isotropic_null(30, 60, draws=3),),
     )
     figure = figures.plot_spectrum(result)
     assert len(line(figure.axes[0], "normals")[0]) == 6
@@ -268,8 +331,10 @@ def test_spectrum_of_noise_has_no_dot() -> None:
     null = isotropic_null(40, 60, draws=8)
     values = null.singular_values.mean(0)
     result = spectrum_result()
-    flat = replace(result, spectrum=replace(result.spectrum, singular_values=values), null=null)
-    assert "no leading value above every draw" in texts(figures.plot_spectrum(flat))
+    flat = replace(result, spectrum=replace(result.spectrum, singular_values=values), nulls=(null,))
+    figure = figures.plot_spectrum(flat)
+    assert "random directions (8): 0 above" in texts(figure)
+    assert not [drawn for drawn in figure.axes[0].lines if drawn.get_marker() == "o"]
 
 
 def test_spectrum_of_many_values_is_thinned_to_true_values() -> None:
@@ -281,7 +346,7 @@ def test_spectrum_of_many_values_is_thinned_to_true_values() -> None:
     big = replace(
         result,
         spectrum=replace(result.spectrum, singular_values=values, count=count, dimension=count),
-        null=replace(null, singular_values=wide, count=count, dimension=count),
+        nulls=(replace(null, singular_values=wide, counts=np.full(2, count), dimension=count),),
     )
     index, shown = line(figures.plot_spectrum(big).axes[0], "normals")
     assert len(index) <= 3000
@@ -301,7 +366,7 @@ def test_energy_draws_held_out_in_sample_and_isotropic() -> None:
     assert vertices[:, 1].min() == low[0]
     assert vertices[:, 1].max() == high[-1]
     said = texts(figure)
-    for words in ("n = 50", "100 held-out", "seed 17", "D = 60", "95 % bootstrap interval"):
+    for words in ("n = 50", "100 held-out", "seed 5", "D = 60", "95 % bootstrap interval"):
         assert words in said
 
 

@@ -42,7 +42,7 @@ def test_the_shared_subspace_of_a_resnet_fools_twice_as_much_as_the_sphere(tmp_p
 
     spectrum = load_result(tmp_path / "spectrum.h5", SpectrumResult)
     assert spectrum.spectrum.singular_values[0] == pytest.approx(2.4, abs=0.15)
-    assert spectrum.null.singular_values[:, 0] == pytest.approx(1.57, abs=0.02)
+    assert spectrum.isotropic.singular_values[:, 0] == pytest.approx(1.57, abs=0.02)
     fooling = load_result(tmp_path / "fooling.h5", FoolingResult)
     subspace, sphere = (
         next(r for r in fooling.rates if r.family == family and r.norm == 1.0 and not r.clipped)

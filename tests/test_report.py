@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis import captured_energy, compare, isotropic_null, singular_spectrum, wilson_interval
+from analysis import captured_energy, compare, singular_spectrum, wilson_interval
 from analysis.fooling import FoolingRate
+from analysis.nulls import untrained_null
 from analysis.results import (
     CollectionResult,
     Examples,
@@ -23,6 +24,7 @@ from analysis.results import (
     load_result,
     save_result,
 )
+from analysis.shared import shared_directions
 from boundary.errors import StoreError
 from figures import Finding, list_findings, write_report
 
@@ -46,14 +48,21 @@ def spectrum_result(strength: float = 8.0) -> SpectrumResult:
     rows = np.random.default_rng(4).standard_normal((300, 48))
     rows[:, 0] *= strength
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return SpectrumResult(
-        spectrum=singular_spectrum(rows[:40], directions=12),
-        null=isotropic_null(40, 48, draws=30, seed=5),
-        energy=captured_energy(singular_spectrum(rows[:100], directions=10), rows[100:]),
+    found = shared_directions(
+        rows[:40],
+        np.arange(40) % 3,
+        (np.arange(40) + 1) % 3,
+        (3, 4, 4),
+        directions=12,
+        null_draws=30,
+        splits=4,
+        untrained=[rows[200:240], rows[240:280]],
+        not_reset=["<b>weight</b>"],
         left_out=3,
-        image_shape=(3, 4, 4),
         seed=17,
     )
+    fitted = singular_spectrum(rows[:100], directions=10)
+    return replace(found, energy=captured_energy(fitted, rows[100:]))
 
 
 def outcomes(share: float) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
@@ -129,11 +138,11 @@ def finding(name: str, **results: Any) -> Finding:
 def test_spectrum_that_stands_out() -> None:
     result = spectrum_result()
     found = finding("spectrum", spectrum=result)
-    leading = result.null.leading(result.spectrum.singular_values)
+    leading = result.isotropic.leading(result.spectrum.singular_values)
     assert leading >= 1
     assert found.present
     assert found.numbers["leading"] == leading
-    assert found.numbers["null_largest"] == result.null.singular_values.max()
+    assert found.numbers["null_largest"] == result.isotropic.singular_values.max()
     assert f"{leading} leading singular value" in found.sentence
     assert f"the largest is {result.spectrum.singular_values[0]:.3g}" in found.sentence
     assert "absent" not in found.sentence
@@ -141,11 +150,38 @@ def test_spectrum_that_stands_out() -> None:
 
 def test_spectrum_of_noise_is_called_absent() -> None:
     noise = spectrum_result()
-    draw = isotropic_null(40, 48, draws=30, seed=5).singular_values[3]
+    draw = noise.isotropic.singular_values[3]
     flat = replace(noise, spectrum=replace(noise.spectrum, singular_values=draw))
     found = finding("spectrum", spectrum=flat)
     assert found.present is False
     assert "no leading singular value stands above" in found.sentence
+    assert "absent in this run" in found.sentence
+
+
+def test_a_null_that_is_stronger_than_the_normals_is_not_beaten() -> None:
+    result = spectrum_result()
+    strong = np.random.default_rng(1).standard_normal((2, 40, 48))
+    strong[:, :, 0] *= 30
+    strong /= np.linalg.norm(strong, axis=2, keepdims=True)
+    nulls = (*result.nulls[:3], untrained_null(list(strong), 40))
+    found = finding("spectrum_untrained", spectrum=replace(result, nulls=nulls))
+    assert found.present is False
+    assert found.numbers["leading"] == 0
+    assert found.numbers["ratio"] < 1
+    assert "every one of 2 draws of the same architecture untrained" in found.sentence
+    assert "less concentrated than those of the same architecture untrained" in found.sentence
+
+
+def test_directions_that_two_halves_share() -> None:
+    result = spectrum_result()
+    found = finding("stability", spectrum=result)
+    shared = result.halves.overlaps.mean_squared_cosine[:, 4]
+    assert found.present
+    assert found.numbers["shared"] == shared.mean()
+    assert "against R/D = 0.104" in found.sentence
+    noise = replace(result, halves=replace(result.halves, overlaps=result.random))
+    found = finding("stability", spectrum=noise)
+    assert found.present is False
     assert "absent in this run" in found.sentence
 
 
@@ -323,7 +359,7 @@ def test_the_report_is_self_contained(run: Path) -> None:
         assert (attributes.get("href") or "#").startswith("#")
     text = re.sub(r"data:image/[a-z+]+;base64,[A-Za-z0-9+/=]+", "", page.rawdata)
     assert not re.search(r"https?://|@import|url\(|file:", text)
-    assert len([tag for tag, _ in page.tags if tag == "img"]) == 7
+    assert len([tag for tag, _ in page.tags if tag == "img"]) == 10
 
 
 def test_hostile_text_stays_text(run: Path) -> None:
@@ -406,6 +442,9 @@ def test_figures_are_written_whole(run: Path) -> None:
         "singular_vectors",
         "examples",
         "margins",
+        "dimensions",
+        "stability",
+        "classes",
     }
     assert names == {f"{stem}.{kind}" for stem in stems for kind in ("pdf", "png")}
     assert not list(run.rglob("*.tmp"))

@@ -25,6 +25,8 @@ SMALL = [
     "--evaluate=40",
     "--fooling.draws=3",
     "--spectrum.null_draws=3",
+    "--spectrum.splits=2",
+    "--untrained=1",
     "--device=cpu",
 ]
 
@@ -63,7 +65,7 @@ def test_a_run_leaves_every_result_and_the_report(run: Path) -> None:
 
     spectrum = load_result(run / "spectrum.h5", SpectrumResult)
     assert spectrum.spectrum.count + spectrum.left_out == 120
-    assert spectrum.null.leading(spectrum.spectrum.singular_values) >= 1
+    assert spectrum.isotropic.leading(spectrum.spectrum.singular_values) >= 1
     held_out = round(0.2 * spectrum.spectrum.count)
     assert spectrum.energy.held_out.shape == (held_out, 64)
 
@@ -80,7 +82,7 @@ def test_a_run_leaves_every_result_and_the_report(run: Path) -> None:
     numbers = json.loads((run / "numbers.json").read_text())
     assert numbers
     record = json.loads((run / "provenance.json").read_text())
-    assert set(record["stages"]) == {"collect", "spectrum", "fooling", "report"}
+    assert set(record["stages"]) == {"collect", "untrained", "spectrum", "fooling", "report"}
     assert record["stages"]["fooling"].keys() == {"finished", "seconds", "device"}
     assert record["versions"]["torch"] == torch.__version__
 
@@ -89,7 +91,7 @@ def test_a_finished_run_is_not_computed_again(run: Path, monkeypatch: pytest.Mon
     def never(*_: object, **__: object) -> None:
         raise AssertionError("computed again")
 
-    for name in ("survey", "singular_spectrum", "fooling_rates", "write_report"):
+    for name in ("survey", "shared_directions", "fooling_rates", "write_report"):
         monkeypatch.setattr(stages, name, never)
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*.h5")}
     assert main(["run", *SMALL, "--out", str(run)]) == 0

@@ -1,0 +1,109 @@
+"""Which directions the normals share: their spectrum beside every null, and on what it rests."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.energy import captured_energy, split_rows
+from analysis.gram import HERE, Matrix, Where, rows_of
+from analysis.groups import class_means, group_by_class, group_spectra
+from analysis.halves import random_overlaps, spectrum_and_halves
+from analysis.nulls import isotropic_null, permuted_null, phase_null, untrained_null
+from analysis.results import SpectrumResult
+from analysis.spectrum import DIRECTIONS, Method, singular_spectrum
+from boundary.errors import InputError
+
+
+def shared_directions(
+    normals: Matrix,
+    source: NDArray[np.int64],
+    target: NDArray[np.int64],
+    image_shape: tuple[int, ...],
+    *,
+    directions: int | None = None,
+    held_out: float = 0.2,
+    null_draws: int = 20,
+    splits: int = 10,
+    untrained: Sequence[Matrix] = (),
+    not_reset: Sequence[str] = (),
+    left_out: int = 0,
+    seed: int = 0,
+    method: Method = "gram",
+    where: Where = HERE,
+    scratch: Path | None = None,
+) -> SpectrumResult:
+    """Return the spectrum of the normals, its nulls, and what other images and classes share.
+
+    Args:
+        normals: Unit rows, (n, D).
+        source: (n,), class of each image.
+        target: (n,), class on the other side of the boundary.
+        image_shape: (C, H, W) with D numbers.
+        directions: How many right vectors to keep, by default 100 or as many as there can be.
+        held_out: Share of the normals kept apart to measure captured energy, in (0, 1).
+        null_draws: Of each null that is simulated.
+        splits: How many times to split the normals in two halves.
+        untrained: Normals of untrained networks of the same architecture, (n', D) each; none leaves
+            that null out.
+        not_reset: Parameters that these networks have from training.
+        left_out: Points without a normal, to be told of.
+        seed: Of all splits, and of the nulls.
+        method: ``gram`` or ``lapack``, for the whole spectrum.
+        where: On which device, by which processes.
+        scratch: Folder for rows of nulls that are not held in memory; the system's by default.
+
+    Raises:
+        InputError: If there are too few normals for what is asked.
+    """
+    count, dimension = normals.shape
+    fitted, apart = split_rows(count, held_out, seed)
+    if not len(fitted) or not len(apart):
+        raise InputError(
+            f"a share of {held_out} of {count} normals cannot be held out; collect more "
+            "images, or change --spectrum.held_out."
+        )
+    kept = _directions(directions, min(len(fitted), dimension))
+    judging = max(1, min(kept, count // 2))
+    spectrum, halves = spectrum_and_halves(
+        normals, directions=kept, splits=splits, seed=seed, where=where
+    )
+    if method != "gram":
+        spectrum = singular_spectrum(normals, directions=kept, method=method, where=where)
+    quiet = where.quietly()
+    nulls = [
+        isotropic_null(count, dimension, draws=null_draws, seed=seed, where=where),
+        permuted_null(normals, draws=null_draws, seed=seed, where=where, scratch=scratch),
+        phase_null(normals, image_shape, draws=null_draws, seed=seed, where=where, scratch=scratch),
+    ]
+    if untrained:
+        nulls.append(untrained_null(untrained, count, seed=seed, where=where))
+    of_fitted = singular_spectrum(rows_of(normals, fitted), directions=kept, where=quiet)
+    by_source, by_pair = (
+        group_spectra(normals, group_by_class(by, source, target), quiet)
+        for by in ("source", "pair")
+    )
+    return SpectrumResult(
+        spectrum=spectrum,
+        halves=halves,
+        random=random_overlaps(dimension, judging, seed=seed),
+        nulls=tuple(nulls),
+        energy=captured_energy(of_fitted, rows_of(normals, apart)),
+        by_source=by_source,
+        by_pair=by_pair,
+        means=class_means(normals, source, target, directions=judging, seed=seed, where=quiet),
+        not_reset=tuple(not_reset),
+        left_out=left_out,
+        image_shape=tuple(image_shape),
+        seed=seed,
+    )
+
+
+def _directions(asked: int | None, available: int) -> int:
+    if asked is not None and not 1 <= asked <= available:
+        raise InputError(
+            f"`--spectrum.directions` should lie in 1..{available}, as the fitted normals span no "
+            f"more. Found {asked}."
+        )
+    return min(DIRECTIONS, available) if asked is None else asked
