@@ -96,6 +96,18 @@ def survey(
     )
 
 
+def joined(parts: Sequence[Survey]) -> Survey:
+    """Return the surveys of several processes as one."""
+    return Survey(
+        ids=tuple(name for part in parts for name in part.ids),
+        labels=np.concatenate([part.labels for part in parts]),
+        predictions=np.concatenate([part.predictions for part in parts]),
+        norms=np.concatenate([part.norms for part in parts]),
+        classes=parts[0].classes,
+        unreadable=tuple(line for part in parts for line in part.unreadable),
+    )
+
+
 def read_batches(
     source: ImageSource, positions: Sequence[int] | NDArray[np.int64], batch_size: int
 ) -> Iterator[ImageBatch]:

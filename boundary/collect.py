@@ -17,6 +17,7 @@ from boundary.images import ImageBatch, ImageSource, sha256_of_ids
 from boundary.nearest import nearest_boundary_points
 from boundary.points import BoundaryPoints
 from boundary.progress import progress_bar
+from boundary.ranks import ALONE, Ranks
 from boundary.store import MANIFEST, NormalsStore, differences
 from boundary.weights import state_sha256
 
@@ -37,13 +38,15 @@ def collect_normals(
     *,
     positions: Sequence[int] | None = None,
     batch_size: int = 64,
+    ranks: Ranks = ALONE,
     progress: bool = False,
     **search: Any,
 ) -> NormalsStore:
     """Find the boundary points of images and keep them in a store that a kill cannot damage.
 
     If the directory holds a store of the same model, images and search options, only what is
-    missing is collected; the batch size and the device may differ.
+    missing is collected; the batch size, the device and the number of processes may differ. Several
+    processes take batches in turn, the same ones that one process would take.
 
     Args:
         classifier: Whose boundary is met.
@@ -51,6 +54,7 @@ def collect_normals(
         directory: Of the store; made if it is not there.
         positions: Which images of the source, in which order; all by default.
         batch_size: Images in one batch, and in one shard: what a kill can cost.
+        ranks: The processes that collect together, each with the same arguments.
         progress: Show a progress bar on standard error.
         **search: Options of `nearest_boundary_points`, without ``targets`` and ``subspace``.
 
@@ -65,17 +69,33 @@ def collect_normals(
         raise InputError(f"`batch_size` should be at least 1. Found {batch_size}.")
     wanted = np.arange(len(source)) if positions is None else np.asarray(positions)
     settings = collection_settings(classifier, source, wanted, search)
-    store = _open_or_create(Path(directory), source, settings)
-    with progress_bar("boundary points", len(wanted), "images", shown=progress) as bar:
-        missing = _missing(store, len(wanted))
-        bar.update(len(wanted) - len(missing))
-        while len(missing):
-            start, stop = _first_stretch(missing, batch_size)
+    folder = Path(directory)
+    batches = ranks.from_first(lambda: _prepared(folder, source, settings, batch_size))
+    store = NormalsStore.open(folder)
+    left = sum(stop - start for start, stop in batches)
+    with progress_bar(
+        "boundary points", len(wanted), "images", shown=progress and ranks.first
+    ) as bar:
+        bar.update(len(wanted) - left)
+        for start, stop in ranks.share(batches):
             batch = source.read(wanted[start:stop])
-            store.append(start, stop, batch, _search(classifier, batch, search))
-            missing = missing[stop - start :]
-            bar.update(stop - start)
-    return store
+            store.append(start, stop, batch, _search(classifier, batch, search), ranks.rank)
+            bar.update(min(len(wanted) - bar.n, ranks.count * (stop - start)))
+    ranks.wait()
+    return NormalsStore.open(folder)
+
+
+def _prepared(
+    folder: Path, source: ImageSource, settings: Mapping[str, Any], batch_size: int
+) -> list[tuple[int, int]]:
+    """Return the batches that a store lacks, in order, opened or begun and cleaned."""
+    missing = _missing(_open_or_create(folder, source, settings), settings["count"])
+    batches = []
+    while len(missing):
+        start, stop = _first_stretch(missing, batch_size)
+        batches.append((start, stop))
+        missing = missing[stop - start :]
+    return batches
 
 
 def _search(

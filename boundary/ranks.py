@@ -72,6 +72,15 @@ class Ranks:
         value: Value = box[0]
         return value
 
+    def first_goes_ahead(self, make: Callable[[], Value]) -> Value:
+        """Return what every process makes, the first before the others: it may fill a cache."""
+        if not self.first:
+            self.wait()
+        value = make()
+        if self.first:
+            self.wait()
+        return value
+
     def wait(self) -> None:
         """Wait until every process has come here."""
         if self.count > 1:

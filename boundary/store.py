@@ -3,7 +3,9 @@
 ``manifest.jsonl`` begins with one line that says what the store is (format, version, image shape
 and the settings that every row depends on); each further line acknowledges one shard. A shard is
 written whole before its line is, so a row that the manifest names survives a kill at any instant.
-A shard that no line names is the work of a killed run and is written again.
+A shard that no line names is the work of a killed run and is written again. Where several processes
+collect together, each writes shards and a manifest of its own (``manifest-0001.jsonl``, without the
+first line), so that no file has two writers; which process wrote a row means nothing afterwards.
 """
 
 import json
@@ -37,6 +39,7 @@ FORMAT, VERSION = "boundary-normals", 1
 MANIFEST = "manifest.jsonl"
 _LONGEST_LIST = 60
 _SHARD_NAME = re.compile(r"shard-\d{8}\.h5")
+_OTHER_MANIFEST = re.compile(r"manifest-\d{4,}\.jsonl")
 _CHUNK = (64, 1024)  # rows, columns: 256 KiB of float32, read well by rows and by columns
 _KEPT_OPEN = 400
 """Shards that stay open while blocks of columns are read; others are opened for each block."""
@@ -120,14 +123,9 @@ class NormalsStore:
             StoreError: If there is no store, or its manifest or the size of a shard is wrong.
         """
         folder = Path(directory)
-        try:
-            text = (folder / MANIFEST).read_text(encoding="utf-8")
-        except OSError as error:
-            raise StoreError(f"`{folder}` holds no store of normals: {error.strerror}.") from error
-        except UnicodeDecodeError as error:
-            raise StoreError(f"`{folder / MANIFEST}` is damaged: it is not UTF-8.") from error
-        # A kill can tear the last line; nothing in it was acknowledged.
-        lines = text[: text.rfind("\n") + 1].splitlines()
+        lines = _lines(folder / MANIFEST)
+        for path in _other_manifests(folder):
+            lines += _lines(path)
         try:
             header, *rest = [json.loads(line) for line in lines]
             known = header["format"] == FORMAT and header["version"] == VERSION
@@ -153,7 +151,9 @@ class NormalsStore:
                 raise StoreError(f"shard `{path}` {what}; restore it, or collect in a new folder.")
         return store
 
-    def append(self, start: int, stop: int, batch: ImageBatch, points: BoundaryPoints) -> None:
+    def append(
+        self, start: int, stop: int, batch: ImageBatch, points: BoundaryPoints, rank: int = 0
+    ) -> None:
         """Write the rows of images ``start`` to ``stop`` as one shard, then acknowledge it.
 
         Args:
@@ -161,6 +161,7 @@ class NormalsStore:
             stop: The place after the last.
             batch: The images of that stretch that could be read, and those that could not.
             points: Their boundary points.
+            rank: Of this process among those that write to the store.
         """
         path = self.directory / f"shard-{start:08d}.h5"
         write_whole(path, lambda temporary: _write_shard(temporary, batch, points))
@@ -173,18 +174,19 @@ class NormalsStore:
             sha256=sha256_of_file(path),
             unreadable=tuple((image.id, image.reason) for image in batch.unreadable),
         )
-        append_line(self.directory / MANIFEST, json.dumps(asdict(shard)))
+        manifest = MANIFEST if rank == 0 else f"manifest-{rank:04d}.jsonl"
+        append_line(self.directory / manifest, json.dumps(asdict(shard)))
         self.shards.append(shard)
         self.shards.sort(key=lambda shard: shard.start)
 
     def clean(self) -> None:
-        """Remove what a killed run left: temporary files and a torn last line of the manifest."""
+        """Remove what a killed run left: temporary files and torn last lines of manifests."""
         for path in self.directory.glob(f"*{TEMPORARY}"):
             path.unlink()
-        manifest = self.directory / MANIFEST
-        text = manifest.read_text(encoding="utf-8")
-        if not text.endswith("\n"):
-            write_text(manifest, text[: text.rfind("\n") + 1])
+        for manifest in (self.directory / MANIFEST, *_other_manifests(self.directory)):
+            text = manifest.read_text(encoding="utf-8")
+            if not text.endswith("\n"):
+                write_text(manifest, text[: text.rfind("\n") + 1])
 
     def verify(self, ranks: Ranks = ALONE) -> None:
         """Compare every shard with its checksum, each process its share.
@@ -338,6 +340,27 @@ def _nearly(before: Any, after: Any) -> bool:
     return same_shape and bool(
         np.abs(one - other).max(initial=0) <= 1e-2 * np.abs(one).max(initial=0)
     )
+
+
+def _lines(manifest: Path) -> list[str]:
+    """Return the whole lines of a manifest; of one that a kill tore nothing was acknowledged.
+
+    Raises:
+        StoreError: If it cannot be read.
+    """
+    try:
+        text = manifest.read_text(encoding="utf-8")
+    except OSError as error:
+        raise StoreError(
+            f"`{manifest.parent}` holds no store of normals: {error.strerror}."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise StoreError(f"`{manifest}` is damaged: it is not UTF-8.") from error
+    return text[: text.rfind("\n") + 1].splitlines()
+
+
+def _other_manifests(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if _OTHER_MANIFEST.fullmatch(path.name))
 
 
 def _shard_from(entry: dict[str, Any]) -> Shard:

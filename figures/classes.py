@@ -80,8 +80,9 @@ def _draw_groups(axes: Axes, result: SpectrumResult) -> None:
     own = result.spectrum.singular_values
     ratio = result.spectrum.count**2 / (own**4).sum()
     axes.plot(result.spectrum.count, ratio, "s", color=GREY, label="all normals")
-    groups = [*result.by_source.counts, *result.by_pair.counts, result.spectrum.count]
-    low, high = 0.6 * float(np.min(groups)), 1.4 * result.spectrum.count
+    counts = [result.spectrum.count, *map(int, result.by_source.counts)]
+    counts += map(int, result.by_pair.counts)
+    low, high = 0.6 * min(counts), 1.4 * result.spectrum.count
     count = np.geomspace(low, high, 200)
     axes.plot(count, count / (1 + (count - 1) / D), color=BLACK, ls=":", label="random directions")
     axes.set_xlabel("normals n in the group")

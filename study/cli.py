@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from jsonargparse import ActionYesNo, ArgumentParser, DefaultHelpFormatter
 
 from boundary.errors import BoundaryError, StoreError, did_you_mean
+from boundary.ranks import Ranks, joined_ranks
 from study import stages
 from study.config import RETIRED, FoolingOptions, SpectrumOptions, StudyConfig, config_from
 from study.inspection import describe
@@ -82,7 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Without defaults, what was given can prevail over what a run directory says.
         given = _parser().parse_args(words, defaults=printing).as_dict()
         name = given["subcommand"]
-        _COMMANDS[name](given.get(name) or {}, shlex.join(["boundary", *words]))
+        with joined_ranks() as ranks:
+            _COMMANDS[name](given.get(name) or {}, shlex.join(["boundary", *words]), ranks)
     except BoundaryError as error:
         _fail(str(error))
     except UnicodeDecodeError as error:
@@ -98,50 +100,57 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _run(given: dict[str, Any], command: str) -> None:
-    run, config, subject = _begin(given, command)
+def _run(given: dict[str, Any], command: str, ranks: Ranks) -> None:
+    run, config, subject = _begin(given, command, ranks)
     with run.locked():
         stages.collect(run, config, subject)
         stages.untrained(run, config, subject)
         stages.spectrum(run, config)
-        stages.fooling(run, config, subject)
-        stages.report(run)
-    _show(run)
+        if ranks.first:
+            stages.fooling(run, config, subject)
+            stages.report(run)
+            _show(run)
+    ranks.wait()
 
 
-def _collect(given: dict[str, Any], command: str) -> None:
-    run, config, subject = _begin(given, command)
+def _collect(given: dict[str, Any], command: str, ranks: Ranks) -> None:
+    run, config, subject = _begin(given, command, ranks)
     with run.locked():
         stages.collect(run, config, subject)
         stages.untrained(run, config, subject)
-    _show(run)
+    if ranks.first:
+        _show(run)
 
 
-def _spectrum(given: dict[str, Any], _: str) -> None:
-    run, config, redo = _resume(given, "spectrum")
+def _spectrum(given: dict[str, Any], _: str, ranks: Ranks) -> None:
+    run, config, redo = _resume(given, "spectrum", ranks)
     with run.locked():
         stages.spectrum(run, config, redo=redo)
-        _keep_settings(run, config)
+        if ranks.first:
+            _keep_settings(run, config)
 
 
-def _fooling(given: dict[str, Any], _: str) -> None:
-    run, config, redo = _resume(given, "fooling")
-    with run.locked():
-        stages.fooling(run, config, load_subject(config), redo=redo)
-        _keep_settings(run, config)
+def _fooling(given: dict[str, Any], _: str, ranks: Ranks) -> None:
+    run, config, redo = _resume(given, "fooling", ranks)
+    if ranks.first:
+        with run.locked():
+            stages.fooling(run, config, load_subject(config), redo=redo)
+            _keep_settings(run, config)
 
 
-def _report(given: dict[str, Any], _: str) -> None:
+def _report(given: dict[str, Any], _: str, ranks: Ranks) -> None:
     run = RunDirectory(given["run"])
     run.config()
-    stages.report(run, redo=True)
-    _show(run)
+    if ranks.first:
+        stages.report(run, redo=True)
+        _show(run)
 
 
-def _inspect(given: dict[str, Any], _: str) -> None:
+def _inspect(given: dict[str, Any], _: str, ranks: Ranks) -> None:
     run = RunDirectory(given["run"])
     run.config()
-    _show(run)
+    if ranks.first:
+        _show(run)
 
 
 _COMMANDS = {
@@ -207,18 +216,20 @@ def _parser() -> Parser:
     return parser
 
 
-def _begin(given: dict[str, Any], command: str) -> tuple[RunDirectory, StudyConfig, Subject]:
+def _begin(
+    given: dict[str, Any], command: str, ranks: Ranks
+) -> tuple[RunDirectory, StudyConfig, Subject]:
     """Return the run directory of a new or continued study, and what it is about.
 
     Raises:
         StoreError: If the directory holds another study, or one that is not to be continued.
     """
-    run = RunDirectory(given.pop("out", OUT))
-    if not given.pop("resume", True) and run.config_file.exists():
+    run = RunDirectory(given.pop("out", OUT), ranks)
+    if not given.pop("resume", True) and ranks.from_first(run.config_file.exists):
         raise StoreError(f"`{run.path}` holds a study already; name another --out.")
     given.pop("config", None)
     config = config_from(given)
-    subject = load_subject(config)
+    subject = ranks.first_goes_ahead(lambda: load_subject(config))
     config = replace(
         config,
         model=subject.model.spec,
@@ -226,14 +237,17 @@ def _begin(given: dict[str, Any], command: str) -> tuple[RunDirectory, StudyConf
         weights=_absolute(config.weights),
         classes=_absolute(config.classes),
     )
-    run.prepare(asdict(config))
-    run.begin_record({"command": command, **stages.identities(config, subject)})
+    if ranks.first:
+        run.prepare(asdict(config))
+        run.begin_record({"command": command, **stages.identities(config, subject)})
     return run, config, subject
 
 
-def _resume(given: dict[str, Any], section: str) -> tuple[RunDirectory, StudyConfig, bool]:
+def _resume(
+    given: dict[str, Any], section: str, ranks: Ranks
+) -> tuple[RunDirectory, StudyConfig, bool]:
     """Return a run directory, its settings with those given for a section, and whether to redo."""
-    run = RunDirectory(given.pop("run"))
+    run = RunDirectory(given.pop("run"), ranks)
     redo = given.pop("redo", False)
     parser = Parser(prog="boundary")
     parser.add_class_arguments(StudyConfig)

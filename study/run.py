@@ -20,6 +20,7 @@ if sys.platform != "win32":
 from analysis.results import load_settings
 from boundary.errors import StoreError
 from boundary.files import write_text
+from boundary.ranks import ALONE, Ranks
 from boundary.store import MANIFEST, NormalMatrix, NormalsStore, differences
 from study.config import FREE, config_from, without_retired
 
@@ -32,10 +33,12 @@ class RunDirectory:
 
     Args:
         path: Of the directory; `prepare` makes it.
+        ranks: The processes that work in it together; the first writes what is not a shard.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, ranks: Ranks = ALONE) -> None:
         self.path = Path(path)
+        self.ranks = ranks
 
     @property
     def normals(self) -> Path:
@@ -60,7 +63,7 @@ class RunDirectory:
                 f"`boundary collect --config {self.config_file} --out {self.path}` collects what "
                 "is missing."
             )
-        store.verify()
+        store.verify(self.ranks)
         return store.normals()
 
     def not_reset(self) -> tuple[str, ...] | None:
@@ -99,11 +102,14 @@ class RunDirectory:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes from working in the directory meanwhile.
+        """Keep other commands from working in the directory meanwhile.
 
         Raises:
             StoreError: If one is at work there.
         """
+        if not self.ranks.first:
+            yield
+            return
         with (self.path / ".lock").open("w") as file:
             if sys.platform != "win32":
                 try:

@@ -26,12 +26,13 @@ from analysis.results import (
     save_result,
 )
 from analysis.shared import shared_directions
-from analysis.survey import Survey, no_better_than_guessing, read_batches, survey
+from analysis.survey import Survey, joined, no_better_than_guessing, read_batches, survey
 from analysis.sweep import dimension_sweep, norm_sweep, random_families
 from boundary.collect import changed_settings, collect_normals, collection_settings
 from boundary.errors import InputError, StoreError
 from boundary.images import sha256_of_ids
 from boundary.points import Status
+from boundary.ranks import Ranks
 from boundary.store import COLUMNS, NormalsStore
 from figures.report import write_report
 from study.config import DIMENSION, StudyConfig
@@ -51,16 +52,20 @@ def collect(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
         InputError: If not one boundary point was found.
     """
     begun = time.monotonic()
-    seen = None if run.result("collect").exists() else _survey_everything(subject, config)
+    known = run.ranks.from_first(run.result("collect").exists)
+    seen = None if known else _survey_everything(subject, config, run.ranks)
     store = collect_normals(
         subject.classifier,
         subject.images,
         run.normals,
         positions=subject.collecting.tolist(),
         batch_size=subject.batch_size,
+        ranks=run.ranks,
         progress=True,
         **asdict(config.search),
     )
+    if not run.ranks.first:
+        return
     settings = {
         "normals": store.settings,
         "accuracy_images": config.accuracy_images,
@@ -106,10 +111,11 @@ def untrained(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
             run.untrained(draw),
             positions=subject.collecting.tolist(),
             batch_size=subject.batch_size,
+            ranks=run.ranks,
             progress=True,
             **asdict(config.search),
         )
-    if run.not_reset() is None:
+    if run.ranks.first and run.not_reset() is None:
         if not_reset:
             _log.warning(
                 "%d parameters of the untrained networks keep their trained values, first `%s`: "
@@ -129,20 +135,24 @@ def spectrum(run: RunDirectory, config: StudyConfig, *, redo: bool = False) -> N
         InputError: If there are too few normals for what is asked.
     """
     begun = time.monotonic()
+    run.ranks.wait()
     settings = {
         "collect": run.identity("collect"),
         "seed": config.seed,
         "untrained": config.untrained,
         **asdict(config.spectrum),
     }
-    if run.is_done("spectrum", settings, redo=redo):
+    if run.ranks.from_first(lambda: run.is_done("spectrum", settings, redo=redo)):
         return
     store = NormalsStore.open(run.normals)
-    store.verify()
+    store.verify(run.ranks)
     used = store.on_boundary
     options = asdict(config.spectrum)
     where = Where(
-        device=str(device_named(config.device)), float32=options.pop("float32"), progress=True
+        device=str(device_named(config.device)),
+        float32=options.pop("float32"),
+        ranks=run.ranks,
+        progress=True,
     )
     networks = [run.untrained_normals(draw) for draw in range(config.untrained)]
     result = shared_directions(
@@ -158,8 +168,9 @@ def spectrum(run: RunDirectory, config: StudyConfig, *, redo: bool = False) -> N
         scratch=run.path,
         **options,
     )
-    save_result(run.result("spectrum"), result, settings)
-    _record(run, "spectrum", begun)
+    if run.ranks.first:
+        save_result(run.result("spectrum"), result, settings)
+        _record(run, "spectrum", begun)
 
 
 def fooling(
@@ -226,17 +237,19 @@ def report(run: RunDirectory, *, redo: bool = False) -> None:
         run.record_stage("report", {})
 
 
-def _survey_everything(subject: Subject, config: StudyConfig) -> Survey:
+def _survey_everything(subject: Subject, config: StudyConfig, ranks: Ranks) -> Survey:
     """Return a look at all images, or at a seeded choice where there are very many."""
     chosen = np.random.default_rng(config.seed).permutation(len(subject.images))
+    own = chosen[: config.accuracy_images][ranks.rank :: ranks.count]
     seen = survey(
         subject.classifier,
         subject.images,
-        chosen[: config.accuracy_images],
+        own,
         batch_size=subject.batch_size,
-        progress=True,
+        progress=ranks.first,
     )
-    if no_better_than_guessing(seen.correct, seen.labelled, seen.classes):
+    seen = joined(ranks.gather(seen))
+    if ranks.first and no_better_than_guessing(seen.correct, seen.labelled, seen.classes):
         _log.warning(
             "%d of %d images are classified correctly, no better than guessing among %d classes; "
             "check that the model takes images in [0, 1] with its normalisation inside, and that "
