@@ -108,10 +108,7 @@ def gram_matrix(
             add(block)
             bar.update(min(length - bar.n, where.ranks.count * (part.stop - part.start)))
     where.ranks.sum(squares)
-    if isinstance(gram, np.ndarray):
-        where.ranks.sum_array(gram.T)  # whose memory torch can share
-    else:
-        where.ranks.sum(gram)
+    _sum(gram, where.ranks)
     used = used_rows(squares.numpy())
     if not tall and not used.all():
         kept = np.flatnonzero(used)
@@ -188,6 +185,17 @@ def used_rows(squares: NDArray[np.float64]) -> NDArray[np.bool_]:
             f"{np.sqrt(squares[wrong[0]]):.4g}; divide each row by its norm."
         )
     return used
+
+
+def _sum(gram: Gram, ranks: Ranks) -> None:
+    """Add the Gram matrices of all processes, of arrays the lower triangle alone."""
+    if not isinstance(gram, np.ndarray):
+        ranks.sum(gram)
+    elif ranks.count > 1:
+        for start in range(0, len(gram), _NARROWEST):
+            panel = gram[start:, start : start + _NARROWEST].copy(order="F")
+            ranks.sum_array(panel.T)  # whose memory torch can share
+            gram[start:, start : start + _NARROWEST] = panel
 
 
 def mirror(gram: Gram) -> None:

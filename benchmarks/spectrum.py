@@ -99,8 +99,8 @@ def one_way(name: str, folder: Path) -> None:
     way = WAYS[name]
     small = np.linalg.qr(np.random.default_rng(0).standard_normal((300, 150)))[0].T
     way(np.ascontiguousarray(small, dtype=np.float32))  # loads the libraries
-    before = _resident()
-    with _Peak() as peak:
+    before = resident()
+    with Peak() as peak:
         begun = perf_counter()
         values, right = way(rows)
         seconds = perf_counter() - begun
@@ -110,11 +110,11 @@ def one_way(name: str, folder: Path) -> None:
     print(json.dumps({"seconds": _own_seconds or seconds, "bytes": peak.bytes - before}))
 
 
-class _Peak:
+class Peak:
     """The largest resident memory of this process while the block runs, looked at every ms."""
 
-    def __enter__(self) -> "_Peak":
-        self.bytes, self._done = _resident(), Event()
+    def __enter__(self) -> "Peak":
+        self.bytes, self._done = resident(), Event()
         self._watch = Thread(target=self._look)
         self._watch.start()
         return self
@@ -125,10 +125,10 @@ class _Peak:
 
     def _look(self) -> None:
         while not self._done.wait(0.001):
-            self.bytes = max(self.bytes, _resident())
+            self.bytes = max(self.bytes, resident())
 
 
-def _resident() -> int:
+def resident() -> int:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096
 

@@ -301,14 +301,26 @@ class NormalMatrix:
         ):
             if start < stop:
                 here = order[start:stop]
-                found[here] = self._read(shard, wanted[here] - first, columns)
+                self._read(shard, wanted[here] - first, columns, found, here)
         return found
 
-    def _read(self, shard: Shard, rows: NDArray[np.intp], columns: slice) -> NDArray[np.float32]:
+    def _read(
+        self,
+        shard: Shard,
+        rows: NDArray[np.intp],
+        columns: slice,
+        found: NDArray[np.float32],
+        places: NDArray[np.intp],
+    ) -> None:
+        """Read rows of a shard, ascending, into these places."""
         dataset = self.store.dataset(shard)
         low, high = int(rows[0]), int(rows[-1]) + 1
-        block = np.asarray(dataset[low:high, columns], dtype=np.float32)
-        return block[rows - low]
+        first, last = int(places[0]), int(places[-1]) + 1
+        # Most often rows and places are stretches, and nothing is copied.
+        if (np.diff(rows) == 1).all() and (np.diff(places) == 1).all():
+            dataset.read_direct(found, np.s_[low:high, columns], np.s_[first:last])
+        else:
+            found[places] = dataset[low:high, columns][rows - low]
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -114,12 +114,15 @@ def started(arguments: list[str]) -> Iterator[subprocess.Popen[str]]:
 
 
 def children(process: int) -> list[int]:
-    found = subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(process)], capture_output=True, text=True
-    )
-    return [int(pid) for pid in found.stdout.split()]
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended
+            parent = stat.read_text().rpartition(")")[2].split()[1]
+            found += [int(stat.parent.name)] if int(parent) == process else []
+    return found
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
 def test_killing_one_of_two_and_resuming_with_one_gives_the_same_store(tmp_path: Path) -> None:
     words = ["--collect=400", "--evaluate=40", "--untrained=0", "--batch_size=8", "--device=cpu"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
