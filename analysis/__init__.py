@@ -3,16 +3,19 @@
 from analysis.dimension import (
     Dimensions,
     dimensions,
+    estimated_dimensions,
     gavish_donoho_threshold,
     noise_dimensions,
 )
 from analysis.energy import CapturedEnergy, captured_energy
 from analysis.fooling import Comparison, FoolingRate, compare, fooling_rate, fooling_rates
 from analysis.gram import Where
+from analysis.groups import class_means, group_by_class, group_spectra
 from analysis.halves import HalfSamples, Overlaps, spectrum_and_halves
-from analysis.intervals import Interval, wilson_interval
+from analysis.intervals import Estimate, Interval, wilson_interval
 from analysis.nulls import Null, isotropic_null, permuted_null, phase_null, untrained_null
 from analysis.perturbations import Perturbations, in_subspace, on_sphere
+from analysis.shared import shared_directions
 from analysis.spectrum import SingularSpectrum, singular_spectrum
 from analysis.subspace import Subspace
 
@@ -20,6 +23,7 @@ __all__ = [
     "CapturedEnergy",
     "Comparison",
     "Dimensions",
+    "Estimate",
     "FoolingRate",
     "HalfSamples",
     "Interval",
@@ -30,17 +34,22 @@ __all__ = [
     "Subspace",
     "Where",
     "captured_energy",
+    "class_means",
     "compare",
     "dimensions",
+    "estimated_dimensions",
     "fooling_rate",
     "fooling_rates",
     "gavish_donoho_threshold",
+    "group_by_class",
+    "group_spectra",
     "in_subspace",
     "isotropic_null",
     "noise_dimensions",
     "on_sphere",
     "permuted_null",
     "phase_null",
+    "shared_directions",
     "singular_spectrum",
     "spectrum_and_halves",
     "untrained_null",

@@ -64,6 +64,12 @@ def dimensions(singular_values: ArrayLike) -> Dimensions:
     )
 
 
+def random_participation_ratio(count: ArrayLike, dimension: int) -> NDArray[np.float64]:
+    """Return n / (1 + (n - 1) / D), that of n random unit rows, exact in the mean of 1 over it."""
+    n = np.asarray(count, dtype=np.float64)
+    return n / (1 + (n - 1) / dimension)
+
+
 def noise_dimensions(count: int, dimension: int) -> Dimensions:
     """Return the dimensions of ``count`` random unit rows, in the limit of large matrices.
 
@@ -114,7 +120,10 @@ def estimated_dimensions(spectrum: SingularSpectrum, halves: HalfSamples) -> dic
         spectrum: Of the normals, complete.
         halves: Of the same.
     """
-    whole = _all_dimensions(spectrum.singular_values, spectrum.count, spectrum.dimension)
+    values = spectrum.singular_values
+    whole = _all_dimensions(
+        np.where(values > spectrum.floor, values, 0.0), spectrum.count, spectrum.dimension
+    )
     parts = [
         _all_dimensions(values, halves.count, spectrum.dimension)
         for values in halves.singular_values

@@ -12,11 +12,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from analysis.krylov import leading_eigenpairs
+from boundary.errors import InputError
+
+_ALL_VECTORS = 20_000
+"""Side beyond which a device's solver is asked for values alone: with all vectors it needs three
+times the memory of the matrix. The leading ones then come from a block Krylov method."""
+
+_RESIDUAL, _MOST_PASSES = 1e-9, 300
+"""Of that method: residuals over eigenvalues, and products."""
+
 _PANEL = 64
 """Reflectors applied at once."""
-
-_WORK = 2**14
-"""Numbers of workspace for them."""
 
 
 Pairs = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -27,17 +34,36 @@ def eigenpairs(matrix: NDArray[np.float64] | Tensor, leading: int) -> Pairs:
 
     Args:
         matrix: Symmetric, (k, k): an array in Fortran's order, its lower triangle filled, which is
-            overwritten, or a tensor, whose device's own solver is taken.
+            overwritten, or a tensor with both triangles filled, for its device's own solver.
         leading: How many vectors, 0..k.
     """
     if isinstance(matrix, np.ndarray):
         return _by_lapack(matrix, leading)
-    if leading == 0:
-        values, vectors = torch.linalg.eigvalsh(matrix), matrix[:, :0]
-    else:
+    if leading > 0 and len(matrix) <= _ALL_VECTORS:
         values, vectors = torch.linalg.eigh(matrix)
-    first = len(matrix) - leading
-    return values.flip(0).cpu().numpy(), vectors[:, first:].flip(1).cpu().numpy()
+        vectors = vectors[:, len(matrix) - leading :].flip(1)
+    else:
+        values, vectors = torch.linalg.eigvalsh(matrix), _leading_vectors(matrix, leading)
+    return values.flip(0).cpu().numpy(), vectors.cpu().numpy()
+
+
+def _leading_vectors(matrix: Tensor, leading: int) -> Tensor:
+    if leading == 0:
+        return matrix[:, :0]
+    values, residuals, vectors = leading_eigenpairs(
+        lambda block: matrix @ block,
+        len(matrix),
+        leading,
+        tolerance=_RESIDUAL,
+        most_passes=_MOST_PASSES,
+        device=matrix.device,
+    )
+    if not bool((residuals <= _RESIDUAL * values).all()):
+        raise InputError(
+            f"the leading {leading} directions could not be told apart in {_MOST_PASSES} products; "
+            "ask for fewer `directions`, or take the CPU."
+        )
+    return vectors
 
 
 def _by_lapack(matrix: NDArray[np.float64], leading: int) -> Pairs:
@@ -65,10 +91,11 @@ def _turned_back(
     """Return Q times the vectors, Q the product of the reflectors below the first subdiagonal."""
     turned = np.asfortranarray(vectors)
     columns = len(scales)
+    work = _PANEL * (vectors.shape[1] + _PANEL + 1)
     for start in reversed(range(0, columns, _PANEL)):
         stop = min(start + _PANEL, columns)
         panel = np.asfortranarray(reflectors[start + 1 :, start:stop])
         turned[start + 1 :], _, _ = scipy.linalg.lapack.dormqr(
-            "L", "N", panel, scales[start:stop], turned[start + 1 :], _WORK
+            "L", "N", panel, scales[start:stop], turned[start + 1 :], work
         )
     return turned

@@ -7,13 +7,14 @@ processes work together, each takes every so-many-th block and the sums are adde
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 import scipy.linalg
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from tqdm import tqdm
 
 from boundary.errors import InputError
 from boundary.progress import progress_bar
@@ -61,6 +62,10 @@ class Where:
         """Whether the CPU does it."""
         return torch.device(self.device).type == "cpu"
 
+    def bar(self, title: str, total: int, unit: str) -> "tqdm[NoReturn]":
+        """Return a progress bar, shown where it is asked for, by the first process."""
+        return progress_bar(title, total, unit, shown=self.progress and self.ranks.first)
+
     def quietly(self) -> "Where":
         """Return the same without progress bars."""
         return replace(self, progress=False)
@@ -68,7 +73,7 @@ class Where:
     @property
     def rounding(self) -> float:
         """Relative rounding of one product."""
-        return float(np.finfo(np.float32 if self.float32 else np.float64).eps)
+        return float(np.finfo(np.float32 if self.float32 and not self.on_host else np.float64).eps)
 
 
 HERE = Where()
@@ -96,9 +101,7 @@ def gram_matrix(
     side, length = (dimension, count) if tall else (count, dimension)
     gram, add = _on_host(side, tall) if where.on_host else _on_device(side, tall, where)
     squares = torch.zeros(count, dtype=torch.float64)
-    with progress_bar(
-        "Gram matrix", length, "lines", shown=where.progress and where.ranks.first
-    ) as bar:
+    with where.bar("Gram matrix", length, "lines") as bar:
         for part, block in blocks(normals, by_rows=tall, ranks=where.ranks):
             norms = torch.from_numpy(np.einsum("ij,ij->i", block, block))
             if tall:

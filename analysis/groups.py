@@ -11,7 +11,8 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from analysis.gram import HERE, Matrix, Where, blocks, rows_of
+from analysis.dimension import dimensions
+from analysis.gram import BLOCK_NUMBERS, HERE, Matrix, Where, blocks, rows_of
 from analysis.halves import split_in_halves
 from analysis.spectrum import singular_spectrum
 from boundary.errors import InputError
@@ -82,8 +83,7 @@ class ClassMeans:
     rank: NDArray[np.int64]
     """(splits,), dimension of that span; over D, it is the share of random directions."""
     rival: NDArray[np.float64]
-    """(splits, R), the same share in as many leading singular directions of the other half, at
-    most R: the most that any span of the other half can be expected to explain."""
+    """(splits, R), the same share in as many leading singular directions of the other half."""
 
 
 def group_by_class(by: str, source: NDArray[np.int64], target: NDArray[np.int64]) -> Groups:
@@ -131,7 +131,7 @@ def group_spectra(normals: Matrix, groups: Groups, where: Where = HERE) -> Group
         found = singular_spectrum(rows, directions=kept, where=where)
         squares = found.singular_values**2
         energy[place, : len(squares[:_VALUES])] = squares[:_VALUES] / found.count
-        ratio[place] = found.count**2 / (squares**2).sum()
+        ratio[place] = dimensions(found.singular_values).participation_ratio
         directions[place, : len(found.directions)] = found.directions
     return GroupSpectra(
         by=groups.by,
@@ -160,8 +160,11 @@ def mean_cosines(
     sums = [_summing(groups) for groups in partitions]
     together = scipy.sparse.vstack(sums, format="csr")
     squares = np.zeros(together.shape[0])
+    step = max(1, BLOCK_NUMBERS // len(squares))
     for _, block in blocks(normals, by_rows=False, ranks=where.ranks):
-        squares += (np.asarray(together @ block) ** 2).sum(1)
+        for start in range(0, block.shape[1], step):
+            sums_here = np.asarray(together @ block[:, start : start + step])
+            squares += np.einsum("ij,ij->i", sums_here, sums_here)
     where.ranks.sum_array(squares)
     counts = np.asarray(abs(together).sum(1)).ravel()
     cosines = np.where(counts > 1, squares - counts, 0) / np.maximum(counts * (counts - 1), 1)
@@ -203,9 +206,10 @@ def class_means(
     explained, rival, rank = [], [], []
     for one, other in pairs:
         span = _span_of_means(normals, _within(levels[-1], one), where)
+        kept = min(max(directions, len(span)), len(one), normals.shape[1])
         leading, judged = (
-            singular_spectrum(rows_of(normals, side), directions=directions, where=where).directions
-            for side in (one, other)
+            singular_spectrum(rows_of(normals, side), directions=number, where=where).directions
+            for side, number in ((one, kept), (other, directions))
         )
         explained.append(_share(span, judged, directions))
         rival.append(_share(leading[: len(span)], judged, directions))

@@ -99,11 +99,18 @@ def spectrum_and_halves(
         raise InputError(f"`normals` should have no rows of zeros. Found {int((~used).sum())}.")
     pairs = split_in_halves(count, splits, seed)
     kept = min(directions, count // 2, dimension)
+    floor = floor_of_squares(1.0, max(normals.shape), where.rounding)
     if count > dimension:
-        found = [_tall_halves(normals, gram, pair, kept, where) for pair in pairs]
+        found = [_tall_halves(normals, gram, pair, kept, floor, where) for pair in pairs]
     else:
         mirror(gram)
-        found = where.ranks.spread(splits, lambda split: _wide_halves(gram, pairs[split], kept))
+        with where.bar("halves", splits, "splits") as bar:
+
+            def halves_of(split: int) -> _Halves:
+                bar.update(min(splits - bar.n, where.ranks.count))
+                return _wide_halves(gram, pairs[split], kept, floor)
+
+            found = where.ranks.spread(splits, halves_of)
     first, second, cosines = (np.stack(arrays) for arrays in zip(*found, strict=True))
     halves = HalfSamples(np.concatenate([first, second]), Overlaps(cosines), count // 2, seed)
     return spectrum_of_gram(normals, gram, used, directions, where), halves
@@ -121,13 +128,15 @@ _Halves = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 """Singular values of one half and of the other, and their overlap."""
 
 
-def _wide_halves(gram: Gram, pair: Split, kept: int) -> _Halves:
+def _wide_halves(gram: Gram, pair: Split, kept: int, floor: float) -> _Halves:
     """Return the halves' values and overlap: all are in N N'.
 
     With N_A = U S V', the right vectors V' are S^-1 U' N_A, so V_A' V_B = S_A^-1 U_A' (N_A N_B')
     U_B S_B^-1.
     """
-    (first, left), (second, right) = (_pairs_of(part_of(gram, side, side), kept) for side in pair)
+    (first, left), (second, right) = (
+        _pairs_of(part_of(gram, side, side), kept, floor) for side in pair
+    )
     between = part_of(gram, *pair)
     if not isinstance(between, np.ndarray):
         between = between.cpu().numpy()
@@ -139,22 +148,29 @@ def _divisors(values: NDArray[np.float64], kept: int) -> NDArray[np.float64]:
     return np.where(values[:kept] > 0, values[:kept], np.inf)
 
 
-def _tall_halves(normals: Matrix, gram: Gram, pair: Split, kept: int, where: Where) -> _Halves:
+def _tall_halves(
+    normals: Matrix, gram: Gram, pair: Split, kept: int, floor: float, where: Where
+) -> _Halves:
     """Return the halves' values and overlap: N'N is the sum of theirs.
 
     As in the wide case, a direction that rounding would choose overlaps with none.
     """
     of_first, _ = gram_matrix(rows_of(normals, pair[0]), where, of_columns=True)
-    (first, one), (second, other) = (_pairs_of(side, kept) for side in (of_first, gram - of_first))
+    (first, one), (second, other) = (
+        _pairs_of(side, kept, floor) for side in (of_first, gram - of_first)
+    )
     length = min(len(pair[0]), normals.shape[1])
     cosines = (one * (first[:kept] > 0)).T @ (other * (second[:kept] > 0))
     return first[:length], second[:length], cosines
 
 
-def _pairs_of(gram: Gram, kept: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _pairs_of(
+    gram: Gram, kept: int, floor: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return singular values, zero below ``floor`` times the largest, and leading vectors."""
     squares, vectors = eigenpairs(gram, kept)
     values = np.sqrt(squares.clip(min=0))
-    return np.where(values > floor_of_squares(values), values, 0.0), vectors
+    return np.where(values > floor * values[0], values, 0.0), vectors
 
 
 def random_overlaps(dimension: int, directions: int, *, pairs: int = 20, seed: int = 0) -> Overlaps:

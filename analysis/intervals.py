@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest
+from scipy.stats import t as student
 
 from boundary.errors import InputError
 
@@ -13,9 +14,6 @@ LEVEL = 0.95
 
 TAILS = (0.025, 0.975)
 """Quantiles between which a bootstrap interval lies."""
-
-NORMAL_97 = 1.959964
-"""97.5 % quantile of the normal law."""
 
 RESAMPLES = 2000
 _BLOCK = 100
@@ -104,11 +102,19 @@ def estimate_from_halves(value: float, of_halves: ArrayLike, *, offset: float = 
         of_halves: The same statistic of random halves.
         offset: Added on the log scale, 1 for a count that may be 0.
     """
-    spread = float(np.std(np.log(np.asarray(of_halves) + offset), ddof=1))
-    low, high = (
-        float((value + offset) * np.exp(sign * NORMAL_97 * spread) - offset) for sign in (-1, 1)
-    )
-    return Estimate(value, Interval(low, high))
+    reach = reach_of_halves(np.log(np.asarray(of_halves) + offset))
+    low, high = (float((value + offset) * np.exp(end) - offset) for end in (-reach, reach))
+    return Estimate(value, Interval(max(low, 0.0), high))
+
+
+def reach_of_halves(of_halves: ArrayLike) -> float:
+    """Return half the length of a 95 % interval, from a statistic of random halves in pairs.
+
+    The two halves of a split say much the same, so the quantile is that of Student's law with as
+    many degrees of freedom as there are splits.
+    """
+    values = np.asarray(of_halves, dtype=np.float64)
+    return float(student.ppf(TAILS[1], len(values) // 2) * values.std(ddof=1))
 
 
 def percentile_interval(samples: ArrayLike) -> Interval:

@@ -19,10 +19,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.gram import HERE, Matrix, Where
+from analysis.gram import HERE, Matrix, Where, rows_of
 from analysis.halves import half_spectrum
 from analysis.surrogates import isotropic_rows, permuted_rows, phase_randomised_rows
-from boundary.progress import progress_bar
 from boundary.ranks import ALONE
 
 NULLS = ("isotropic", "permuted", "phases", "untrained")
@@ -145,15 +144,22 @@ def untrained_null(
     """Return the spectra of the normals of untrained networks.
 
     Args:
-        networks: Unit rows of each, (n', D), n' at least 2.
+        networks: Unit rows of each, (n', D), n' at least 2; where there are more than n, n of them
+            are drawn.
         count: n, normals of the trained network.
         seed: Of the halves, and what made the networks.
         where: On which device, by which processes: each takes its share of the networks.
     """
     dimension = networks[0].shape[1]
-    return _null(
-        "untrained", lambda draw: networks[draw], len(networks), count, dimension, seed, where
-    )
+
+    def rows(draw: int) -> Matrix:
+        found = networks[draw].shape[0]
+        if found <= count:
+            return networks[draw]
+        chosen = _generator(seed, "untrained", draw).choice(found, count, replace=False)
+        return rows_of(networks[draw], np.sort(chosen))
+
+    return _null("untrained", rows, len(networks), count, dimension, seed, where)
 
 
 def _null(
@@ -167,8 +173,7 @@ def _null(
 ) -> Null:
     """Return the null whose draws are spectra of these rows."""
     alone = replace(where, ranks=ALONE, progress=False)
-    shown = where.progress and where.ranks.first
-    with progress_bar(f"null: {name}", draws, "draws", shown=shown) as bar:
+    with where.bar(f"null: {name}", draws, "draws") as bar:
 
         def spectra(draw: int) -> tuple[int, NDArray[np.float64], NDArray[np.float64]]:
             matrix = rows(draw)

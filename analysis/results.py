@@ -151,6 +151,7 @@ def save_result(path: Path, result: Any, settings: Mapping[str, Any]) -> None:
     def write(temporary: Path) -> None:
         with h5py.File(temporary, "w") as file:
             file.attrs["settings"] = json.dumps(dict(settings))
+            file.attrs["version"] = _version(type(result))
             _write(file, result)
 
     write_whole(path, write)
@@ -170,11 +171,22 @@ def load_result(path: Path, kind: type[Result]) -> Result:
         StoreError: If the file is missing, damaged, or holds another kind of result.
     """
     with open_hdf5(path) as file:
+        found = file.attrs.get("version", 1)
+        if found != _version(kind):
+            raise StoreError(
+                f"`{path}` was made by another version of this program (format {found}, not "
+                f"{_version(kind)}); make it anew with `boundary {path.stem} {path.parent} --redo`."
+            )
         try:
             result: Result = _read(file, kind)
         except (KeyError, ValueError, TypeError) as error:
             raise StoreError(f"`{path}` is damaged: {error}.") from error
     return result
+
+
+def _version(kind: type[Any]) -> int:
+    """Return the format of a result; what differs cannot be read."""
+    return 2 if kind is SpectrumResult else 1
 
 
 def load_settings(path: Path) -> dict[str, Any]:

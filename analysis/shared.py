@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from analysis.groups import class_means, group_by_class, group_spectra
 from analysis.halves import random_overlaps, spectrum_and_halves
 from analysis.nulls import isotropic_null, permuted_null, phase_null, untrained_null
 from analysis.results import SpectrumResult
-from analysis.spectrum import DIRECTIONS, Method, singular_spectrum
+from analysis.spectrum import DIRECTIONS, singular_spectrum
 from boundary.errors import InputError
 
 
@@ -30,7 +31,7 @@ def shared_directions(
     not_reset: Sequence[str] = (),
     left_out: int = 0,
     seed: int = 0,
-    method: Method = "gram",
+    method: Literal["gram", "lapack"] = "gram",
     where: Where = HERE,
     scratch: Path | None = None,
 ) -> SpectrumResult:
@@ -69,8 +70,10 @@ def shared_directions(
     spectrum, halves = spectrum_and_halves(
         normals, directions=kept, splits=splits, seed=seed, where=where
     )
-    if method != "gram":
-        spectrum = singular_spectrum(normals, directions=kept, method=method, where=where)
+    if method == "lapack":
+        spectrum = where.ranks.from_first(
+            lambda: singular_spectrum(normals, directions=kept, method="lapack")
+        )
     quiet = where.quietly()
     nulls = [
         isotropic_null(count, dimension, draws=null_draws, seed=seed, where=where),

@@ -146,10 +146,13 @@ def spectrum_of_gram(
         directions: How many right vectors to keep, at most min(n, D).
         where: On which device, by which processes.
     """
-    squares, vectors = where.ranks.from_first(lambda: eigenpairs(gram, min(directions, len(gram))))
+    side = len(gram)
+    with where.bar(f"eigen-decomposition of {side} x {side}", 1, "matrices") as bar:
+        squares, vectors = where.ranks.from_first(lambda: eigenpairs(gram, min(directions, side)))
+        bar.update()
     count, dimension = int(used.sum()), normals.shape[1]
     values = np.sqrt(squares[: min(count, dimension)].clip(min=0))
-    floor = floor_of_squares(values, where.rounding)
+    floor = floor_of_squares(values[0], max(normals.shape), where.rounding)
     leading = vectors[:, : int((values[:directions] > floor).sum())]
     tall = len(used) > dimension
     right = leading.T if tall else _right_vectors(normals, used, leading, where)
@@ -165,8 +168,10 @@ def _right_vectors(
     whole = np.zeros((len(used), left.shape[1]))
     whole[used] = left
     right = torch.zeros(left.shape[1], normals.shape[1], dtype=torch.float64)
-    for part, block in blocks(normals, by_rows=False, ranks=where.ranks):
-        right[:, part] = torch.from_numpy(whole.T @ block)
+    with where.bar("directions", normals.shape[1], "columns") as bar:
+        for part, block in blocks(normals, by_rows=False, ranks=where.ranks):
+            right[:, part] = torch.from_numpy(whole.T @ block)
+            bar.update(min(normals.shape[1] - bar.n, where.ranks.count * block.shape[1]))
     where.ranks.sum(right)
     orthonormal, _ = scipy.linalg.qr(
         right.numpy().T, mode="economic", overwrite_a=True, check_finite=False
@@ -188,19 +193,21 @@ def _by_krylov(normals: Matrix, directions: int) -> SingularSpectrum:
     if directions < 1:
         raise InputError("`directions` should be at least 1 for `krylov`, which finds no others.")
     values, residuals, right, used = leading_pairs(normals, directions)
-    floor = floor_of_squares(values)
+    values, residuals = values[: used.sum()], residuals[: used.sum()]
+    floor = floor_of_squares(values[0], max(normals.shape))
     kept = int((values > floor).sum())
     return _spectrum(values, residuals, floor, right[:kept], used, "krylov")
 
 
-def floor_of_squares(values: NDArray[np.float64], rounding: float = _DOUBLE) -> float:
+def floor_of_squares(largest: float, longer_side: int, rounding: float = _DOUBLE) -> float:
     """Return the singular value below which roots of eigenvalues are rounding.
 
     Args:
-        values: Roots of all eigenvalues of a Gram matrix, descending.
-        rounding: Relative, of its products.
+        largest: Singular value.
+        longer_side: The larger of n and D.
+        rounding: Relative, of the products of the Gram matrix.
     """
-    return float(values[0] * np.sqrt(len(values) * rounding))
+    return float(largest * np.sqrt(longer_side * rounding))
 
 
 def _spectrum(

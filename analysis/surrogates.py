@@ -30,10 +30,14 @@ def isotropic_rows(
     D numbers cost no more than n rows of min(n, D).
     """
     width = min(count, dimension)
-    rows = np.tril(generator.standard_normal((count, width)), k=-1)
-    freedom = dimension - np.arange(width)
-    rows[np.arange(width), np.arange(width)] = np.sqrt(generator.chisquare(freedom))
-    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+    rows = generator.standard_normal((count, width))
+    lengths = np.sqrt(generator.chisquare(dimension - np.arange(width)))
+    for place, row in enumerate(rows):  # in place: the rows may be as large as the Gram matrix
+        row[place:] = 0
+        if place < width:
+            row[place] = lengths[place]
+        row /= np.linalg.norm(row)
+    return rows
 
 
 def permuted_rows(
@@ -42,7 +46,7 @@ def permuted_rows(
     """Return the normals with each coordinate permuted across rows, each row made a unit vector.
 
     Every coordinate keeps its values, so their means and variances; all that coordinates share,
-    within an image, is gone.
+    within an image, is gone. A row where only zeros met stays as it was.
 
     Args:
         normals: Unit rows, (n, D).
@@ -53,6 +57,9 @@ def permuted_rows(
     for part, block in blocks(normals, by_rows=False):
         rows[:, part] = generator.permuted(block, axis=0)
     for part, block in blocks(rows, by_rows=True):
+        empty = ~block.any(1)
+        if empty.any():  # coordinates that are mostly zero can all meet in one row
+            block[empty] = np.asarray(normals[part])[empty]
         rows[part] = _unit(block)
     return rows
 

@@ -40,6 +40,7 @@ def collect_normals(
     batch_size: int = 64,
     ranks: Ranks = ALONE,
     progress: bool = False,
+    title: str = "boundary points",
     **search: Any,
 ) -> NormalsStore:
     """Find the boundary points of images and keep them in a store that a kill cannot damage.
@@ -56,6 +57,7 @@ def collect_normals(
         batch_size: Images in one batch, and in one shard: what a kill can cost.
         ranks: The processes that collect together, each with the same arguments.
         progress: Show a progress bar on standard error.
+        title: Of the bar.
         **search: Options of `nearest_boundary_points`, without ``targets`` and ``subspace``.
 
     Returns:
@@ -73,16 +75,14 @@ def collect_normals(
     batches = ranks.from_first(lambda: _prepared(folder, source, settings, batch_size))
     store = NormalsStore.open(folder)
     left = sum(stop - start for start, stop in batches)
-    with progress_bar(
-        "boundary points", len(wanted), "images", shown=progress and ranks.first
-    ) as bar:
+    with progress_bar(title, len(wanted), "images", shown=progress and ranks.first) as bar:
         bar.update(len(wanted) - left)
         for start, stop in ranks.share(batches):
             batch = source.read(wanted[start:stop])
             store.append(start, stop, batch, _search(classifier, batch, search), ranks.rank)
             bar.update(min(len(wanted) - bar.n, ranks.count * (stop - start)))
     ranks.wait()
-    return NormalsStore.open(folder)
+    return ranks.from_first(lambda: NormalsStore.open(folder))
 
 
 def _prepared(

@@ -93,13 +93,16 @@ ALONE = Ranks()
 @contextmanager
 def joined_ranks() -> Iterator[Ranks]:
     """Join the processes that ``torchrun`` started, if it did, until the block ends."""
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    if count == 1:
+    # Schedulers set WORLD_SIZE too; torchrun alone says that it was torchrun.
+    if not dist.is_torchelastic_launched() or os.environ.get("WORLD_SIZE", "1") == "1":
         yield ALONE
         return
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    devices = torch.cuda.device_count()
+    if devices:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % devices)
+    # nccl refuses two processes on one GPU; gloo sums what is on GPUs through the host.
+    one_each = 0 < int(os.environ["LOCAL_WORLD_SIZE"]) <= devices
+    backend = "cpu:gloo,cuda:nccl" if one_each else "gloo"
     dist.init_process_group(backend, timeout=_PATIENCE)
     try:
         yield Ranks(dist.get_rank(), dist.get_world_size())

@@ -10,6 +10,7 @@ first line), so that no file has two writers; which process wrote a row means no
 
 import json
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -19,6 +20,9 @@ from typing import Any
 import h5py
 import numpy as np
 from numpy.typing import NDArray
+
+if sys.platform != "win32":
+    import resource
 
 from boundary.errors import StoreError
 from boundary.files import (
@@ -41,8 +45,8 @@ _LONGEST_LIST = 60
 _SHARD_NAME = re.compile(r"shard-\d{8}\.h5")
 _OTHER_MANIFEST = re.compile(r"manifest-\d{4,}\.jsonl")
 _CHUNK = (64, 1024)  # rows, columns: 256 KiB of float32, read well by rows and by columns
-_KEPT_OPEN = 400
-"""Shards that stay open while blocks of columns are read; others are opened for each block."""
+_STORES, _OTHER_FILES = 8, 100
+"""Stores that may be read at once, and files that the process may need beside them."""
 
 COLUMNS = (
     "margin",
@@ -106,6 +110,8 @@ class NormalsStore:
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / MANIFEST).exists():
             raise StoreError(f"`{folder}` holds a store already; open it or name another folder.")
+        for stale in _other_manifests(folder):
+            stale.unlink()
         header = {
             "format": FORMAT,
             "version": VERSION,
@@ -257,7 +263,7 @@ class NormalsStore:
                 f"shard `{file.filename}` should hold normals of shape "
                 f"{(shard.rows, self.dimension)}. Found {dataset.shape}."
             )
-        if len(self._datasets) < _KEPT_OPEN:
+        if len(self._datasets) < _kept_open():
             self._datasets[shard.name] = dataset
         return dataset
 
@@ -321,6 +327,12 @@ class NormalMatrix:
             dataset.read_direct(found, np.s_[low:high, columns], np.s_[first:last])
         else:
             found[places] = dataset[low:high, columns][rows - low]
+
+
+def _kept_open() -> int:
+    """Return how many shards of a store stay open while it is read; others open for each block."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if sys.platform != "win32" else 512
+    return max(1, (min(limit, 2**14) - _OTHER_FILES) // _STORES)
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

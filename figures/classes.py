@@ -5,6 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from analysis.dimension import dimensions, random_participation_ratio
 from analysis.results import SpectrumResult
 from figures.formats import percent, percent_interval
 from figures.style import (
@@ -67,7 +68,6 @@ def _draw_explained(axes: Axes, result: SpectrumResult) -> None:
 
 
 def _draw_groups(axes: Axes, result: SpectrumResult) -> None:
-    D = result.spectrum.dimension
     axes.set(xscale="log", yscale="log")
     for groups, colour, marker, label in (
         (result.by_source, BLUE, "o", "classes"),
@@ -77,14 +77,14 @@ def _draw_groups(axes: Axes, result: SpectrumResult) -> None:
             axes.plot(
                 groups.counts, groups.participation_ratio, marker, color=colour, ms=4, label=label
             )
-    own = result.spectrum.singular_values
-    ratio = result.spectrum.count**2 / (own**4).sum()
+    ratio = dimensions(result.spectrum.singular_values).participation_ratio
     axes.plot(result.spectrum.count, ratio, "s", color=GREY, label="all normals")
     counts = [result.spectrum.count, *map(int, result.by_source.counts)]
     counts += map(int, result.by_pair.counts)
     low, high = 0.6 * min(counts), 1.4 * result.spectrum.count
     count = np.geomspace(low, high, 200)
-    axes.plot(count, count / (1 + (count - 1) / D), color=BLACK, ls=":", label="random directions")
+    random = random_participation_ratio(count, result.spectrum.dimension)
+    axes.plot(count, random, color=BLACK, ls=":", label="random directions")
     axes.set_xlabel("normals n in the group")
     axes.set_ylabel("participation ratio (directions)")
     plain_log_ticks(axes.xaxis, low, high)

@@ -45,6 +45,8 @@ _AGAINST = {
     "untrained": "the same architecture untrained",
 }
 
+FEWEST_HELD_OUT = 5
+
 _CLIPPING = {False: "Without clipping", True: "Clipped to the bounds of the input"}
 
 
@@ -99,7 +101,7 @@ def list_findings(
 def _of_null(result: SpectrumResult, row: NullRow) -> Finding:
     """Return what the spectrum shows beyond one null."""
     (ratio,) = (d for d in dimension_rows(result) if d.name == "participation_ratio")
-    draws = "draw" if row.draws == 1 else f"every one of {row.draws} draws"
+    draws = "the one draw" if row.draws == 1 else f"every one of {row.draws} draws"
     what = _AGAINST[row.name]
     interval = number_interval(row.leading_interval)
     if row.leading:
@@ -112,7 +114,7 @@ def _of_null(result: SpectrumResult, row: NullRow) -> Finding:
         f"Of {result.spectrum.count} unit normals in D = {result.spectrum.dimension} dimensions, "
         f"{count}: the largest is {number(largest)}, against {_span(row.largest)}, "
         f"and the participation ratio {number(ratio.value)} ({number_interval(ratio.interval)}), "
-        f"against {_span(row.participation_ratio)}.{_null_verdict(row, ratio)}"
+        f"against {_span(row.participation_ratio)}.{_null_verdict(result, row, ratio)}"
     )
     numbers = {
         "leading": row.leading,
@@ -133,10 +135,19 @@ def _span(interval: Interval) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _null_verdict(row: NullRow, ratio: DimensionRow) -> str:
+def _null_verdict(result: SpectrumResult, row: NullRow, ratio: DimensionRow) -> str:
     if row.beaten:
         return ""
-    if row.name == "untrained" and ratio.interval.low > row.participation_ratio.high:
+    if row.beaten is None:
+        return (
+            f" Of so few draws, chance alone puts a first value above all once in {row.draws + 1} "
+            "times: whether the null is beaten is not decided in this run."
+        )
+    if (
+        row.least_count == result.spectrum.count
+        and row.name == "untrained"
+        and ratio.interval.low > row.participation_ratio.high
+    ):
         return (
             " The normals of the trained network are less concentrated than those of the same "
             "architecture untrained; that training concentrates them is absent in this run."
@@ -151,12 +162,12 @@ def _of_stability(result: SpectrumResult, dimension: int) -> Finding:
     sentence = (
         f"The first R = {R} singular directions of two disjoint halves of {result.halves.count} "
         f"normals have a mean squared cosine of {number(row.shared)} "
-        f"({number_interval(row.spread)} over {len(result.halves.overlaps.cosines)} splits), "
+        f"({number_interval(row.spread)} over {_count(result)}), "
         f"against R/D = {number(row.random)}: "
         f"{number(row.shared / row.random)} times as much; the median principal angle is "
         f"{number(row.angles[1])} degrees, against {number(row.random_angles[1])} at random."
     )
-    shared = row.spread.low > row.random
+    shared = row.spread.low > max(row.random, row.random_largest)
     if not shared:
         sentence += " Directions that two halves share are absent in this run."
     numbers = {
@@ -168,6 +179,11 @@ def _of_stability(result: SpectrumResult, dimension: int) -> Finding:
         "random_angles": row.random_angles,
     }
     return Finding("stability", sentence, shared, numbers)
+
+
+def _count(result: SpectrumResult) -> str:
+    splits = len(result.halves.overlaps.cosines)
+    return "1 split" if splits == 1 else f"{splits} splits"
 
 
 def _of_classes(result: SpectrumResult, dimension: int) -> Finding:
@@ -214,6 +230,9 @@ def _of_energy(result: SpectrumResult, dimension: int) -> Finding:
         "ratio": row.ratio,
         "ratio_interval": row.ratio_interval,
     }
+    if held_out < FEWEST_HELD_OUT:
+        sentence += f" Of fewer than {FEWEST_HELD_OUT} held-out normals nothing can be concluded."
+        return Finding("energy", sentence, None, numbers)
     return Finding("energy", sentence, row.interval.low > row.isotropic, numbers)
 
 

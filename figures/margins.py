@@ -43,7 +43,7 @@ def plot_margins(result: CollectionResult) -> Figure:
 
 def _draw_margins(axes: Axes, margin: NDArray[np.float64]) -> None:
     if len(margin):
-        axes.hist(margin, bins=30, color=BLUE, alpha=0.75)
+        axes.hist(margin, bins=_bins(margin), color=BLUE, alpha=0.75)
         median = float(np.median(margin))
         axes.axvline(median, color=BLACK, ls="--", lw=1)
         axes.set_title(f"median {number(median)} (dashed)", fontsize=7)
@@ -51,9 +51,16 @@ def _draw_margins(axes: Axes, margin: NDArray[np.float64]) -> None:
     axes.set_ylabel("images")
 
 
+def _bins(values: NDArray[np.float64]) -> list[float]:
+    """Return thirty bins, wide enough to be told apart where all values are nearly one."""
+    low, high = float(values.min()), float(values.max())
+    edges = np.linspace(min(low, high * (1 - 1e-6)), high, 31)
+    return [float(edge) for edge in edges]
+
+
 def _draw_alignment(axes: Axes, alignment: NDArray[np.float64]) -> None:
     if len(alignment):
-        axes.hist(alignment, bins=30, color=BLUE, alpha=0.75)
+        axes.hist(alignment, bins=_bins(alignment), color=BLUE, alpha=0.75)
         axes.set_yscale("log")
         axes.set_ylim(bottom=0.7)
         plain_log_ticks(axes.yaxis, *axes.get_ylim())

@@ -6,11 +6,16 @@ from math import isfinite
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.dimension import estimated_dimensions, noise_dimensions, null_dimensions
+from analysis.dimension import (
+    estimated_dimensions,
+    noise_dimensions,
+    null_dimensions,
+    random_participation_ratio,
+)
 from analysis.fooling import FoolingRate, compare
 from analysis.groups import GroupSpectra
 from analysis.halves import Overlaps
-from analysis.intervals import NORMAL_97, Interval, estimate_from_halves
+from analysis.intervals import Interval, estimate_from_halves, reach_of_halves
 from analysis.nulls import Null, marchenko_pastur_edges
 from analysis.results import FoolingResult, SpectrumResult
 from figures.rates import SPHERE, SUBSPACE, clip_policies, rates_by_norm, same_norm
@@ -29,6 +34,9 @@ DIMENSION_LABELS = {
     "effective_rank": "effective rank",
     "gavish_donoho": "above Gavish–Donoho",
 }
+
+FEWEST_DRAWS = 19
+"""Draws of a null from which chance puts a value above all of them once in twenty times at most."""
 
 _MEANS = ("all", "source", "pair")
 _LISTED_VALUES = 10
@@ -130,10 +138,18 @@ class NullRow:
     ratio: float
     """The normals' largest value over the largest of all draws."""
 
+    least_count: int
+    """Fewest normals of a draw; n but for untrained networks."""
+
     @property
-    def beaten(self) -> bool:
-        """Whether a value stands above the null wherever in its interval their number is."""
-        return self.leading_interval.low >= 1
+    def beaten(self) -> bool | None:
+        """Whether a value stands above the null wherever in its interval their number is.
+
+        None where it does, and the draws are too few to rule chance out.
+        """
+        if self.leading_interval.low < 1:
+            return False
+        return True if self.draws >= FEWEST_DRAWS else None
 
 
 @dataclass(frozen=True)
@@ -162,6 +178,8 @@ class StabilityRow:
     """Smallest and largest over the splits."""
     random: float
     """R / D."""
+    random_largest: float
+    """The largest of the simulated random pairs."""
     angles: tuple[float, float, float]
     """Smallest, median and largest principal angle, degrees, median over splits."""
     random_angles: tuple[float, float, float]
@@ -364,6 +382,7 @@ def stability_rows(result: SpectrumResult, *also: int) -> tuple[StabilityRow, ..
             shared=float(shared[:, R - 1].mean()),
             spread=_range(shared[:, R - 1]),
             random=R / result.spectrum.dimension,
+            random_largest=float(result.random.mean_squared_cosine[:, R - 1].max()),
             angles=_angles(overlaps, R),
             random_angles=_angles(result.random, R),
         )
@@ -376,7 +395,7 @@ def means_rows(result: SpectrumResult) -> tuple[MeansRow, ...]:
     means = result.means
     rows = []
     for kind, share, halves in zip(_MEANS, means.energy, means.energy_of_halves, strict=True):
-        reach = NORMAL_97 * float(np.std(halves, ddof=1))
+        reach = reach_of_halves(halves)
         rows.append(MeansRow(kind, float(share), Interval(share - reach, share + reach)))
     return tuple(rows)
 
@@ -448,6 +467,7 @@ def _null_row(result: SpectrumResult, null: Null) -> NullRow:
         largest=_range(null.singular_values[:, 0]),
         participation_ratio=_range(null_dimensions(null)["participation_ratio"]),
         ratio=float(values[0] / null.singular_values.max()),
+        least_count=int(null.counts.min()),
     )
 
 
@@ -468,7 +488,7 @@ def _group_row(groups: GroupSpectra, place: int, dimension: int) -> GroupRow:
         count=count,
         largest=float(groups.energy[place, 0]),
         participation_ratio=float(groups.participation_ratio[place]),
-        noise=count / (1 + (count - 1) / dimension),
+        noise=float(random_participation_ratio(count, dimension)),
         mean_cosine=float(groups.mean_cosine[place]),
     )
 

@@ -300,6 +300,8 @@ def _one_sentence(message: str, names: Sequence[str]) -> str:
         )
     if match := re.search(r'key "([^"]+)": (Expected a .*?Got|.*Subtypes: \[.*?\] Errors)', text):
         kinds = [said for kind, said in _KINDS.items() if kind in match[2]]
+        if choices := re.search(r"Literal\[([^]]+)\]", match[2]):
+            kinds.append(f"one of {choices[1]}".replace("'", ""))
         found = re.search(r"(?:Got value|Given value): (.*)$", text)
         wanted = " or ".join(kinds) or "of another kind"
         return f"`--{match[1]}` should be {wanted}. Found `{found[1] if found else ''}`."

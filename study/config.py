@@ -146,8 +146,9 @@ class StudyConfig:
 DIMENSION = 50
 """The reference R, where the normals allow as many."""
 
-FREE = ("device", "batch_size")
-"""Settings that may differ when a run is continued: they change the speed alone."""
+FREE = ("device", "batch_size", "untrained")
+"""Settings that may differ when a run is continued: they change the speed alone, or, as the number
+of untrained networks, what is collected beside the normals."""
 
 
 RETIRED = {"search": (RETIRED_OPTION,)}

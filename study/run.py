@@ -56,12 +56,14 @@ class RunDirectory:
             StoreError: If they have not all been collected.
         """
         folder = self.untrained(draw)
-        store = NormalsStore.open(folder) if (folder / MANIFEST).exists() else None
+        store = self.ranks.from_first(
+            lambda: NormalsStore.open(folder) if (folder / MANIFEST).exists() else None
+        )
         if store is None or store.covered < store.settings["count"]:
             raise StoreError(
                 f"`{folder}` does not hold the normals of an untrained network yet; "
                 f"`boundary collect --config {self.config_file} --out {self.path}` collects what "
-                "is missing."
+                "is missing, and with `--untrained 0` this null is left out."
             )
         store.verify(self.ranks)
         return store.normals()
@@ -174,7 +176,8 @@ class RunDirectory:
             raise StoreError(f"`{self.config_file}` is damaged: it is not YAML.") from error
         if not isinstance(config, dict):
             raise StoreError(f"`{self.config_file}` is damaged: it holds no settings.")
-        return without_retired(config)
+        # A study of an earlier version has no untrained networks.
+        return {"untrained": 0, **without_retired(config)}
 
     def is_done(self, stage: str, settings: Mapping[str, Any], *, redo: bool = False) -> bool:
         """Return whether a stage's result is there and was made with these settings.

@@ -7,6 +7,7 @@ settings is refused with the difference named.
 import logging
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ from boundary.errors import InputError, StoreError
 from boundary.images import sha256_of_ids
 from boundary.points import Status
 from boundary.ranks import Ranks
-from boundary.store import COLUMNS, NormalsStore
+from boundary.store import COLUMNS, NormalMatrix, NormalsStore
 from figures.report import write_report
 from study.config import DIMENSION, StudyConfig
 from study.run import RunDirectory
@@ -113,6 +114,7 @@ def untrained(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
             batch_size=subject.batch_size,
             ranks=run.ranks,
             progress=True,
+            title=f"untrained network {draw + 1} of {config.untrained}",
             **asdict(config.search),
         )
     if run.ranks.first and run.not_reset() is None:
@@ -144,7 +146,7 @@ def spectrum(run: RunDirectory, config: StudyConfig, *, redo: bool = False) -> N
     }
     if run.ranks.from_first(lambda: run.is_done("spectrum", settings, redo=redo)):
         return
-    store = NormalsStore.open(run.normals)
+    store = run.ranks.from_first(lambda: NormalsStore.open(run.normals))
     store.verify(run.ranks)
     used = store.on_boundary
     options = asdict(config.spectrum)
@@ -160,7 +162,7 @@ def spectrum(run: RunDirectory, config: StudyConfig, *, redo: bool = False) -> N
         store.column("source")[used],
         store.column("target")[used],
         store.shape,
-        untrained=[normals for normals in networks if len(normals) > 1],
+        untrained=_comparable(networks, int(used.sum())),
         not_reset=run.not_reset() or (),
         left_out=int((~used).sum()),
         seed=config.seed,
@@ -170,7 +172,20 @@ def spectrum(run: RunDirectory, config: StudyConfig, *, redo: bool = False) -> N
     )
     if run.ranks.first:
         save_result(run.result("spectrum"), result, settings)
-        _record(run, "spectrum", begun)
+        _record(run, "spectrum", begun, where.device)
+
+
+def _comparable(networks: Sequence[NormalMatrix], count: int) -> list[NormalMatrix]:
+    """Return the untrained networks that gave at least half as many normals as the trained one."""
+    kept = [normals for normals in networks if 2 * len(normals) >= count]
+    if len(kept) < len(networks):
+        _log.warning(
+            "%d of %d untrained networks gave fewer than half as many normals as the trained one, "
+            "and are left out of their null.",
+            len(networks) - len(kept),
+            len(networks),
+        )
+    return kept
 
 
 def fooling(
@@ -241,14 +256,18 @@ def _survey_everything(subject: Subject, config: StudyConfig, ranks: Ranks) -> S
     """Return a look at all images, or at a seeded choice where there are very many."""
     chosen = np.random.default_rng(config.seed).permutation(len(subject.images))
     own = chosen[: config.accuracy_images][ranks.rank :: ranks.count]
-    seen = survey(
-        subject.classifier,
-        subject.images,
-        own,
-        batch_size=subject.batch_size,
-        progress=ranks.first,
+    part = (
+        survey(
+            subject.classifier,
+            subject.images,
+            own,
+            batch_size=subject.batch_size,
+            progress=ranks.first,
+        )
+        if len(own)
+        else None
     )
-    seen = joined(ranks.gather(seen))
+    seen = joined([found for found in ranks.gather(part) if found is not None])
     if ranks.first and no_better_than_guessing(seen.correct, seen.labelled, seen.classes):
         _log.warning(
             "%d of %d images are classified correctly, no better than guessing among %d classes; "
@@ -356,8 +375,9 @@ def identities(config: StudyConfig, subject: Subject) -> dict[str, Any]:
     }
 
 
-def _record(run: RunDirectory, stage: str, begun: float, device: str = "cpu") -> None:
-    run.record_stage(stage, {"seconds": round(time.monotonic() - begun, 1), "device": device})
+def _record(run: RunDirectory, stage: str, begun: float, device: str) -> None:
+    facts = {"seconds": round(time.monotonic() - begun, 1), "device": device}
+    run.record_stage(stage, {**facts, "processes": run.ranks.count})
 
 
 def _device(subject: Subject) -> str:

@@ -3,12 +3,15 @@
 import numpy as np
 import pytest
 
+from analysis import spectrum_and_halves
 from analysis.dimension import (
     Dimensions,
     dimensions,
+    estimated_dimensions,
     gavish_donoho_threshold,
     noise_dimensions,
 )
+from analysis.intervals import estimate_from_halves
 from analysis.nulls import marchenko_pastur_edges
 from boundary import InputError
 
@@ -92,3 +95,21 @@ def test_gavish_donoho_of_a_square_matrix_is_their_constant() -> None:
 def test_what_is_no_spectrum_is_refused(values: object) -> None:
     with pytest.raises(InputError, match="`singular_values` should be finite"):
         dimensions(values)
+
+
+def test_values_that_are_rounding_do_not_lower_the_threshold() -> None:
+    generator = np.random.default_rng(0)
+    rows = generator.standard_normal((300, 9)) @ generator.standard_normal((9, 64))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    found = estimated_dimensions(*spectrum_and_halves(rows, directions=0, splits=3))
+    assert found["gavish_donoho"].value == 9
+
+
+def test_intervals_of_few_halves_are_wide() -> None:
+    few, many = (
+        estimate_from_halves(10.0, np.resize([9.0, 11.0], count)).interval for count in (2, 40)
+    )
+    assert few.high > 50
+    assert 12 < many.high < 14
+    count = estimate_from_halves(1, [0, 0, 3, 1], offset=1).interval
+    assert count.low == 0

@@ -304,6 +304,12 @@ def test_classes_draw_what_means_explain() -> None:
     np.testing.assert_array_equal(ratios, result.by_source.participation_ratio)
 
 
+def test_margins_of_a_linear_classifier_are_drawn() -> None:
+    result = collection_result()
+    nearly = np.where(result.on_boundary, 1 - 1e-16 * np.arange(len(result.status)), 0.0)
+    figures.plot_margins(replace(result, alignment=nearly, margin=np.full(len(nearly), 0.5)))
+
+
 def test_spectrum_histogram_is_a_density_over_all_values() -> None:
     result = spectrum_result()
     axes = drawn("plot_spectrum").axes[1]

@@ -94,6 +94,15 @@ def test_planted_pair_means_explain_the_shared_subspace() -> None:
     assert (found.rival[:, 2] > 0.9).all()
 
 
+def test_the_rival_has_as_many_directions_as_the_means() -> None:
+    source, target = labels(600, 6)
+    rows = unit_rows(600, 100)
+    few = class_means(rows, source, target, directions=5, splits=2)
+    many = class_means(rows, source, target, directions=50, splits=2)
+    assert (few.rank == 15).all()
+    np.testing.assert_allclose(few.rival, many.rival[:, :5], rtol=1e-6)
+
+
 def test_noise_is_explained_by_no_means() -> None:
     source, target = labels(600, 4)
     found = class_means(unit_rows(600, 100), source, target, directions=10, splits=3)

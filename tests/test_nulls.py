@@ -129,6 +129,21 @@ def test_networks_of_fewer_normals_are_scaled_to_compare() -> None:
     assert null.counts.tolist() == [100, 64]
 
 
+def test_of_networks_with_more_normals_as_many_are_drawn() -> None:
+    rows = unit_rows(290, 600)
+    null = untrained_null([unit_rows(340, 600, seed) for seed in range(3, 23)], 290)
+    assert set(null.counts.tolist()) == {290}
+    assert null.leading(singular_spectrum(rows).singular_values) <= 1
+    edges = marchenko_pastur_edges(290, 600)
+    np.testing.assert_allclose(null.singular_values[:, 0], edges[1], rtol=0.03)
+
+
+def test_coordinates_that_are_mostly_zero_leave_no_empty_row() -> None:
+    rows = np.eye(16)[np.random.default_rng(0).integers(16, size=30)]
+    null = permuted_null(rows, draws=5)
+    np.testing.assert_allclose((null.singular_values**2).sum(1), 30)
+
+
 def test_counting_stops_at_the_first_value_that_is_not_above() -> None:
     draws = np.array([[3.0, 2, 1, 0.5], [2.5, 2.2, 0.9, 0.4]])
     null = Null("isotropic", draws, draws[:, :2], np.array([4, 4]), 9, 0)

@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from boundary import Classifier, collect_normals, load_model, open_images
+
 README = Path(__file__).parents[1] / "README.md"
 
 
@@ -22,3 +24,25 @@ def test_links_of_the_readme_lead_somewhere() -> None:
     targets = re.findall(r"\]\(([^)#:]+)\)", README.read_text(encoding="utf-8"))
     assert targets
     assert [name for name in targets if not (README.parent / name).exists()] == []
+
+
+def test_the_python_of_the_documents_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    classifier = Classifier(load_model("digits").module)
+    collect_normals(classifier, open_images("digits"), "RUN/normals", positions=range(50))
+    ran = 0
+    for name in ("spectrum.md", "many-processes.md"):
+        text = (README.parent / "docs" / name).read_text(encoding="utf-8")
+        for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+            exec(compile(code, name, "exec"), {})
+            ran += 1
+    assert ran == 2
+    assert "values stand above smooth noise" in capsys.readouterr().out
+
+
+def test_links_of_the_documents_lead_somewhere() -> None:
+    for page in (README.parent / "docs").glob("*.md"):
+        targets = re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8"))
+        assert [name for name in targets if not (page.parent / name).exists()] == []

@@ -172,6 +172,18 @@ def test_a_null_that_is_stronger_than_the_normals_is_not_beaten() -> None:
     assert "less concentrated than those of the same architecture untrained" in found.sentence
 
 
+def test_few_draws_do_not_decide_whether_a_null_is_beaten() -> None:
+    result = spectrum_result()
+    flat = np.random.default_rng(1).standard_normal((2, 40, 48))
+    flat /= np.linalg.norm(flat, axis=2, keepdims=True)
+    nulls = (*result.nulls[:3], untrained_null(list(flat), 40))
+    found = finding("spectrum_untrained", spectrum=replace(result, nulls=nulls))
+    assert found.numbers["leading"] >= 1
+    assert found.present is None
+    assert "once in 3 times" in found.sentence
+    assert "not decided in this run" in found.sentence
+
+
 def test_directions_that_two_halves_share() -> None:
     result = spectrum_result()
     found = finding("stability", spectrum=result)

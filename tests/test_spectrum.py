@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from analysis import Subspace, captured_energy, gram, isotropic_null, singular_spectrum
+from analysis import Subspace, captured_energy, eigen, gram, isotropic_null, singular_spectrum
 from analysis.energy import split_rows
 from analysis.nulls import (
     marchenko_pastur_density,
@@ -125,6 +125,18 @@ def test_another_device_gives_the_same_to_its_rounding(
     tolerance = 1e-4 if float32 else 1e-9
     np.testing.assert_allclose(there.directions, here.directions, atol=tolerance)
     assert (there.trusted(1e-6) == len(there.singular_values)) != float32
+
+
+def test_vectors_of_large_matrices_on_a_device_are_those_of_the_solver(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = of_values(np.arange(1.0, 301) ** -0.3, (300, 500))
+    monkeypatch.setattr(gram.Where, "on_host", False)
+    whole = singular_spectrum(rows, directions=20)
+    monkeypatch.setattr(eigen, "_ALL_VECTORS", 100)
+    leading = singular_spectrum(rows, directions=20)
+    np.testing.assert_allclose(leading.singular_values, whole.singular_values, rtol=1e-12)
+    np.testing.assert_allclose(leading.directions, whole.directions, atol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(60, 200), (200, 60)])

@@ -83,7 +83,7 @@ def test_a_run_leaves_every_result_and_the_report(run: Path) -> None:
     assert numbers
     record = json.loads((run / "provenance.json").read_text())
     assert set(record["stages"]) == {"collect", "untrained", "spectrum", "fooling", "report"}
-    assert record["stages"]["fooling"].keys() == {"finished", "seconds", "device"}
+    assert record["stages"]["fooling"].keys() == {"finished", "seconds", "device", "processes"}
     assert record["versions"]["torch"] == torch.__version__
 
 
@@ -131,6 +131,25 @@ def test_stages_alone_on_a_run_directory(
     assert main(["fooling", str(folder), "--redo"]) == 0
     assert main(["inspect", str(folder)]) == 0
     assert "collect, spectrum, fooling" in capsys.readouterr().out
+
+
+def test_untrained_networks_can_be_left_out_of_what_was_begun_with_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    assert main(["collect", *SMALL, "--out", str(folder)]) == 0
+    shutil.rmtree(folder / "untrained")
+    capsys.readouterr()
+    text = refusal(capsys, "spectrum", str(folder))
+    assert "does not hold the normals of an untrained network yet" in text
+    assert "--untrained 0" in text
+    same = ["--config", str(folder / "study.yaml"), "--out", str(folder)]
+    assert main(["collect", *same, "--untrained=0"]) == 0
+    assert main(["spectrum", str(folder), "--method=lapack"]) == 0
+    result = load_result(folder / "spectrum.h5", SpectrumResult)
+    assert [null.name for null in result.nulls] == ["isotropic", "permuted", "phases"]
+    assert result.spectrum.method == "lapack"
+    assert result.not_reset == ()
 
 
 def test_other_settings_for_the_same_directory_are_refused(
@@ -191,6 +210,16 @@ def test_an_interrupted_run_is_finished_by_the_same_command(
         (
             "run --fooling.reference 0",
             "`--fooling.reference` should be positive and finite. Found 0.0.",
+        ),
+        ("run --spectrum.splits 0", "`--spectrum.splits` should be at least 1. Found 0."),
+        ("run --untrained -1", "`--untrained` should not be negative. Found -1."),
+        (
+            "run --spectrum.method svd",
+            "`--spectrum.method` should be one of gram, lapack. Found `svd`.",
+        ),
+        (
+            "run --spectrum.float32 true --device cpu",
+            "`--spectrum.float32` is for products on a GPU. Found `--device cpu`; leave it out.",
         ),
         ("run --collect 899 --evaluate 2", "at least 901 images"),
         ("run --model digit", "`digit`"),
