@@ -34,7 +34,8 @@ def plot_dimensions(result: SpectrumResult) -> Figure:
         figure,
         f"n = {result.spectrum.count} normals, D = {result.spectrum.dimension}. Whiskers: 95 % "
         f"intervals from {len(halves.singular_values)} random halves of {halves.count} normals, "
-        f"seed {halves.seed}. Bars of the nulls: smallest and largest draw.",
+        f"seed {halves.seed}. Bars of the nulls: smallest and largest draw; "
+        "counts of 0 have no place on the axis.",
     )
     return figure
 

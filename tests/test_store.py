@@ -20,6 +20,7 @@ from boundary import (
     open_images,
 )
 from boundary import collect as collecting
+from boundary import store as stores
 from boundary.images import Unreadable
 from boundary.store import MANIFEST
 from sources import array_source
@@ -287,3 +288,26 @@ def test_normals_are_read_by_rows_and_by_columns(
     np.testing.assert_array_equal(np.asarray(matrix.subset(places)), whole[places])
     assert len(matrix.subset(places)) == 3
     np.testing.assert_allclose(np.linalg.norm(whole, axis=1), 1, rtol=1e-6)
+
+
+def test_a_new_store_knows_nothing_of_manifests_that_were_left(
+    source: ImageSource, classifier: Classifier, tmp_path: Path
+) -> None:
+    folder = tmp_path / "n"
+    collect_normals(classifier, source, folder, positions=[1, 2, 3], batch_size=1)
+    (folder / MANIFEST).rename(folder / "manifest-0001.jsonl")
+    store = collect_normals(classifier, source, folder, positions=[5, 6])
+    assert len(store) == 2
+    assert store.ids == [source.ids[5], source.ids[6]]
+
+
+def test_shards_beyond_those_that_stay_open_are_read_too(
+    source: ImageSource, classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = collect_normals(classifier, source, tmp_path / "n", batch_size=7)
+    whole = np.asarray(store.normals())
+    monkeypatch.setattr(stores, "_kept_open", lambda: 2)
+    again = NormalsStore.open(tmp_path / "n").normals()
+    np.testing.assert_array_equal(np.concatenate([again[:, :1], again[:, 1:]], axis=1), whole)
+    places = np.array([48, 3, 3, 20, 19])
+    np.testing.assert_array_equal(again.subset(places)[:], whole[places])
