@@ -20,10 +20,10 @@ from boundary.errors import InputError
 from boundary.progress import progress_bar
 from boundary.ranks import ALONE, Ranks
 
-BLOCK_NUMBERS = 2**24
-"""Numbers in one block of the matrix: 128 MiB in float64."""
+BLOCK_NUMBERS = 2**22
+"""Numbers in one block of the matrix: 32 MiB in float64."""
 
-_NARROWEST = 256
+NARROWEST = 512
 """Lines of a block, where lines are so long that it holds more than `BLOCK_NUMBERS`."""
 
 _UNIT_TOLERANCE = 1e-3
@@ -122,17 +122,23 @@ def gram_matrix(
 def blocks(
     normals: Matrix, *, by_rows: bool, ranks: Ranks = ALONE
 ) -> Iterator[tuple[slice, NDArray[np.float64]]]:
-    """Yield this process's blocks of rows or of columns, in float64, with their places."""
+    """Yield this process's blocks of rows or of columns, in float64, with their places.
+
+    Each takes the memory of the one before it.
+    """
     count, dimension = normals.shape
     length, across = (count, dimension) if by_rows else (dimension, count)
-    step = max(_NARROWEST, BLOCK_NUMBERS // across)
+    step = max(NARROWEST, BLOCK_NUMBERS // across)
     # As many blocks for each process, so that none waits for another's last.
     turns = -(-length // (step * ranks.count))
     step = -(-length // (turns * ranks.count))
+    memory = np.empty(step * across)
     for start in ranks.share(list(range(0, length, step))):
         part = slice(start, min(start + step, length))
-        block = normals[part] if by_rows else normals[:, part]
-        yield part, np.ascontiguousarray(block, dtype=np.float64)
+        found = normals[part] if by_rows else normals[:, part]
+        block = memory[: found.size].reshape(found.shape)
+        block[...] = found
+        yield part, block
 
 
 def _on_host(
@@ -195,17 +201,17 @@ def _sum(gram: Gram, ranks: Ranks) -> None:
     if not isinstance(gram, np.ndarray):
         ranks.sum(gram)
     elif ranks.count > 1:
-        for start in range(0, len(gram), _NARROWEST):
-            panel = gram[start:, start : start + _NARROWEST].copy(order="F")
+        for start in range(0, len(gram), NARROWEST):
+            panel = gram[start:, start : start + NARROWEST].copy(order="F")
             ranks.sum_array(panel.T)  # whose memory torch can share
-            gram[start:, start : start + _NARROWEST] = panel
+            gram[start:, start : start + NARROWEST] = panel
 
 
 def mirror(gram: Gram) -> None:
     """Fill the upper triangle of a Gram matrix from the lower, in place."""
     if isinstance(gram, np.ndarray):
-        for start in range(0, len(gram), _NARROWEST):
-            here, beyond = slice(start, start + _NARROWEST), slice(start + _NARROWEST, None)
+        for start in range(0, len(gram), NARROWEST):
+            here, beyond = slice(start, start + NARROWEST), slice(start + NARROWEST, None)
             gram[here, beyond] = gram[beyond, here].T
             square = gram[here, here]
             square += np.tril(square, k=-1).T

@@ -69,7 +69,9 @@ def grow(options: argparse.Namespace) -> None:
             )
         found = json.loads(said.stdout.splitlines()[-1])
         side, long = sorted((count, dimension))
-        least = 8 * (side**2 + 2 * side * min(long, max(256, gram.BLOCK_NUMBERS // side)))
+        least = 8 * (
+            side**2 + 2 * side * min(long, max(gram.NARROWEST, gram.BLOCK_NUMBERS // side))
+        )
         print(
             f"| {count} | {found['gram']:.1f} | {found['seconds']:.1f} | "
             f"{1e9 * found['seconds'] / (count**2 * dimension) * 1e3:.2f} ps | "

@@ -187,7 +187,7 @@ def _table(options: argparse.Namespace, folder: Path) -> None:
         rows = paper_rows(options.rows, options.dimension)
     np.save(folder / "rows.npy", rows)
     side, long = sorted(rows.shape)
-    block = side * min(long, max(256, gram.BLOCK_NUMBERS // side))
+    block = side * min(long, max(gram.NARROWEST, gram.BLOCK_NUMBERS // side))
     least = 8 * (side**2 + 2 * block)
     exact = numpy_svd(rows)
     print(

@@ -144,7 +144,7 @@ def test_blocks_change_nothing(shape: tuple[int, int], monkeypatch: pytest.Monke
     rows = unit_rows(*shape)
     whole = singular_spectrum(rows, directions=10)
     monkeypatch.setattr(gram, "BLOCK_NUMBERS", 500)
-    monkeypatch.setattr(gram, "_NARROWEST", 1)
+    monkeypatch.setattr(gram, "NARROWEST", 1)
     blocked = singular_spectrum(rows, directions=10)
     np.testing.assert_allclose(blocked.singular_values, whole.singular_values, rtol=1e-10)
     np.testing.assert_allclose(blocked.directions, whole.directions, atol=1e-10)
