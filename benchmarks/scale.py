@@ -19,6 +19,7 @@ from time import perf_counter
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 
 from analysis import Where, gram, singular_spectrum
 from analysis.gram import gram_matrix
@@ -32,6 +33,17 @@ from boundary import (
 )
 from boundary.images import ImageBatch
 from boundary.ranks import joined_ranks
+from figures.style import (
+    BLUE,
+    GREY,
+    ONE_COLUMN,
+    VERMILION,
+    add_caption,
+    new_figure,
+    plain_log_ticks,
+    save_figure,
+    styled,
+)
 from spectrum import Peak, paper_rows, resident
 
 SHARD = 512
@@ -58,6 +70,7 @@ def grow(options: argparse.Namespace) -> None:
         "| n | Gram matrix, s | whole spectrum, s | over n^2 D | memory, MiB | "
         "over n^2 doubles and two blocks |\n|---|---|---|---|---|---|"
     )
+    seconds: dict[int, tuple[float, float]] = {}
     for count in options.counts:
         with TemporaryDirectory() as name:
             make_store(Path(name), count, options.side)
@@ -69,15 +82,38 @@ def grow(options: argparse.Namespace) -> None:
             )
         found = json.loads(said.stdout.splitlines()[-1])
         side, long = sorted((count, dimension))
-        least = 8 * (
-            side**2 + 2 * side * min(long, max(gram.NARROWEST, gram.BLOCK_NUMBERS // side))
-        )
+        seconds[count] = found["gram"], found["seconds"]
+        block = side * min(long, max(gram.NARROWEST, gram.BLOCK_NUMBERS // side))
+        least = 8 * (side**2 + 2 * block)
         print(
             f"| {count} | {found['gram']:.1f} | {found['seconds']:.1f} | "
             f"{1e9 * found['seconds'] / (count**2 * dimension) * 1e3:.2f} ps | "
             f"{found['bytes'] / 2**20:.0f} | {found['bytes'] / least:.2f} |",
             flush=True,
         )
+
+    if options.figure:
+        save_figure(styled(_draw)((seconds, dimension)), options.figure)
+
+
+def _draw(found: tuple[dict[int, tuple[float, float]], int]) -> Figure:
+    """Draw the seconds of the Gram matrix and of the whole against n."""
+    seconds, dimension = found
+    count = np.array(list(seconds))
+    product, whole = np.array(list(seconds.values())).T
+    figure = new_figure(ONE_COLUMN, 2.9)
+    axes = figure.subplots()
+    axes.loglog(count, whole, "o-", color=BLUE, label="all values, 100 directions")
+    axes.loglog(count, product, "s-", color=VERMILION, label="Gram matrix alone")
+    for power, style in ((2, ":"), (3, "--")):
+        line = product[-1] * (count / count[-1]) ** power
+        axes.loglog(count, line, style, color=GREY, lw=1, label=f"n to the power {power}")
+    axes.set(xlabel="n, number of normals", ylabel="seconds")
+    plain_log_ticks(axes.xaxis, count[0], count[-1])
+    plain_log_ticks(axes.yaxis, product[0] / 4, whole[-1])
+    axes.legend()
+    add_caption(figure, f"D = {dimension}; {torch.get_num_threads()} threads.")
+    return figure
 
 
 def measure(options: argparse.Namespace) -> None:
@@ -170,6 +206,7 @@ def main() -> None:
     parser.add_argument("--images", default="digits")
     parser.add_argument("--count", type=int, default=256, help="images collected")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--figure", type=Path, help="draw what grows to this file")
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     parser.add_argument("--out", help=argparse.SUPPRESS)
     options = parser.parse_args()
