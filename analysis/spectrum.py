@@ -165,6 +165,8 @@ def _right_vectors(
     normals: Matrix, used: NDArray[np.bool_], left: NDArray[np.float64], where: Where
 ) -> NDArray[np.float64]:
     """Return U'N with its rows, sigma times a right vector each, made orthonormal to rounding."""
+    if not left.shape[1]:
+        return np.zeros((0, normals.shape[1]))
     whole = np.zeros((len(used), left.shape[1]))
     whole[used] = left
     right = torch.zeros(left.shape[1], normals.shape[1], dtype=torch.float64)
@@ -173,10 +175,13 @@ def _right_vectors(
             right[:, part] = torch.from_numpy(whole.T @ block)
             bar.update(min(normals.shape[1] - bar.n, where.ranks.count * block.shape[1]))
     where.ranks.sum(right)
-    orthonormal, _ = scipy.linalg.qr(
-        right.numpy().T, mode="economic", overwrite_a=True, check_finite=False
-    )
-    return np.asarray(orthonormal.T)
+    rows = right.numpy()
+    # They are orthogonal but for rounding; twice, for what rounding leaves the first time.
+    for _ in range(2):
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        triangle = scipy.linalg.cholesky(rows @ rows.T, lower=True)
+        scipy.linalg.blas.dtrsm(1.0, triangle, rows.T, side=1, lower=1, trans_a=1, overwrite_b=1)
+    return rows
 
 
 def _by_lapack(normals: Matrix, directions: int) -> SingularSpectrum:
@@ -231,5 +236,8 @@ def _spectrum(
 
 
 def _with_fixed_signs(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    largest = np.take_along_axis(vectors, np.abs(vectors).argmax(1)[:, None], axis=1)
-    return np.ascontiguousarray(vectors * np.where(largest < 0, -1.0, 1.0))
+    rows = np.ascontiguousarray(vectors)
+    for row in rows:
+        if row[np.abs(row).argmax()] < 0:
+            np.negative(row, out=row)
+    return rows
