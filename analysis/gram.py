@@ -100,19 +100,19 @@ def gram_matrix(
     tall = count > dimension if of_columns is None else of_columns
     side, length = (dimension, count) if tall else (count, dimension)
     gram, add = _on_host(side, tall) if where.on_host else _on_device(side, tall, where)
-    squares = torch.zeros(count, dtype=torch.float64)
+    squares = np.zeros(count)
     with where.bar("Gram matrix", length, "lines") as bar:
         for part, block in blocks(normals, by_rows=tall, ranks=where.ranks):
-            norms = torch.from_numpy(np.einsum("ij,ij->i", block, block))
+            norms = np.einsum("ij,ij->i", block, block)
             if tall:
                 squares[part] = norms
             else:
                 squares += norms
             add(block)
             bar.update(min(length - bar.n, where.ranks.count * (part.stop - part.start)))
-    where.ranks.sum(squares)
+    where.ranks.sum_array(squares)
     _sum(gram, where.ranks)
-    used = used_rows(squares.numpy())
+    used = used_rows(squares)
     if not tall and not used.all():
         kept = np.flatnonzero(used)
         gram = part_of(gram, kept, kept)

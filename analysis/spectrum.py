@@ -16,7 +16,6 @@ from typing import Literal
 
 import numpy as np
 import scipy.linalg
-import torch
 from numpy.typing import NDArray
 
 from analysis.eigen import eigenpairs
@@ -169,13 +168,12 @@ def _right_vectors(
         return np.zeros((0, normals.shape[1]))
     whole = np.zeros((len(used), left.shape[1]))
     whole[used] = left
-    right = torch.zeros(left.shape[1], normals.shape[1], dtype=torch.float64)
+    rows = np.zeros((left.shape[1], normals.shape[1]))
     with where.bar("directions", normals.shape[1], "columns") as bar:
         for part, block in blocks(normals, by_rows=False, ranks=where.ranks):
-            right[:, part] = torch.from_numpy(whole.T @ block)
+            rows[:, part] = whole.T @ block
             bar.update(min(normals.shape[1] - bar.n, where.ranks.count * block.shape[1]))
-    where.ranks.sum(right)
-    rows = right.numpy()
+    where.ranks.sum_array(rows)
     # They are orthogonal but for rounding; twice, for what rounding leaves the first time.
     for _ in range(2):
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
