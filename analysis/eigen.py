@@ -26,10 +26,10 @@ _PANEL = 64
 """Reflectors applied at once."""
 
 
-Pairs = tuple[NDArray[np.float64], NDArray[np.float64]]
+_Pairs = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
-def eigenpairs(matrix: NDArray[np.float64] | Tensor, leading: int) -> Pairs:
+def eigenpairs(matrix: NDArray[np.float64] | Tensor, leading: int) -> _Pairs:
     """Return all eigenvalues, descending, (k,), and the leading eigenvectors, (k, leading).
 
     Args:
@@ -66,7 +66,7 @@ def _leading_vectors(matrix: Tensor, leading: int) -> Tensor:
     return vectors
 
 
-def _by_lapack(matrix: NDArray[np.float64], leading: int) -> Pairs:
+def _by_lapack(matrix: NDArray[np.float64], leading: int) -> _Pairs:
     side = len(matrix)
     if side == 1:
         return matrix[0].copy(), np.ones((1, leading))

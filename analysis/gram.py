@@ -17,7 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from boundary.errors import InputError
-from boundary.progress import progress_bar
+from boundary.progress import advance, progress_bar
 from boundary.ranks import ALONE, Ranks
 
 BLOCK_NUMBERS = 2**22
@@ -109,7 +109,7 @@ def gram_matrix(
             else:
                 squares += norms
             add(block)
-            bar.update(min(length - bar.n, where.ranks.count * (part.stop - part.start)))
+            advance(bar, where.ranks.count * (part.stop - part.start))
     where.ranks.sum_array(squares)
     _sum(gram, where.ranks)
     used = used_rows(squares)

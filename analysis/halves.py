@@ -15,6 +15,7 @@ from analysis.eigen import eigenpairs
 from analysis.gram import HERE, Gram, Matrix, Where, gram_matrix, mirror, part_of, rows_of
 from analysis.spectrum import SingularSpectrum, floor_of_squares, spectrum_of_gram
 from boundary.errors import InputError
+from boundary.progress import advance
 
 Split = tuple[NDArray[np.intp], NDArray[np.intp]]
 
@@ -94,34 +95,62 @@ def spectrum_and_halves(
         InputError: As `singular_spectrum`, and if rows are zero.
     """
     count, dimension = normals.shape
-    gram, used = gram_matrix(normals, where)
-    if not used.all():
-        raise InputError(f"`normals` should have no rows of zeros. Found {int((~used).sum())}.")
+    gram = _gram_without_zero_rows(normals, where)
     pairs = split_in_halves(count, splits, seed)
     kept = min(directions, count // 2, dimension)
     floor = floor_of_squares(1.0, max(normals.shape), where.rounding)
-    if count > dimension:
-        found = [_tall_halves(normals, gram, pair, kept, floor, where) for pair in pairs]
-    else:
-        mirror(gram)
-        with where.bar("halves", splits, "splits") as bar:
+    with where.bar("halves", splits, "splits") as bar:
 
-            def halves_of(split: int) -> _Halves:
-                bar.update(min(splits - bar.n, where.ranks.count))
-                return _wide_halves(gram, pairs[split], kept, floor)
+        def wide(split: int) -> _Halves:
+            advance(bar, where.ranks.count)
+            return _wide_halves(gram, pairs[split], kept, floor)
 
-            found = where.ranks.spread(splits, halves_of)
+        def tall(split: int) -> _Halves:
+            advance(bar, 1)
+            return _tall_halves(normals, gram, pairs[split], kept, floor, where.quietly())
+
+        if count > dimension:  # every process has a part in each
+            found = [tall(split) for split in range(splits)]
+        else:
+            mirror(gram)
+            found = where.ranks.spread(splits, wide)
     first, second, cosines = (np.stack(arrays) for arrays in zip(*found, strict=True))
     halves = HalfSamples(np.concatenate([first, second]), Overlaps(cosines), count // 2, seed)
+    used = np.ones(count, dtype=bool)
     return spectrum_of_gram(normals, gram, used, directions, where), halves
 
 
 def half_spectrum(
     normals: Matrix, *, seed: int = 0, where: Where = HERE
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return all singular values of the normals, and those of one random half of them."""
-    spectrum, halves = spectrum_and_halves(normals, directions=0, splits=1, seed=seed, where=where)
-    return spectrum.singular_values, halves.singular_values[0]
+    """Return the singular values of the normals, and those of one random half of them.
+
+    Args:
+        normals: Unit rows, (n, D), at least 2.
+        seed: Of the half.
+        where: On which device, by which processes.
+
+    Returns:
+        (min(n, D),) and (min(n // 2, D),), descending, zero where they are rounding.
+    """
+    count, dimension = normals.shape
+    gram = _gram_without_zero_rows(normals, where)
+    ((half, _),) = split_in_halves(count, 1, seed)
+    floor = floor_of_squares(1.0, max(normals.shape), where.rounding)
+    if count > dimension:
+        of_half, _ = gram_matrix(rows_of(normals, half), where, of_columns=True)
+    else:
+        of_half = part_of(gram, half, half)
+    part, _ = _pairs_of(of_half, 0, floor)
+    whole, _ = _pairs_of(gram, 0, floor)
+    return whole, part[: len(half)]
+
+
+def _gram_without_zero_rows(normals: Matrix, where: Where) -> Gram:
+    gram, used = gram_matrix(normals, where)
+    if not used.all():
+        raise InputError(f"`normals` should have no rows of zeros. Found {int((~used).sum())}.")
+    return gram
 
 
 _Halves = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]

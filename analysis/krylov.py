@@ -28,7 +28,7 @@ _EXTRA = 10
 _INDEPENDENT = 1e-12
 """Share of a block's length below which what it adds is rounding."""
 
-Pairs = tuple[Tensor, Tensor, Tensor]
+_Pairs = tuple[Tensor, Tensor, Tensor]
 """Eigenvalues, descending, (k,); norms of their residuals, (k,); vectors, (side, k)."""
 
 
@@ -79,7 +79,7 @@ def leading_eigenpairs(
     most_passes: int,
     seed: int = 0,
     device: torch.device | str = "cpu",
-) -> Pairs:
+) -> _Pairs:
     """Return leading eigenpairs of a symmetric matrix that is known by its products.
 
     Args:
@@ -109,7 +109,7 @@ def leading_eigenpairs(
     return values, residuals, vectors
 
 
-def _ritz(basis: Tensor, images: Tensor, count: int) -> Pairs:
+def _ritz(basis: Tensor, images: Tensor, count: int) -> _Pairs:
     projected = basis.T @ images
     values, turns = torch.linalg.eigh((projected + projected.T) / 2)
     values, turns = values[-count:].flip(0), turns[:, -count:].flip(1)

@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from analysis.gram import HERE, Matrix, Where, rows_of
 from analysis.halves import half_spectrum
 from analysis.surrogates import isotropic_rows, permuted_rows, phase_randomised_rows
+from boundary.progress import advance
 from boundary.ranks import ALONE
 
 NULLS = ("isotropic", "permuted", "phases", "untrained")
@@ -178,7 +179,7 @@ def _null(
         def spectra(draw: int) -> tuple[int, NDArray[np.float64], NDArray[np.float64]]:
             matrix = rows(draw)
             found = half_spectrum(matrix, seed=draw, where=alone)
-            bar.update(min(draws - bar.n, where.ranks.count))
+            advance(bar, where.ranks.count)
             return matrix.shape[0], *found
 
         found = where.ranks.spread(draws, spectra)

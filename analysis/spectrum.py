@@ -12,7 +12,7 @@ ways, chosen by name:
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import scipy.linalg
@@ -23,14 +23,17 @@ from analysis.gram import HERE, Gram, Matrix, Where, blocks, gram_matrix, used_r
 from analysis.krylov import leading_pairs
 from analysis.subspace import Subspace
 from boundary.errors import InputError
+from boundary.progress import advance
 
 DIRECTIONS = 100
 """Right singular vectors that are kept unless a number is asked for."""
 
 _DOUBLE = float(np.finfo(np.float64).eps)
 
-METHODS = ("gram", "lapack", "krylov")
 Method = Literal["gram", "lapack", "krylov"]
+"""How a spectrum is taken, see above."""
+
+METHODS = get_args(Method)
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +175,7 @@ def _right_vectors(
     with where.bar("directions", normals.shape[1], "columns") as bar:
         for part, block in blocks(normals, by_rows=False, ranks=where.ranks):
             rows[:, part] = whole.T @ block
-            bar.update(min(normals.shape[1] - bar.n, where.ranks.count * block.shape[1]))
+            advance(bar, where.ranks.count * block.shape[1])
     where.ranks.sum_array(rows)
     # They are orthogonal but for rounding; twice, for what rounding leaves the first time.
     for _ in range(2):

@@ -16,7 +16,7 @@ from boundary.errors import InputError, StoreError
 from boundary.images import ImageBatch, ImageSource, sha256_of_ids
 from boundary.nearest import nearest_boundary_points
 from boundary.points import BoundaryPoints
-from boundary.progress import progress_bar
+from boundary.progress import advance, progress_bar
 from boundary.ranks import ALONE, Ranks
 from boundary.store import MANIFEST, NormalsStore, differences
 from boundary.weights import state_sha256
@@ -80,7 +80,7 @@ def collect_normals(
         for start, stop in ranks.share(batches):
             batch = source.read(wanted[start:stop])
             store.append(start, stop, batch, _search(classifier, batch, search), ranks.rank)
-            bar.update(min(len(wanted) - bar.n, ranks.count * (stop - start)))
+            advance(bar, ranks.count * (stop - start))
     ranks.wait()
     return ranks.from_first(lambda: NormalsStore.open(folder))
 

@@ -19,3 +19,8 @@ def progress_bar(title: str, total: int | None, unit: str, *, shown: bool) -> "t
     return tqdm(
         total=total, desc=title, unit=f" {unit}", disable=not shown, mininterval=pause, miniters=0
     )
+
+
+def advance(bar: "tqdm[NoReturn]", units: int) -> None:
+    """Move a bar on, not beyond its end: of several processes the first speaks for all."""
+    bar.update(min(units, (bar.total or 0) - bar.n))

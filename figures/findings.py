@@ -45,7 +45,8 @@ _AGAINST = {
     "untrained": "the same architecture untrained",
 }
 
-FEWEST_HELD_OUT = 5
+_FEWEST_HELD_OUT = 5
+"""Held-out normals below which their energies say nothing of others."""
 
 _CLIPPING = {False: "Without clipping", True: "Clipped to the bounds of the input"}
 
@@ -230,8 +231,8 @@ def _of_energy(result: SpectrumResult, dimension: int) -> Finding:
         "ratio": row.ratio,
         "ratio_interval": row.ratio_interval,
     }
-    if held_out < FEWEST_HELD_OUT:
-        sentence += f" Of fewer than {FEWEST_HELD_OUT} held-out normals nothing can be concluded."
+    if held_out < _FEWEST_HELD_OUT:
+        sentence += f" Of fewer than {_FEWEST_HELD_OUT} held-out normals nothing can be concluded."
         return Finding("energy", sentence, None, numbers)
     return Finding("energy", sentence, row.interval.low > row.isotropic, numbers)
 
