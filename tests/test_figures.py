@@ -306,7 +306,8 @@ def test_classes_draw_what_means_explain() -> None:
 
 def test_margins_of_a_linear_classifier_are_drawn() -> None:
     result = collection_result()
-    nearly = np.where(result.on_boundary, 1 - 1e-16 * np.arange(len(result.status)), 0.0)
+    rounded = np.where(np.arange(len(result.status)) % 2, 1.0, np.nextafter(1.0, 0.0))
+    nearly = np.where(result.on_boundary, rounded, 0.0)
     alike = replace(result, alignment=nearly, margin=np.full(len(nearly), 0.5))
     for axes in figures.plot_margins(alike).axes[:2]:
         drawn_images = sum(bar.get_height() for bar in axes.patches)
