@@ -8,6 +8,7 @@ from matplotlib.ticker import FuncFormatter
 from analysis.dimension import dimensions, random_participation_ratio
 from analysis.results import SpectrumResult
 from figures.formats import percent, percent_interval
+from figures.spectrum_tables import means_rows
 from figures.style import (
     BLACK,
     BLUE,
@@ -19,7 +20,6 @@ from figures.style import (
     plain_log_ticks,
     styled,
 )
-from figures.tables import means_rows
 
 
 @styled

@@ -4,6 +4,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.results import SpectrumResult
+from figures.spectrum_tables import NULL_LABELS, dimension_rows, null_rows
 from figures.style import (
     BLACK,
     BLUE,
@@ -14,7 +15,6 @@ from figures.style import (
     plain_log_ticks,
     styled,
 )
-from figures.tables import NULL_LABELS, dimension_rows, null_rows
 
 
 @styled

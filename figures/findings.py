@@ -23,20 +23,18 @@ from figures.formats import (
     points_interval,
 )
 from figures.rates import SPHERE, SUBSPACE, clip_policies, reference_rate, same_norm
-from figures.tables import (
+from figures.spectrum_tables import (
     DimensionRow,
     EnergyRow,
     NullRow,
-    PairRow,
     dimension_rows,
     energy_rows,
     explained_rows,
     means_rows,
     null_rows,
-    pair_rows,
-    share_of_image_norm,
     stability_rows,
 )
+from figures.tables import PairRow, pair_rows, share_of_image_norm
 
 _AGAINST = {
     "isotropic": "random directions",

@@ -31,9 +31,10 @@ from figures.findings import Findings, list_findings
 from figures.fooling import plot_fooling_dimension, plot_fooling_norm
 from figures.margins import plot_margins
 from figures.spectrum import plot_spectrum
+from figures.spectrum_tables import energy_rows, spectrum_numbers
 from figures.stability import plot_stability
 from figures.style import save_figure, svg_bytes
-from figures.tables import energy_rows, rate_rows, spectrum_numbers
+from figures.tables import rate_rows
 from figures.vectors import plot_singular_vectors
 
 _TEMPLATES = Path(__file__).with_name("templates")

@@ -13,6 +13,7 @@ from analysis.nulls import (
 )
 from analysis.results import SpectrumResult
 from figures.formats import number
+from figures.spectrum_tables import NULL_LABELS
 from figures.style import (
     BLACK,
     BLUE,
@@ -23,7 +24,6 @@ from figures.style import (
     plain_log_ticks,
     styled,
 )
-from figures.tables import NULL_LABELS
 
 _MOST_POINTS = 3000
 _DECADES = 4

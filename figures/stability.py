@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from analysis.results import SpectrumResult
+from figures.spectrum_tables import stability_rows
 from figures.style import (
     BLACK,
     BLUE,
@@ -14,7 +15,6 @@ from figures.style import (
     plain_log_ticks,
     styled,
 )
-from figures.tables import stability_rows
 
 
 @styled

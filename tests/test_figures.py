@@ -28,8 +28,8 @@ from analysis.results import CollectionResult, Examples, FoolingResult, Spectrum
 from analysis.shared import shared_directions
 from boundary.errors import InputError
 from figures.formats import class_label, cosine, number, percent, points
+from figures.spectrum_tables import NULL_LABELS, dimension_rows
 from figures.style import NULL_COLOURS, save_figure, svg_bytes
-from figures.tables import NULL_LABELS, dimension_rows
 
 HOSTILE = ("<script>x()</script>", "$x$", r"\frac $", "cat & dog", "猫")
 NORMS = (0.5, 1.0, 2.0, 4.0)
