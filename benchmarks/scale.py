@@ -34,6 +34,7 @@ from boundary import (
 from boundary.images import ImageBatch
 from boundary.ranks import joined_ranks
 from figures.style import (
+    BLACK,
     BLUE,
     GREY,
     ONE_COLUMN,
@@ -105,14 +106,18 @@ def _draw(found: tuple[dict[int, tuple[float, float]], int]) -> Figure:
     axes = figure.subplots()
     axes.loglog(count, whole, "o-", color=BLUE, label="all values, 100 directions")
     axes.loglog(count, product, "s-", color=VERMILION, label="Gram matrix alone")
-    for power, style in ((2, ":"), (3, "--")):
-        line = product[-1] * (count / count[-1]) ** power
+    below = np.flatnonzero(count <= dimension)[-1]
+    for power, style, through in ((2, ":", product[below]), (3, "--", whole[below])):
+        line = through * (count / count[below]) ** power
         axes.loglog(count, line, style, color=GREY, lw=1, label=f"n to the power {power}")
+    if count[0] < dimension < count[-1]:
+        axes.axvline(dimension, color=BLACK, ls="-.", lw=0.8, zorder=0)
     axes.set(xlabel="n, number of normals", ylabel="seconds")
+    axes.set_ylim(product[0] / 1.5, 2 * max(whole))
     plain_log_ticks(axes.xaxis, count[0], count[-1])
-    plain_log_ticks(axes.yaxis, product[0] / 4, whole[-1])
+    plain_log_ticks(axes.yaxis, *axes.get_ylim())
     axes.legend()
-    add_caption(figure, f"D = {dimension}; {torch.get_num_threads()} threads.")
+    add_caption(figure, f"Dash-dotted: n = D = {dimension}. {torch.get_num_threads()} threads.")
     return figure
 
 
