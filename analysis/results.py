@@ -83,6 +83,8 @@ class SpectrumResult:
     means: ClassMeans
     not_reset: tuple[str, ...]
     """Parameters that no layer of the untrained networks could initialise anew."""
+    networks_left_out: int
+    """Untrained networks that gave fewer than half as many normals."""
     left_out: int
     """Rows of the store without a usable normal."""
     image_shape: tuple[int, ...]
@@ -186,7 +188,7 @@ def load_result(path: Path, kind: type[Result]) -> Result:
 
 def _version(kind: type[Any]) -> int:
     """Return the format of a result; what differs cannot be read."""
-    return 2 if kind is SpectrumResult else 1
+    return 3 if kind is SpectrumResult else 1
 
 
 def load_settings(path: Path) -> dict[str, Any]:

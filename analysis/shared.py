@@ -46,8 +46,8 @@ def shared_directions(
         held_out: Share of the normals kept apart to measure captured energy, in (0, 1).
         null_draws: Of each null that is simulated.
         splits: How many times to split the normals in two halves.
-        untrained: Normals of untrained networks of the same architecture, (n', D) each; none leaves
-            that null out.
+        untrained: Normals of untrained networks of the same architecture, (n', D) each; those with
+            n' below n / 2 are left out, and none leaves that null out.
         not_reset: Parameters that these networks have from training.
         left_out: Points without a normal, to be told of.
         seed: Of all splits, and of the nulls.
@@ -80,8 +80,9 @@ def shared_directions(
         permuted_null(normals, draws=null_draws, seed=seed, where=where, scratch=scratch),
         phase_null(normals, image_shape, draws=null_draws, seed=seed, where=where, scratch=scratch),
     ]
-    if untrained:
-        nulls.append(untrained_null(untrained, count, seed=seed, where=where))
+    comparable = [rows for rows in untrained if 2 * rows.shape[0] >= count]
+    if comparable:
+        nulls.append(untrained_null(comparable, count, seed=seed, where=where))
     of_fitted = singular_spectrum(rows_of(normals, fitted), directions=kept, where=quiet)
     by_source, by_pair = (
         group_spectra(normals, group_by_class(by, source, target), quiet)
@@ -97,6 +98,7 @@ def shared_directions(
         by_pair=by_pair,
         means=class_means(normals, source, target, directions=judging, seed=seed, where=quiet),
         not_reset=tuple(not_reset),
+        networks_left_out=len(untrained) - len(comparable),
         left_out=left_out,
         image_shape=tuple(image_shape),
         seed=seed,

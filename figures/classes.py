@@ -48,6 +48,14 @@ def _draw_explained(axes: Axes, result: SpectrumResult) -> None:
     R = np.arange(1, means.explained.shape[1] + 1)
     rank = float(means.rank.mean())
     marker = "o" if len(R) == 1 else ""
+    axes.set_xlabel("R, number of leading directions of one half")
+    axes.set_ylabel("share of them that is explained")
+    if not rank:
+        axes.text(
+            0.5, 0.5, "no pair of classes has\ntwo normals in a half", ha="center", va="center"
+        )
+        axes.set(xticks=[], yticks=[])
+        return
     axes.set(xscale="log", yscale="log")
     for shares, colour, label in (
         (means.rival, BLUE, "as many leading directions of the other half"),
@@ -62,8 +70,6 @@ def _draw_explained(axes: Axes, result: SpectrumResult) -> None:
     axes.set_yticks([tick for tick in (0.001, 0.01, 0.1, 1) if tick > bottom])
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     plain_log_ticks(axes.xaxis, 1, len(R) + 1)
-    axes.set_xlabel("R, number of leading directions of one half")
-    axes.set_ylabel("share of them that is explained")
     axes.legend(loc="upper left", fontsize=6.5)
 
 

@@ -87,6 +87,8 @@ def list_findings(
         kept = len(spectrum.energy.in_sample)
         dimension = kept if fooling is None else fooling.reference_dimension
         found += [_of_null(spectrum, row) for row in null_rows(spectrum)]
+        if spectrum.networks_left_out:
+            found.append(_of_networks_left_out(spectrum))
         found += [of(spectrum, dimension) for of in (_of_energy, _of_stability, _of_classes)]
     if fooling is not None:
         pairs = pair_rows(fooling)
@@ -137,6 +139,11 @@ def _span(interval: Interval) -> str:
 def _null_verdict(result: SpectrumResult, row: NullRow, ratio: DimensionRow) -> str:
     if row.beaten:
         return ""
+    if row.beaten is None and row.leading_interval.low < 1:
+        return (
+            " The interval goes below 1: whether other images would share directions beyond this "
+            "null is not decided in this run."
+        )
     if row.beaten is None:
         return (
             f" Of so few draws, chance alone puts a first value above all once in {row.draws + 1} "
@@ -152,6 +159,18 @@ def _null_verdict(result: SpectrumResult, row: NullRow, ratio: DimensionRow) -> 
             "architecture untrained; that training concentrates them is absent in this run."
         )
     return " Shared directions beyond this null are absent in this run."
+
+
+def _of_networks_left_out(result: SpectrumResult) -> Finding:
+    count = result.networks_left_out
+    sentence = (
+        f"Left out of their null: {count} untrained network{'' if count == 1 else 's'} with fewer "
+        "than half as many normals as the trained one, as a network whose predictions hardly "
+        "depend on the input has no boundary within reach."
+    )
+    if all(null.name != "untrained" for null in result.nulls):
+        sentence += " Whether training makes the shared directions is not decided in this run."
+    return Finding("networks_left_out", sentence, None, {"count": count})
 
 
 def _of_stability(result: SpectrumResult, dimension: int) -> Finding:
@@ -190,6 +209,12 @@ def _of_classes(result: SpectrumResult, dimension: int) -> Finding:
     R = min(dimension, rows[-1].dimension)
     (row,) = (row for row in rows if row.dimension == R)
     (energy,) = (means for means in means_rows(result) if means.kind == "pair")
+    if not row.rank:
+        sentence = (
+            "No pair of classes has two normals in one half of them: what the means of pairs "
+            "explain is not known in this run."
+        )
+        return Finding("classes", sentence, None, {"pair_means": None})
     sentence = (
         f"The means of pairs of classes hold {percent(energy.share)} of the normals' energy (95 % "
         f"interval {percent_interval(energy.interval)}; 0 for random directions). Their span, of "

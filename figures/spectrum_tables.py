@@ -95,13 +95,15 @@ class NullRow:
 
     @property
     def beaten(self) -> bool | None:
-        """Whether a value stands above the null wherever in its interval their number is.
+        """Whether leading values stand above the null, wherever in its interval their number is.
 
-        None where it does, and the draws are too few to rule chance out.
+        None where they do here, but the interval goes below 1 or the draws are too few to rule
+        chance out.
         """
-        if self.leading_interval.low < 1:
+        if self.leading == 0:
             return False
-        return True if self.draws >= FEWEST_DRAWS else None
+        decided = self.leading_interval.low >= 1 and self.draws >= FEWEST_DRAWS
+        return True if decided else None
 
 
 @dataclass(frozen=True)
@@ -353,12 +355,13 @@ def _null_row(result: SpectrumResult, null: Null) -> NullRow:
     values = result.spectrum.singular_values
     leading = null.leading(values)
     of_halves = null.leading_of_halves(result.halves.singular_values)
+    interval = estimate_from_halves(leading, of_halves, offset=1.0).interval
     return NullRow(
         name=null.name,
         label=NULL_LABELS[null.name],
         draws=len(null.singular_values),
         leading=leading,
-        leading_interval=estimate_from_halves(leading, of_halves, offset=1.0).interval,
+        leading_interval=Interval(interval.low, min(interval.high, float(len(values)))),
         largest=_range(null.singular_values[:, 0]),
         participation_ratio=_range(null_dimensions(null)["participation_ratio"]),
         ratio=float(values[0] / null.singular_values.max()),

@@ -7,7 +7,6 @@ settings is refused with the difference named.
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ from boundary.errors import InputError, StoreError
 from boundary.images import sha256_of_ids
 from boundary.points import Status
 from boundary.ranks import Ranks
-from boundary.store import COLUMNS, NormalMatrix, NormalsStore
+from boundary.store import COLUMNS, NormalsStore
 from figures.report import write_report
 from study.config import DIMENSION, StudyConfig
 from study.run import RunDirectory
@@ -162,7 +161,7 @@ def spectrum(run: RunDirectory, config: StudyConfig, *, redo: bool = False) -> N
         store.column("source")[used],
         store.column("target")[used],
         store.shape,
-        untrained=_comparable(networks, int(used.sum())),
+        untrained=networks,
         not_reset=run.not_reset() or (),
         left_out=int((~used).sum()),
         seed=config.seed,
@@ -171,21 +170,15 @@ def spectrum(run: RunDirectory, config: StudyConfig, *, redo: bool = False) -> N
         **options,
     )
     if run.ranks.first:
+        if result.networks_left_out:
+            _log.warning(
+                "%d of %d untrained networks gave fewer than half as many normals as the trained "
+                "one, and are left out of their null.",
+                result.networks_left_out,
+                len(networks),
+            )
         save_result(run.result("spectrum"), result, settings)
         _record(run, "spectrum", begun, where.device)
-
-
-def _comparable(networks: Sequence[NormalMatrix], count: int) -> list[NormalMatrix]:
-    """Return the untrained networks that gave at least half as many normals as the trained one."""
-    kept = [normals for normals in networks if 2 * len(normals) >= count]
-    if len(kept) < len(networks):
-        _log.warning(
-            "%d of %d untrained networks gave fewer than half as many normals as the trained one, "
-            "and are left out of their null.",
-            len(networks) - len(kept),
-            len(networks),
-        )
-    return kept
 
 
 def fooling(

@@ -26,7 +26,7 @@ from analysis.results import (
 )
 from analysis.shared import shared_directions
 from boundary.errors import StoreError
-from figures import Finding, list_findings, write_report
+from figures import Finding, list_findings, plot_classes, write_report
 
 HOSTILE = ("<script>x()</script>", "$x$", r"\frac $", "cat & dog")
 NORMS = (1.0, 2.0, 4.0)
@@ -182,6 +182,35 @@ def test_few_draws_do_not_decide_whether_a_null_is_beaten() -> None:
     assert found.present is None
     assert "once in 3 times" in found.sentence
     assert "not decided in this run" in found.sentence
+
+
+def test_an_interval_that_goes_below_one_value_decides_nothing() -> None:
+    result = spectrum_result()
+    noise = np.random.default_rng(2).standard_normal(result.halves.singular_values.shape)
+    halves = replace(
+        result.halves, singular_values=result.halves.singular_values * np.exp(0.3 * noise)
+    )
+    found = finding("spectrum", spectrum=replace(result, halves=halves))
+    assert found.numbers["leading"] >= 1
+    assert found.numbers["leading_interval"].low < 1
+    assert found.numbers["leading_interval"].high <= 40
+    assert found.present is None
+    assert "not decided in this run" in found.sentence
+
+
+def test_untrained_networks_without_a_boundary_are_told_of() -> None:
+    rows = np.random.default_rng(4).standard_normal((40, 48))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    one = np.arange(40)  # and no two normals of a pair of classes
+    result = shared_directions(
+        rows, one, one + 1, (3, 4, 4), null_draws=2, splits=2, untrained=[rows[:10], rows[:0]]
+    )
+    assert [null.name for null in result.nulls] == ["isotropic", "permuted", "phases"]
+    found = finding("networks_left_out", spectrum=result)
+    assert "2 untrained networks with fewer than half" in found.sentence
+    assert "not decided in this run" in found.sentence
+    assert "not known in this run" in finding("classes", spectrum=result).sentence
+    plot_classes(result)
 
 
 def test_directions_that_two_halves_share() -> None:
