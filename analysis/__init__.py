@@ -1,5 +1,6 @@
 """Many points: the singular spectrum of the normals, subspaces, perturbations and fooling rates."""
 
+from analysis.ball import Ball
 from analysis.dimension import (
     Dimensions,
     dimensions,
@@ -18,8 +19,10 @@ from analysis.perturbations import Perturbations, in_subspace, on_sphere
 from analysis.shared import shared_directions
 from analysis.spectrum import SingularSpectrum, singular_spectrum
 from analysis.subspace import Subspace
+from analysis.universal import UniversalPerturbation, universal_perturbation
 
 __all__ = [
+    "Ball",
     "CapturedEnergy",
     "Comparison",
     "Dimensions",
@@ -32,6 +35,7 @@ __all__ = [
     "Perturbations",
     "SingularSpectrum",
     "Subspace",
+    "UniversalPerturbation",
     "Where",
     "captured_energy",
     "class_means",
@@ -52,6 +56,7 @@ __all__ = [
     "shared_directions",
     "singular_spectrum",
     "spectrum_and_halves",
+    "universal_perturbation",
     "untrained_null",
     "wilson_interval",
 ]

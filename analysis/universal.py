@@ -1,0 +1,250 @@
+"""Universal perturbations: one vector that changes the predictions of most images.
+
+The fooling rate has no gradient. `universal_perturbation` climbs a smooth stand-in for it, the mean
+over images of sigmoid(g / T), g = max over t of f_t(x + v) - f_s(x + v) the logit gap and T a
+temperature: images that are fooled by far, or far from being fooled, count little, and those near
+the boundary most. Shafahi et al. (AAAI 2020) climb a cross-entropy clipped from above instead.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from analysis.ball import Ball
+from analysis.perturbations import Perturbations
+from analysis.subspace import Subspace
+from boundary.classifier import Classifier
+from boundary.errors import InputError
+from boundary.gradients import leading_class, logit_gap
+from boundary.progress import progress_bar
+
+TEMPERATURE = 0.5
+"""Of the smooth fooling rate, as a share of the median size of the images' clean logit gaps."""
+
+CLIPPED_AT = 9.0
+"""Cross-entropy beyond which an image counts no more."""
+
+_MOMENTUM = 0.9
+_FORWARD = 64
+"""Images of one pass where no gradient is taken."""
+
+_LOOKS = 20
+"""How often the fooling rate is taken on the way."""
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""Logits (B, K) and source classes (B,) to what each image contributes, (B,), to be increased."""
+
+
+@dataclass(frozen=True, eq=False)
+class UniversalPerturbation:
+    """One vector for all images, and what it took to find it."""
+
+    vector: Tensor
+    """(C, H, W), float64, on the CPU."""
+    ball: Ball
+    """What it was confined to."""
+    forward_passes: int
+    """Images passed forward, those of the fooling rate on the way not counted."""
+    backward_passes: int
+    """Images passed backward."""
+    trace: tuple[tuple[int, float], ...]
+    """Backward passes spent, and the fooling rate on the watched images then."""
+
+    def as_perturbations(self, family: str = "universal") -> Perturbations:
+        """Return the vector as a family of one draw, at its own Euclidean norm."""
+        vectors = self.vector[None]
+        return Perturbations(family, vectors, float(vectors.norm()), vectors.numel())
+
+
+def universal_perturbation(
+    classifier: Classifier,
+    images: Tensor,
+    ball: Ball,
+    *,
+    gradients: int = 10_000,
+    batch_size: int = 10,
+    step: float = 0.1,
+    loss: Literal["rate", "cross_entropy"] = "rate",
+    target: int | None = None,
+    subspace: Subspace | None = None,
+    mirror: bool = False,
+    watch: Tensor | None = None,
+    seed: int = 0,
+    progress: bool = False,
+) -> UniversalPerturbation:
+    """Return a universal perturbation found by projected stochastic ascent.
+
+    Each step takes the mean gradient of a few images at x + v, of unit length, into a momentum, and
+    moves v along the steepest direction of that; steps shrink to nothing as a half cosine. It ends
+    when the gradients are spent. Perturbed images are not clipped to the bounds.
+
+    Args:
+        classifier: Its own predictions of the clean images are the source classes.
+        images: Shape (N, C, H, W), inside the classifier's bounds; on any device, as batches are
+            moved to the classifier's.
+        ball: The norm that the perturbation may have, and in which sense.
+        gradients: Image gradients to spend, N for one pass over the images.
+        batch_size: Images of one step.
+        step: Length of the first step, as a share of the norm.
+        loss: ``rate``, the smooth fooling rate, or ``cross_entropy``, clipped.
+        target: Class that images should be moved to; None: away from their own.
+        subspace: Confine the perturbation to a subspace; in the l-infinity ball it is then scaled
+            back as a whole, not clipped.
+        mirror: Mirror each image left to right in one of two turns: more images, where mirrored
+            ones are natural.
+        watch: Other images, whose fooling rate is taken on the way and shown.
+        seed: Of the order of the images.
+        progress: Show a progress bar on standard error.
+
+    Raises:
+        InputError: If the images cannot be used, an option is out of range, or no image has a
+            gradient.
+    """
+    _check_options(gradients, batch_size, step, target, subspace, images)
+    source, gap = _clean(classifier, images)
+    if target is not None and not 0 <= target < gap.classes:
+        raise InputError(f"`target` should lie in 0..{gap.classes - 1}. Found {target}.")
+    objective = _loss(loss, TEMPERATURE * gap.median, target)
+    watched = None if watch is None else (watch, _clean(classifier, watch)[0])
+    basis = None if subspace is None else classifier.place(torch.from_numpy(subspace.basis))
+    generator = torch.Generator().manual_seed(seed)
+    vector = torch.zeros_like(classifier.place(images[:1]))
+    momentum, spent = torch.zeros_like(vector), 0
+    trace: list[tuple[int, float]] = []
+    with progress_bar("universal perturbation", gradients, "gradients", shown=progress) as bar:
+        for batch in _batches(len(images), batch_size, gradients, generator):
+            chosen = classifier.place(images[batch])
+            if mirror:
+                turned = torch.rand(len(batch), generator=generator) < 0.5
+                chosen = torch.where(
+                    turned.to(chosen.device)[:, None, None, None], chosen.flip(-1), chosen
+                )
+            slope = _slope(classifier, chosen, vector, source[batch], objective)
+            if basis is not None:
+                slope = (slope.flatten() @ basis.T @ basis).view_as(slope)
+            length = float(slope.norm())
+            if length > 0:
+                momentum = _MOMENTUM * momentum + slope / length
+            shrinking = 0.5 * (1 + np.cos(np.pi * spent / gradients))
+            vector = _moved(vector, momentum, ball, step * shrinking, basis is not None)
+            spent += len(batch)
+            bar.update(len(batch))
+            if watched is not None and spent * _LOOKS // gradients > len(trace):
+                trace.append((spent, _rate(classifier, *watched, vector)))
+                bar.set_postfix_str(f"fooling rate {trace[-1][1]:.3f}")
+    found = vector[0].double().cpu()
+    if not found.isfinite().all() or not found.any():
+        raise InputError(
+            "the classifier should have finite gradients with respect to its input, which are not "
+            f"zero for every image. Found {'zeros' if found.isfinite().all() else 'NaN'}; check "
+            "that the model can be differentiated and that predictions depend on the images."
+        )
+    if ball.p == 2:
+        found *= ball.norm / float(found.norm())
+    return UniversalPerturbation(found, ball, len(images) + spent, spent, tuple(trace))
+
+
+@dataclass(frozen=True)
+class _Gaps:
+    median: float
+    """Of the sizes of the clean logit gaps."""
+    classes: int
+    """K."""
+
+
+def _check_options(
+    gradients: int,
+    batch_size: int,
+    step: float,
+    target: int | None,
+    subspace: Subspace | None,
+    images: Tensor,
+) -> None:
+    for name, count in (("gradients", gradients), ("batch_size", batch_size)):
+        if count < 1:
+            raise InputError(f"`{name}` should be at least 1. Found {count}.")
+    if not 0 < step <= 2:
+        raise InputError(f"`step` should be a share of the norm, in (0, 2]. Found {step}.")
+    dimension = images[0].numel()
+    if subspace is not None and subspace.ambient_dimension != dimension:
+        raise InputError(
+            f"`subspace` should be one of the {dimension} numbers of an image. Found one of "
+            f"{subspace.ambient_dimension}."
+        )
+
+
+@torch.no_grad()
+def _clean(classifier: Classifier, images: Tensor) -> tuple[Tensor, _Gaps]:
+    """Return the predicted classes of clean images, and how large their logit gaps are."""
+    found = []
+    for part in torch.split(images, _FORWARD):
+        placed = classifier.place(part)
+        classifier.check(placed)
+        found.append(classifier(placed))
+    logits = torch.cat(found)
+    source = logits.argmax(1)
+    gap = logit_gap(logits, source, leading_class(logits, source)).abs()
+    return source, _Gaps(float(gap.median()), logits.shape[1])
+
+
+def _loss(name: str, temperature: float, target: int | None) -> Loss:
+    if name not in {"rate", "cross_entropy"}:
+        raise InputError(f"`loss` should be rate or cross_entropy. Found `{name}`.")
+
+    def rate(logits: Tensor, source: Tensor) -> Tensor:
+        aim = source if target is None else torch.full_like(source, target)
+        gap = logit_gap(logits, aim, leading_class(logits.detach(), aim))
+        return torch.sigmoid((gap if target is None else -gap) / temperature)
+
+    def cross_entropy(logits: Tensor, source: Tensor) -> Tensor:
+        if target is not None:
+            aim = torch.full_like(source, target)
+            return -functional.cross_entropy(logits, aim, reduction="none")
+        return functional.cross_entropy(logits, source, reduction="none").clamp(max=CLIPPED_AT)
+
+    return rate if name == "rate" else cross_entropy
+
+
+def _batches(
+    count: int, batch_size: int, gradients: int, generator: torch.Generator
+) -> Iterator[Tensor]:
+    """Yield places of images, each pass over them in a new order, until ``gradients`` are spent."""
+    passes = -(-gradients // count)
+    places = torch.cat([torch.randperm(count, generator=generator) for _ in range(passes)])
+    yield from torch.split(places[:gradients], batch_size)
+
+
+def _slope(
+    classifier: Classifier, images: Tensor, vector: Tensor, source: Tensor, loss: Loss
+) -> Tensor:
+    """Return the gradient of the mean loss with respect to the perturbation."""
+    with torch.enable_grad():
+        perturbation = vector.detach().requires_grad_()
+        mean = loss(classifier(images + perturbation), source).mean()
+        if not mean.requires_grad:  # the logits do not depend on the input
+            return torch.zeros_like(vector)
+        (slope,) = torch.autograd.grad(mean, perturbation)
+    return slope
+
+
+def _moved(vector: Tensor, direction: Tensor, ball: Ball, share: float, inside: bool) -> Tensor:
+    """Return the perturbation after a step of a share of the norm, in the ball."""
+    if not inside:
+        return ball.project(vector + share * ball.norm * ball.steepest(direction))
+    length = ball.length(direction)
+    unit = direction / length if length > 0 else direction
+    return ball.shrink(vector + share * ball.norm * unit)
+
+
+@torch.no_grad()
+def _rate(classifier: Classifier, images: Tensor, source: Tensor, vector: Tensor) -> float:
+    found = [
+        classifier.predict(classifier.place(part) + vector)
+        for part in torch.split(images, _FORWARD)
+    ]
+    return float((torch.cat(found) != source).double().mean())
