@@ -37,7 +37,9 @@ class Ball:
 
     def steepest(self, gradient: Tensor) -> Tensor:
         """Return the vector of lp norm 1 along which a function rises most; 0 for a zero one."""
-        if self.p != 2:
-            return gradient.sign()
-        length = self.length(gradient)
-        return gradient / length if length > 0 else gradient
+        return self.unit(gradient) if self.p == 2 else gradient.sign()
+
+    def unit(self, vector: Tensor) -> Tensor:
+        """Return the same direction at lp norm 1; a zero vector stays."""
+        length = self.length(vector)
+        return vector / length if length > 0 else vector

@@ -95,8 +95,8 @@ def universal_perturbation(
         target: Class that images should be moved to; None: away from their own.
         subspace: Confine the perturbation to a subspace; in the l-infinity ball it is then scaled
             back as a whole, not clipped.
-        mirror: Mirror each image left to right in one of two turns: more images, where mirrored
-            ones are natural.
+        mirror: Mirror an image left to right one time in two: more images, where mirrored ones
+            are natural. Its source class stays that of the image as it is.
         watch: Other images, whose fooling rate is taken on the way and shown.
         seed: Of the order of the images.
         progress: Show a progress bar on standard error.
@@ -234,11 +234,9 @@ def _slope(
 
 def _moved(vector: Tensor, direction: Tensor, ball: Ball, share: float, inside: bool) -> Tensor:
     """Return the perturbation after a step of a share of the norm, in the ball."""
-    if not inside:
-        return ball.project(vector + share * ball.norm * ball.steepest(direction))
-    length = ball.length(direction)
-    unit = direction / length if length > 0 else direction
-    return ball.shrink(vector + share * ball.norm * unit)
+    if inside:
+        return ball.shrink(vector + share * ball.norm * ball.unit(direction))
+    return ball.project(vector + share * ball.norm * ball.steepest(direction))
 
 
 @torch.no_grad()

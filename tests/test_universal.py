@@ -8,19 +8,9 @@ from torch import Tensor, nn
 
 from analysis import Ball, Subspace, UniversalPerturbation, fooling_rate, universal_perturbation
 from boundary import Classifier, InputError
+from surfaces import Linear
 
 SHAPE = (1, 4, 5)
-
-
-class Linear(nn.Module):
-    """Logits W x + b in float64."""
-
-    def __init__(self, weight: Tensor, bias: Tensor) -> None:
-        super().__init__()
-        self.weight, self.bias = nn.Parameter(weight), nn.Parameter(bias)
-
-    def forward(self, images: Tensor) -> Tensor:
-        return images.flatten(1) @ self.weight.T + self.bias
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -110,13 +100,31 @@ def test_it_fools_images_of_every_class_better_than_chance_and_the_same_again() 
     assert rate.rate > 0.7  # all images in one class leave the share of that class unfooled
 
 
-def test_mirrored_images_give_a_perturbation_of_mirrored_images() -> None:
-    classifier = linear(2)
-    images = random(1, *SHAPE, seed=6)
-    if classifier.predict(images) != classifier.predict(images.flip(-1)):
-        images = -images
-    found = universal_perturbation(classifier, images, Ball(1.0), gradients=50, mirror=True)
-    assert found.vector.isfinite().all()
+class Seen(Linear):
+    """Keeps the batches it is given."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.__dict__.setdefault("batches", []).append(images.detach().clone())
+        return super().forward(images)
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_about_half_of_the_images_are_mirrored_where_that_is_asked_for(mirror: bool) -> None:
+    module = Seen(random(2, 20), torch.zeros(2).double()).eval()
+    images = random(40, *SHAPE, seed=6)
+    universal_perturbation(
+        Classifier(module, bounds=(-50, 50)),
+        images,
+        Ball(1.0),
+        gradients=40,
+        batch_size=40,
+        mirror=mirror,
+    )
+    given = module.batches[-1]  # of the one step, at v = 0
+    as_they_are = sum(any(torch.equal(one, image) for image in images) for one in given)
+    mirrored = sum(any(torch.equal(one, image.flip(-1)) for image in images) for one in given)
+    assert as_they_are + mirrored == 40
+    assert 10 < mirrored < 30 if mirror else mirrored == 0
 
 
 class Constant(nn.Module):
