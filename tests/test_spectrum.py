@@ -7,13 +7,14 @@ from numpy.typing import NDArray
 
 from analysis import Subspace, captured_energy, eigen, gram, isotropic_null, singular_spectrum
 from analysis.energy import split_rows
+from analysis.gram import HERE
 from analysis.nulls import (
     marchenko_pastur_density,
     marchenko_pastur_edges,
     marchenko_pastur_quantiles,
     marchenko_pastur_values,
 )
-from analysis.spectrum import Method
+from analysis.spectrum import Method, _right_vectors
 from boundary import Classifier, InputError, nearest_boundary_points
 from surfaces import linear, random_images
 
@@ -326,6 +327,16 @@ def test_energy_of_a_random_direction_is_r_over_d() -> None:
     # Beta(R/2, (D - R)/2): mean R/D, deviation sqrt(2 R (D - R) / (D^2 (D + 2))).
     np.testing.assert_allclose(energy.mean(), 0.1, rtol=0.02)
     np.testing.assert_allclose(energy.std(), np.sqrt(2 * 30 * 270 / (300**2 * 302)), rtol=0.05)
+
+
+def test_right_vectors_are_orthonormal_also_where_left_ones_are_in_error() -> None:
+    random = np.random.default_rng(0)
+    rows = 1e-5 * random.standard_normal((30, 60))
+    rows[:, 0] = 1
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    left = np.linalg.svd(rows)[0][:, :10] + 1e-2 * random.standard_normal((30, 10))
+    right = _right_vectors(rows, np.ones(30, dtype=bool), left, HERE)
+    assert np.abs(right @ right.T - np.eye(10)).max() < 1e-14
 
 
 def test_bases_that_are_not_orthonormal_are_refused() -> None:
