@@ -1,6 +1,8 @@
 """Many points: the singular spectrum of the normals, subspaces, perturbations and fooling rates."""
 
 from analysis.ball import Ball
+from analysis.comparisons import PairDifference, compare_all
+from analysis.deepfool_loop import deepfool_perturbation
 from analysis.dimension import (
     Dimensions,
     dimensions,
@@ -15,6 +17,12 @@ from analysis.groups import class_means, group_by_class, group_spectra
 from analysis.halves import HalfSamples, Overlaps, spectrum_and_halves
 from analysis.intervals import Estimate, Interval, wilson_interval
 from analysis.nulls import Null, isotropic_null, permuted_null, phase_null, untrained_null
+from analysis.perturbation_files import (
+    LoadedPerturbations,
+    load_perturbations,
+    save_perturbations,
+    save_picture,
+)
 from analysis.perturbations import Perturbations, in_subspace, on_sphere
 from analysis.shared import shared_directions
 from analysis.spectrum import SingularSpectrum, singular_spectrum
@@ -30,8 +38,10 @@ __all__ = [
     "FoolingRate",
     "HalfSamples",
     "Interval",
+    "LoadedPerturbations",
     "Null",
     "Overlaps",
+    "PairDifference",
     "Perturbations",
     "SingularSpectrum",
     "Subspace",
@@ -40,6 +50,8 @@ __all__ = [
     "captured_energy",
     "class_means",
     "compare",
+    "compare_all",
+    "deepfool_perturbation",
     "dimensions",
     "estimated_dimensions",
     "fooling_rate",
@@ -49,10 +61,13 @@ __all__ = [
     "group_spectra",
     "in_subspace",
     "isotropic_null",
+    "load_perturbations",
     "noise_dimensions",
     "on_sphere",
     "permuted_null",
     "phase_null",
+    "save_perturbations",
+    "save_picture",
     "shared_directions",
     "singular_spectrum",
     "spectrum_and_halves",

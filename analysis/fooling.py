@@ -4,7 +4,7 @@ The reference is the classifier's own prediction of the clean image; true labels
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import hypot, inf, nan
 
@@ -13,8 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from analysis.intervals import Interval, percentile_interval, two_way_bootstrap, wilson_interval
-from analysis.perturbations import Perturbations
+from analysis.intervals import (
+    LEVEL,
+    Interval,
+    percentile_interval,
+    two_way_bootstrap,
+    wilson_interval,
+)
+from analysis.perturbations import Perturbations, require_finite
 from boundary.classifier import Classifier
 from boundary.errors import InputError
 from boundary.progress import progress_bar
@@ -28,11 +34,13 @@ class FoolingRate:
     subspace_dimension: int
     """R of the subspace that the draws come from; D for the whole sphere."""
     norm: float
-    """Euclidean length of each perturbation, input units, before clipping."""
+    """lp length of each perturbation, input units, before clipping."""
     clipped: bool
     """Whether the perturbed images were clipped to the classifier's bounds."""
     fooled: NDArray[np.bool_]
     """(draws, images)."""
+    p: float = 2.0
+    """Of the norm: 2 or infinity."""
 
     @property
     def count(self) -> int:
@@ -49,6 +57,19 @@ class FoolingRate:
         """Share fooled, k / n."""
         return self.count / self.total
 
+    def among(self, images: NDArray[np.bool_]) -> "FoolingRate":
+        """Return the rate on some of the images: those of one class, those classified correctly.
+
+        Args:
+            images: Which, (images,); at least one.
+        """
+        return replace(self, fooled=self.fooled[:, images])
+
+    def wilson(self, level: float = LEVEL) -> Interval:
+        """Return Wilson's interval over the images, for one draw or unanimous ones."""
+        draws, images = self.fooled.shape
+        return wilson_interval(self.count // draws, images, level)
+
     @property
     def unanimous(self) -> bool:
         """Whether every draw fools every image, or none does: resampling shows no spread."""
@@ -62,9 +83,8 @@ class FoolingRate:
     @cached_property
     def interval(self) -> Interval:
         """95 % interval: a bootstrap over draws and images, or Wilson's over the images."""
-        draws, images = self.fooled.shape
         if self.interval_kind == "Wilson":
-            return wilson_interval(self.count // draws, images)
+            return self.wilson()
         return percentile_interval(two_way_bootstrap(self.fooled)[0])
 
 
@@ -128,36 +148,51 @@ def fooling_rates(
         One rate a family and clip policy, families in their order.
 
     Raises:
-        InputError: If there are no images, or a perturbation has another shape.
+        InputError: If there are no images, a perturbation is not finite or has another shape, or
+            the classifier gives numbers that are not finite on perturbed images.
     """
-    trials = [(family, clip) for family in families for clip in clips]
-    vectors = {
-        id(family): family.vectors.to(classifier.device, classifier.dtype) for family in families
-    }
-    parts: list[list[NDArray[np.bool_]]] = [[] for _ in trials]
+    for family in families:
+        require_finite(family.family, family.directions)
+    placed = {id(family.directions): classifier.place(family.directions) for family in families}
+    trials = [
+        (direction, family.norm, clip)
+        for family in families
+        for clip in clips
+        for direction in placed[id(family.directions)]
+    ]
+    fooled: list[NDArray[np.bool_]] = []
     with progress_bar("fooling rates", images, "images", shown=progress) as bar:
         for batch in batches:
             classifier.check(batch)
             _require_shape(families, tuple(batch.shape[1:]))
-            clean = classifier.predict(batch)
-            for part, (family, clip) in zip(parts, trials, strict=True):
-                fooled = [
-                    _predict_perturbed(classifier, batch, vector, clip) != clean
-                    for vector in vectors[id(family)]
-                ]
-                part.append(torch.stack(fooled).cpu().numpy())
+            fooled.append(_fooled(classifier, batch, trials))
             bar.update(len(batch))
-    if not parts[0]:
+    if not fooled:
         raise InputError("`batches` should hold at least one image. Found none.")
+    rows = iter(np.concatenate(fooled, axis=1))
     return [
         FoolingRate(
             family.family,
             family.subspace_dimension,
             family.norm,
             clip,
-            np.concatenate(part, axis=1),
+            np.stack([next(rows) for _ in family.directions]),
+            family.p,
         )
-        for part, (family, clip) in zip(parts, trials, strict=True)
+        for family in families
+        for clip in clips
+    ]
+
+
+def joined_rates(parts: Sequence[Sequence[FoolingRate]]) -> list[FoolingRate]:
+    """Return the rates that several processes took, each on its own images, as those on all.
+
+    Args:
+        parts: Of each process, the same families and clip policies in the same order.
+    """
+    return [
+        replace(same[0], fooled=np.concatenate([rate.fooled for rate in same], axis=1))
+        for same in zip(*parts, strict=True)
     ]
 
 
@@ -170,18 +205,12 @@ def compare(first: FoolingRate, second: FoolingRate) -> Comparison:
     Raises:
         InputError: If they were not tried on the same number of images.
     """
-    if first.fooled.shape[1] != second.fooled.shape[1]:
-        raise InputError(
-            "two families are compared on the same images. Found "
-            f"{first.fooled.shape[1]} and {second.fooled.shape[1]}."
-        )
+    require_same_images([first, second])
     difference = first.rate - second.rate
     ratio = first.rate / second.rate if second.count else inf if first.count else nan
     if first.unanimous and second.unanimous:
         a, b = first.interval, second.interval
-        below = hypot(first.rate - a.low, b.high - second.rate)
-        above = hypot(a.high - first.rate, second.rate - b.low)
-        of_difference = Interval(difference - below, difference + above)
+        of_difference = newcombe_interval(first, second)
         of_ratio = Interval(a.low / b.high, a.high / b.low if b.low else inf)
         return Comparison(difference, of_difference, ratio, of_ratio)
     one, other = two_way_bootstrap(first.fooled, second.fooled)
@@ -193,19 +222,60 @@ def compare(first: FoolingRate, second: FoolingRate) -> Comparison:
     )
 
 
+def require_same_images(rates: Sequence[FoolingRate]) -> None:
+    """Refuse rates that were not taken on the same images.
+
+    Raises:
+        InputError: If the numbers of images differ.
+    """
+    counts = [rate.fooled.shape[1] for rate in rates]
+    if len(set(counts)) > 1:
+        raise InputError(
+            "families are compared on the same images. Found "
+            f"{' and '.join(map(str, dict.fromkeys(counts)))}."
+        )
+
+
+def newcombe_interval(first: FoolingRate, second: FoolingRate, level: float = LEVEL) -> Interval:
+    """Return the interval of a difference made of Wilson's of two rates (Newcombe 1998, 10)."""
+    a, b = first.wilson(level), second.wilson(level)
+    below = hypot(first.rate - a.low, b.high - second.rate)
+    above = hypot(a.high - first.rate, second.rate - b.low)
+    difference = first.rate - second.rate
+    return Interval(difference - below, difference + above)
+
+
 def _require_shape(families: Sequence[Perturbations], shape: tuple[int, ...]) -> None:
     for family in families:
-        if tuple(family.vectors.shape[1:]) != shape:
+        found = tuple(family.directions.shape[1:])
+        if found != shape:
             raise InputError(
                 f"the perturbations of family `{family.family}` should have the images' shape "
-                f"{shape}. Found {tuple(family.vectors.shape[1:])}."
+                f"{shape}. Found {found}."
             )
 
 
-def _predict_perturbed(
-    classifier: Classifier, images: Tensor, vector: Tensor, clip: bool
-) -> Tensor:
-    perturbed = images + vector
-    if clip:
-        perturbed.clamp_(*classifier.bounds)
-    return classifier.predict(perturbed)
+def _fooled(
+    classifier: Classifier, images: Tensor, trials: Sequence[tuple[Tensor, float, bool]]
+) -> NDArray[np.bool_]:
+    """Return which images change their class in each trial, (trials, images).
+
+    Raises:
+        InputError: If the classifier's numbers are not finite.
+    """
+    clean = classifier.predict(images)
+    changed = torch.empty(len(trials), len(images), dtype=torch.bool, device=clean.device)
+    finite = torch.ones((), dtype=torch.bool, device=clean.device)
+    for row, (direction, norm, clip) in zip(changed, trials, strict=True):
+        perturbed = torch.add(images, direction, alpha=norm)
+        if clip:
+            perturbed.clamp_(*classifier.bounds)
+        logits = classifier(perturbed)
+        finite &= logits.isfinite().all()
+        torch.ne(logits.argmax(1), clean, out=row)
+    if not finite:
+        raise InputError(
+            "the classifier should return finite logits. Found NaN or infinity on perturbed "
+            "images, whose classes mean nothing; try smaller norms."
+        )
+    return changed.cpu().numpy()

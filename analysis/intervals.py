@@ -27,15 +27,15 @@ class Interval:
     high: float
 
 
-def wilson_interval(count: int, total: int) -> Interval:
-    """Return Wilson's 95 % score interval of a share of ``count`` in ``total`` (Wilson 1927).
+def wilson_interval(count: int, total: int, level: float = LEVEL) -> Interval:
+    """Return Wilson's score interval of a share of ``count`` in ``total`` (Wilson 1927).
 
     Raises:
         InputError: If there is nothing to take a share of.
     """
     if not 0 <= count <= total or total < 1:
         raise InputError(f"a share needs 0 <= count <= total, total >= 1. Found {count}, {total}.")
-    found = binomtest(count, total).proportion_ci(LEVEL, method="wilson")
+    found = binomtest(count, total).proportion_ci(level, method="wilson")
     return Interval(float(found.low), float(found.high))
 
 

@@ -1,30 +1,139 @@
-"""The families of random perturbations that are compared."""
+"""Perturbations: vectors that are added to images, of one norm, and where they come from."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from math import inf
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from analysis.subspace import Subspace
+from boundary.errors import InputError
+
+LEVELS = 255
+"""Steps of an 8-bit picture between black and white."""
 
 
 @dataclass(frozen=True, eq=False)
 class Perturbations:
-    """Several draws of one family, all of the same Euclidean norm."""
+    """Several draws of one family, all of the same norm."""
 
     family: str
-    """``sphere`` or ``subspace``."""
-    vectors: Tensor
-    """(draws, C, H, W), float64, on the CPU."""
+    """Such as ``sphere``, ``subspace`` or ``universal``."""
+    directions: Tensor
+    """(draws, C, H, W), float64, on the CPU: each vector over the norm. The same directions at
+    several norms are one tensor."""
     norm: float
-    """Euclidean length of each, input units."""
+    """lp length of each vector, input units."""
     subspace_dimension: int
-    """R of the subspace they were drawn from; D for the whole sphere."""
+    """R of the subspace they lie in; D where they were not confined to one."""
+    p: float = 2.0
+    """Of the norm: 2 or infinity."""
+    source: Mapping[str, Any] = field(default_factory=dict)
+    """Provenance, JSON values: which images, model, algorithm and seed made them."""
 
-    def scaled(self, norm: float) -> "Perturbations":
-        """Return the same directions at another norm, so that a curve over norms is paired."""
-        vectors = self.vectors * (norm / self.norm)
-        return Perturbations(self.family, vectors, norm, self.subspace_dimension)
+    def __post_init__(self) -> None:
+        if not 0 < self.norm < inf:
+            raise InputError(f"`norm` should be positive and finite. Found {self.norm}.")
+        if self.p not in {2.0, inf}:
+            raise InputError(f"`p` should be 2 or infinity (`math.inf`). Found {self.p}.")
+
+    @classmethod
+    def of(
+        cls,
+        family: str,
+        vectors: Tensor,
+        norm: float | None = None,
+        *,
+        p: float = 2.0,
+        subspace_dimension: int | None = None,
+        source: Mapping[str, Any] | None = None,
+    ) -> "Perturbations":
+        """Return vectors as a family, each scaled to one norm.
+
+        Args:
+            family: Its name.
+            vectors: Shape (draws, C, H, W), or (C, H, W) for one.
+            norm: lp length to give each, input units; by default the mean of their lengths.
+            p: 2 or infinity.
+            subspace_dimension: R of the subspace they lie in; by default D.
+            source: Provenance, JSON values.
+
+        Raises:
+            InputError: If a vector is zero or not finite, or ``p`` or the norm is out of range.
+        """
+        rows = vectors.detach().to("cpu", torch.float64)
+        rows = rows[None] if rows.ndim == 3 else rows
+        if rows.ndim != 4 or not len(rows):
+            raise InputError(
+                "`vectors` should have shape (draws, C, H, W) or (C, H, W). "
+                f"Found {tuple(vectors.shape)}."
+            )
+        require_finite(family, rows)
+        lengths = torch.linalg.vector_norm(rows.flatten(1), p, dim=1)
+        if not lengths.all():
+            raise InputError(f"a perturbation of `{family}` should not be zero. Found one that is.")
+        length = float(lengths.mean()) if norm is None else norm
+        dimension = rows[0].numel() if subspace_dimension is None else subspace_dimension
+        unit = rows / lengths.view(-1, 1, 1, 1)
+        return cls(family, unit, length, dimension, float(p), dict(source or {}))
+
+    @property
+    def vectors(self) -> Tensor:
+        """(draws, C, H, W), float64, on the CPU: what is added to images."""
+        return self.norm * self.directions
+
+    def scaled(self, norm: float, p: float | None = None) -> "Perturbations":
+        """Return the same directions at another norm, so that a curve over norms is paired.
+
+        Args:
+            norm: lp length to give each, input units.
+            p: 2 or infinity; by default that of the family.
+        """
+        if p is None or p == self.p:
+            return replace(self, norm=norm)
+        return Perturbations.of(
+            self.family,
+            self.directions,
+            norm,
+            p=p,
+            subspace_dimension=self.subspace_dimension,
+            source=self.source,
+        )
+
+    def rounded(self) -> "Perturbations":
+        """Return them as an 8-bit picture can hold them: each number a multiple of 1/255.
+
+        Images are multiples of 1/255 where they come from pictures, and so are sums with these.
+        The norm stays the nominal one, of which rounding leaves each a little off.
+        """
+        rounded = (LEVELS * self.vectors).round() / LEVELS
+        return replace(self, directions=rounded / self.norm)
+
+    def shuffled(self, generator: torch.Generator) -> "Perturbations":
+        """Return them with the pixels of each in random places, the same for all channels.
+
+        What is left is noise of the same norms and the same colours.
+        """
+        flat = self.directions.flatten(2)
+        places = [torch.randperm(flat.shape[2], generator=generator) for _ in flat]
+        moved = torch.stack([row[:, place] for row, place in zip(flat, places, strict=True)])
+        directions = moved.view_as(self.directions)
+        return replace(self, family=f"{self.family}, shuffled", directions=directions)
+
+
+def require_finite(family: str, vectors: Tensor) -> None:
+    """Refuse vectors that hold NaN or infinity, with which every prediction changes.
+
+    Raises:
+        InputError: If one does.
+    """
+    if not vectors.isfinite().all():
+        raise InputError(
+            f"the perturbations of family `{family}` should be finite. Found NaN or infinity; "
+            "what made them went wrong."
+        )
 
 
 def on_sphere(
@@ -39,12 +148,17 @@ def on_sphere(
         generator: On the CPU.
     """
     normal = torch.randn(count, *shape, dtype=torch.float64, generator=generator)
-    length = normal.flatten(1).norm(dim=1).view(-1, *[1] * len(shape))
-    return Perturbations("sphere", norm * normal / length, norm, normal[0].numel())
+    return Perturbations.of("sphere", normal, norm)
 
 
 def in_subspace(
-    subspace: Subspace, shape: tuple[int, ...], count: int, norm: float, generator: torch.Generator
+    subspace: Subspace,
+    shape: tuple[int, ...],
+    count: int,
+    norm: float,
+    generator: torch.Generator,
+    *,
+    family: str = "subspace",
 ) -> Perturbations:
     """Return random perturbations, uniform on the sphere of a subspace.
 
@@ -54,6 +168,7 @@ def in_subspace(
         count: How many.
         norm: Euclidean length of each, input units.
         generator: On the CPU.
+        family: Its name.
     """
     vectors = subspace.sample(count, norm, generator).view(count, *shape)
-    return Perturbations("subspace", vectors, norm, subspace.dimension)
+    return Perturbations.of(family, vectors, norm, subspace_dimension=subspace.dimension)

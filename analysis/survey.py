@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from analysis.intervals import wilson_interval
 from boundary.classifier import Classifier
@@ -114,3 +115,15 @@ def read_batches(
     """Yield images of a source, ``batch_size`` at a time."""
     for start in range(0, len(positions), batch_size):
         yield source.read(positions[start : start + batch_size])
+
+
+def placed_batches(
+    classifier: Classifier,
+    source: ImageSource,
+    positions: Sequence[int] | NDArray[np.int64],
+    batch_size: int,
+) -> Iterator[Tensor]:
+    """Yield images of a source as the classifier takes them, leaving out unreadable ones."""
+    for batch in read_batches(source, positions, batch_size):
+        if batch.ids:
+            yield classifier.place(batch.images)

@@ -6,9 +6,9 @@ temperature: images that are fooled by far, or far from being fooled, count litt
 the boundary most. Shafahi et al. (AAAI 2020) climb a cross-entropy clipped from above instead.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -55,10 +55,16 @@ class UniversalPerturbation:
     trace: tuple[tuple[int, float], ...]
     """Backward passes spent, and the fooling rate on the watched images then."""
 
-    def as_perturbations(self, family: str = "universal") -> Perturbations:
-        """Return the vector as a family of one draw, at its own Euclidean norm."""
-        vectors = self.vector[None]
-        return Perturbations(family, vectors, float(vectors.norm()), vectors.numel())
+    def as_perturbations(
+        self, family: str = "universal", source: Mapping[str, Any] | None = None
+    ) -> Perturbations:
+        """Return the vector as a family of one draw, at its own length in the norm of its ball.
+
+        Args:
+            family: Its name.
+            source: Provenance, JSON values.
+        """
+        return Perturbations.of(family, self.vector, p=self.ball.p, source=source)
 
 
 def universal_perturbation(
@@ -72,6 +78,7 @@ def universal_perturbation(
     loss: Literal["rate", "cross_entropy"] = "rate",
     target: int | None = None,
     subspace: Subspace | None = None,
+    aggregate: int = 1,
     mirror: bool = False,
     watch: Tensor | None = None,
     seed: int = 0,
@@ -95,6 +102,8 @@ def universal_perturbation(
         target: Class that images should be moved to; None: away from their own.
         subspace: Confine the perturbation to a subspace; in the l-infinity ball it is then scaled
             back as a whole, not clipped.
+        aggregate: Steps that a trial vector takes ahead, whose gradients together then move the
+            perturbation once (stochastic gradient aggregation, Liu et al., ICCV 2023).
         mirror: Mirror an image left to right one time in two: more images, where mirrored ones
             are natural. Its source class stays that of the image as it is.
         watch: Other images, whose fooling rate is taken on the way and shown.
@@ -105,38 +114,54 @@ def universal_perturbation(
         InputError: If the images cannot be used, an option is out of range, or no image has a
             gradient.
     """
-    _check_options(gradients, batch_size, step, target, subspace, images)
-    source, gap = _clean(classifier, images)
-    if target is not None and not 0 <= target < gap.classes:
-        raise InputError(f"`target` should lie in 0..{gap.classes - 1}. Found {target}.")
-    objective = _loss(loss, TEMPERATURE * gap.median, target)
-    watched = None if watch is None else (watch, _clean(classifier, watch)[0])
+    _check_options(gradients, batch_size, step, aggregate, subspace, images)
+    logits = clean_logits(classifier, images)
+    source, classes = logits.argmax(1), logits.shape[1]
+    if target is not None and not 0 <= target < classes:
+        raise InputError(f"`target` should lie in 0..{classes - 1}. Found {target}.")
+    gap = logit_gap(logits, source, leading_class(logits, source)).abs().median()
+    objective = _loss(loss, TEMPERATURE * float(gap), target)
+    watched = None if watch is None else Watch(classifier, watch)
     basis = None if subspace is None else classifier.place(torch.from_numpy(subspace.basis))
     generator = torch.Generator().manual_seed(seed)
     vector = torch.zeros_like(classifier.place(images[:1]))
-    momentum, spent = torch.zeros_like(vector), 0
+    ahead, total, momentum = vector, torch.zeros_like(vector), torch.zeros_like(vector)
+    steps, spent = 0, 0
     trace: list[tuple[int, float]] = []
     with progress_bar("universal perturbation", gradients, "gradients", shown=progress) as bar:
         for batch in _batches(len(images), batch_size, gradients, generator):
             chosen = classifier.place(images[batch])
             if mirror:
-                turned = torch.rand(len(batch), generator=generator) < 0.5
-                chosen = torch.where(
-                    turned.to(chosen.device)[:, None, None, None], chosen.flip(-1), chosen
-                )
-            slope = _slope(classifier, chosen, vector, source[batch], objective)
+                chosen = _mirrored(chosen, generator)
+            slope = _slope(classifier, chosen, ahead, source[batch], objective)
             if basis is not None:
                 slope = (slope.flatten() @ basis.T @ basis).view_as(slope)
             length = float(slope.norm())
-            if length > 0:
-                momentum = _MOMENTUM * momentum + slope / length
-            shrinking = 0.5 * (1 + np.cos(np.pi * spent / gradients))
-            vector = _moved(vector, momentum, ball, step * shrinking, basis is not None)
-            spent += len(batch)
+            total = total + slope / length if length > 0 else total
+            size = step * 0.5 * (1 + np.cos(np.pi * spent / gradients))
+            steps, spent = steps + 1, spent + len(batch)
+            if steps % aggregate and spent < gradients:
+                ahead = _moved(ahead, slope, ball, size, subspace is not None)
+            else:
+                momentum = _MOMENTUM * momentum + total
+                vector = ahead = _moved(vector, momentum, ball, size, subspace is not None)
+                total = torch.zeros_like(total)
             bar.update(len(batch))
             if watched is not None and spent * _LOOKS // gradients > len(trace):
-                trace.append((spent, _rate(classifier, *watched, vector)))
+                trace.append((spent, watched.rate(vector)))
                 bar.set_postfix_str(f"fooling rate {trace[-1][1]:.3f}")
+    found = require_direction(vector)
+    if ball.p == 2:
+        found *= ball.norm / float(found.norm())
+    return UniversalPerturbation(found, ball, len(images) + spent, spent, tuple(trace))
+
+
+def require_direction(vector: Tensor) -> Tensor:
+    """Return a vector (1, C, H, W) that was found as (C, H, W), float64, on the CPU.
+
+    Raises:
+        InputError: If it is zero or not finite.
+    """
     found = vector[0].double().cpu()
     if not found.isfinite().all() or not found.any():
         raise InputError(
@@ -144,28 +169,59 @@ def universal_perturbation(
             f"zero for every image. Found {'zeros' if found.isfinite().all() else 'NaN'}; check "
             "that the model can be differentiated and that predictions depend on the images."
         )
-    if ball.p == 2:
-        found *= ball.norm / float(found.norm())
-    return UniversalPerturbation(found, ball, len(images) + spent, spent, tuple(trace))
+    return found
 
 
-@dataclass(frozen=True)
-class _Gaps:
-    median: float
-    """Of the sizes of the clean logit gaps."""
-    classes: int
-    """K."""
+class Watch:
+    """Images on which the fooling rate of a moving vector is taken.
+
+    Args:
+        classifier: Its own predictions of the clean images are the reference.
+        images: Shape (N, C, H, W), inside the bounds; moved to the classifier in batches.
+        source: Those predictions, (N,), where they are known.
+    """
+
+    def __init__(
+        self, classifier: Classifier, images: Tensor, source: Tensor | None = None
+    ) -> None:
+        self._classifier, self._images = classifier, images
+        self._source = clean_logits(classifier, images).argmax(1) if source is None else source
+
+    @torch.no_grad()
+    def rate(self, vector: Tensor) -> float:
+        """Return the share of the images whose class a vector changes, not clipped."""
+        found = [
+            self._classifier.predict(self._classifier.place(part) + vector)
+            for part in torch.split(self._images, _FORWARD)
+        ]
+        return float((torch.cat(found) != self._source).double().mean())
+
+
+@torch.no_grad()
+def clean_logits(classifier: Classifier, images: Tensor) -> Tensor:
+    """Return the logits of images, (N, K), moved to the classifier in batches.
+
+    Raises:
+        InputError: If the images cannot be used.
+    """
+    found = []
+    for part in torch.split(images, _FORWARD):
+        placed = classifier.place(part)
+        classifier.check(placed)
+        found.append(classifier(placed))
+    return torch.cat(found)
 
 
 def _check_options(
     gradients: int,
     batch_size: int,
     step: float,
-    target: int | None,
+    aggregate: int,
     subspace: Subspace | None,
     images: Tensor,
 ) -> None:
-    for name, count in (("gradients", gradients), ("batch_size", batch_size)):
+    counts = {"gradients": gradients, "batch_size": batch_size, "aggregate": aggregate}
+    for name, count in counts.items():
         if count < 1:
             raise InputError(f"`{name}` should be at least 1. Found {count}.")
     if not 0 < step <= 2:
@@ -176,20 +232,6 @@ def _check_options(
             f"`subspace` should be one of the {dimension} numbers of an image. Found one of "
             f"{subspace.ambient_dimension}."
         )
-
-
-@torch.no_grad()
-def _clean(classifier: Classifier, images: Tensor) -> tuple[Tensor, _Gaps]:
-    """Return the predicted classes of clean images, and how large their logit gaps are."""
-    found = []
-    for part in torch.split(images, _FORWARD):
-        placed = classifier.place(part)
-        classifier.check(placed)
-        found.append(classifier(placed))
-    logits = torch.cat(found)
-    source = logits.argmax(1)
-    gap = logit_gap(logits, source, leading_class(logits, source)).abs()
-    return source, _Gaps(float(gap.median()), logits.shape[1])
 
 
 def _loss(name: str, temperature: float, target: int | None) -> Loss:
@@ -239,10 +281,7 @@ def _moved(vector: Tensor, direction: Tensor, ball: Ball, share: float, inside: 
     return ball.project(vector + share * ball.norm * ball.steepest(direction))
 
 
-@torch.no_grad()
-def _rate(classifier: Classifier, images: Tensor, source: Tensor, vector: Tensor) -> float:
-    found = [
-        classifier.predict(classifier.place(part) + vector)
-        for part in torch.split(images, _FORWARD)
-    ]
-    return float((torch.cat(found) != source).double().mean())
+def _mirrored(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Return the images, each turned left to right one time in two."""
+    turned = torch.rand(len(images), generator=generator) < 0.5
+    return torch.where(turned.to(images.device)[:, None, None, None], images.flip(-1), images)

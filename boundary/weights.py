@@ -76,10 +76,15 @@ def _read(file: Path) -> dict[str, Tensor]:
         with as_input_error(f"{file} is not a safetensors file"):
             return load_file(file)
     with as_input_error(f"{file} is not a checkpoint"):
-        return _state_dict(_unpickled(file), file)
+        return _state_dict(unpickled(file), file)
 
 
-def _unpickled(file: Path) -> object:
+def unpickled(file: Path) -> object:
+    """Return what a file of ``torch.save`` holds, if that takes no code.
+
+    Raises:
+        InputError: If it would run code, or is no such file.
+    """
     # What would run code is refused: there is no second try without `weights_only`.
     try:
         return torch.load(file, map_location="cpu", weights_only=True)

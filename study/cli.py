@@ -16,10 +16,18 @@ from jsonargparse import ActionYesNo, ArgumentParser, DefaultHelpFormatter
 from boundary.errors import BoundaryError, StoreError, did_you_mean
 from boundary.ranks import Ranks, joined_ranks
 from study import stages
-from study.config import RETIRED, FoolingOptions, SpectrumOptions, StudyConfig, config_from
+from study.config import (
+    RETIRED,
+    FoolingOptions,
+    SpectrumOptions,
+    StudyConfig,
+    TrialConfig,
+    config_from,
+)
 from study.inspection import describe
 from study.run import DISTRIBUTION, RunDirectory
 from study.subject import Subject, load_subject
+from study.trial import try_files
 
 MISTAKE, INTERRUPTED = 2, 130
 OUT = "run"
@@ -153,6 +161,12 @@ def _inspect(given: dict[str, Any], _: str, ranks: Ranks) -> None:
         _show(run)
 
 
+def _try(given: dict[str, Any], _: str, ranks: Ranks) -> None:
+    files = given.pop("files")
+    if ranks.first:
+        print(try_files(files, TrialConfig(**given)))
+
+
 _COMMANDS = {
     "run": _run,
     "collect": _collect,
@@ -160,6 +174,7 @@ _COMMANDS = {
     "fooling": _fooling,
     "report": _report,
     "inspect": _inspect,
+    "try": _try,
 }
 
 _HELP = {
@@ -169,6 +184,7 @@ _HELP = {
     "fooling": "Measure how often random perturbations of the subspace change predictions.",
     "report": "Draw the figures and write the report, from saved results.",
     "inspect": "Print what a run has found so far.",
+    "try": "Try perturbations from files on a classifier: how many images they fool.",
 }
 
 
@@ -199,6 +215,12 @@ def _parser() -> Parser:
                 default=True,
                 help="continue the study that --out holds; with --no_resume it is refused",
             )
+        elif name == "try":
+            command.usage = "boundary try FILE [FILE ...] [--model M] [--images I] [options]"
+            command.add_argument(
+                "files", type=str, nargs="+", help="perturbations: .mat, .npy, .npz, .pt, ..."
+            )
+            command.add_class_arguments(TrialConfig)
         else:
             command.usage = f"boundary {name} RUN [options]"
             if name in {"spectrum", "fooling"}:
@@ -295,6 +317,11 @@ def _one_sentence(message: str, names: Sequence[str]) -> str:
     if "subcommand" in text:
         return f"a command is missing: one of {', '.join(_COMMANDS)}; `boundary --help` says more."
     if "arguments are required" in text:
+        if "files" in text:
+            return (
+                "a file of a perturbation is missing; name it after the command, as in "
+                "`boundary try v.npy`."
+            )
         return (
             "a run directory is missing; name it after the command, as in `boundary inspect RUN`."
         )

@@ -90,8 +90,8 @@ class FoolingOptions:
 
 
 @dataclass(frozen=True)
-class StudyConfig:
-    """A study: which classifier, which images, how many, and how.
+class SubjectOptions:
+    """A classifier and its images.
 
     Args:
         model: `digits` (built in), FILE.py:factory, package.module:factory, timm:NAME,
@@ -105,22 +105,12 @@ class StudyConfig:
         size: Side to which images of a folder are resized and cropped; by default the model's
             own where it says so, else their own.
         channels: 3 for colour, 1 for grey, for images of a folder.
-        collect: How many images to find boundary points of.
-        evaluate: How many other images to measure fooling rates on.
-        accuracy_images: Clean accuracy and mean image norm are taken on all images, but no more
-            than this many.
-        untrained: Networks of the same architecture, weights initialised anew, whose boundary
-            points are collected too, as a null model; 0 leaves it out.
-        seed: Of the splits, the held-out share, the nulls and the draws.
         device: Where the model runs: `auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1`.
         batch_size: Images in one pass, and what an interruption can cost; by default 64, on a CPU
             fewer where images hold more than 16,384 numbers.
         channels_last: Keep images and weights with the channels innermost: faster, to rounding the
             same.
         fuse_batch_norm: Fold batch normalisations into convolutions: faster, to rounding the same.
-        search: The search for nearest boundary points.
-        spectrum: The singular spectrum.
-        fooling: The fooling rates.
     """
 
     model: str = "digits"
@@ -129,18 +119,62 @@ class StudyConfig:
     classes: str | None = None
     size: int | None = None
     channels: int = 3
+    device: str = "auto"
+    batch_size: int | None = None
+    channels_last: bool = False
+    fuse_batch_norm: bool = False
+
+
+@dataclass(frozen=True)
+class StudyConfig(SubjectOptions):
+    """A study: which classifier, which images, how many, and how.
+
+    Args:
+        collect: How many images to find boundary points of.
+        evaluate: How many other images to measure fooling rates on.
+        accuracy_images: Clean accuracy and mean image norm are taken on all images, but no more
+            than this many.
+        untrained: Networks of the same architecture, weights initialised anew, whose boundary
+            points are collected too, as a null model; 0 leaves it out.
+        seed: Of the splits, the held-out share, the nulls and the draws.
+        search: The search for nearest boundary points.
+        spectrum: The singular spectrum.
+        fooling: The fooling rates.
+    """
+
     collect: int = 500
     evaluate: int = 400
     accuracy_images: int = 5000
     untrained: int = 3
     seed: int = 0
-    device: str = "auto"
-    batch_size: int | None = None
-    channels_last: bool = False
-    fuse_batch_norm: bool = False
     search: SearchOptions = field(default_factory=SearchOptions)
     spectrum: SpectrumOptions = field(default_factory=SpectrumOptions)
     fooling: FoolingOptions = field(default_factory=FoolingOptions)
+
+
+@dataclass(frozen=True)
+class TrialConfig(SubjectOptions):
+    """Perturbations from files, tried on a classifier.
+
+    Args:
+        count: Images to try them on, a seeded choice; all by default.
+        seed: Of that choice, and of the places of shuffled pixels.
+        norm: Scale every perturbation to this norm, input units; by default it stays as it is.
+        lp: In which norm: `2` or `inf`.
+        key: Name of the array, where a file holds several.
+        layout: CHW or HWC; by default told from the shape.
+        units: 255 where 255 is white, 1 where 1 is; by default told from the largest number.
+        save: A .png file for the perturbation, rounded to 8 bits, or a .safetensors file.
+    """
+
+    count: int | None = None
+    seed: int = 0
+    norm: float | None = None
+    lp: Literal["2", "inf"] = "2"
+    key: str | None = None
+    layout: Literal["CHW", "HWC"] | None = None
+    units: Literal[1, 255] | None = None
+    save: str | None = None
 
 
 DIMENSION = 50

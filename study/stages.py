@@ -26,7 +26,7 @@ from analysis.results import (
     save_result,
 )
 from analysis.shared import shared_directions
-from analysis.survey import Survey, joined, no_better_than_guessing, read_batches, survey
+from analysis.survey import Survey, joined, no_better_than_guessing, placed_batches, survey
 from analysis.sweep import dimension_sweep, norm_sweep, random_families
 from boundary.collect import changed_settings, collect_normals, collection_settings
 from boundary.errors import InputError, StoreError
@@ -203,10 +203,8 @@ def fooling(
     clean = survey(
         subject.classifier, subject.images, subject.evaluating, batch_size=subject.batch_size
     )
-    batches = (
-        subject.classifier.place(batch.images)
-        for batch in read_batches(subject.images, subject.evaluating, subject.batch_size)
-        if batch.ids
+    batches = placed_batches(
+        subject.classifier, subject.images, subject.evaluating, subject.batch_size
     )
     result = FoolingResult(
         rates=tuple(

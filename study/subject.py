@@ -15,7 +15,7 @@ from boundary.images import ImageSource, open_images, split_images
 from boundary.models import LoadedModel, load_model
 from boundary.speed import faster
 from boundary.untrained import untrained_copy
-from study.config import StudyConfig
+from study.config import StudyConfig, SubjectOptions
 
 BATCH, BATCH_NUMBERS = 64, 2**20
 """Images in one pass, and on a CPU the most numbers that they may hold together."""
@@ -47,23 +47,35 @@ def load_subject(config: StudyConfig) -> Subject:
     Raises:
         InputError: If one of them cannot be used, or not with the other.
     """
-    device = device_named(config.device)
-    model = load_model(config.model, weights=config.weights, device=device)
-    images = open_images(
-        config.images, size=_size(config, model), channels=config.channels, classes=config.classes
-    )
+    model, classifier, images = load_classifier(config)
     collecting, evaluating = split_images(
         images, collect=config.collect, evaluate=config.evaluate, seed=config.seed
     )
-    classifier = Classifier(_prepared(model.module, config))
-    first = classifier.place(images.read(collecting[:8]).images)
+    batch_size = batch_size_of(config, images.shape)
+    return Subject(model, classifier, images, collecting, evaluating, batch_size)
+
+
+def load_classifier(options: SubjectOptions) -> tuple[LoadedModel, Classifier, ImageSource]:
+    """Return a model, as a classifier too, and images, tried on each other.
+
+    Raises:
+        InputError: If one of them cannot be used, or not with the other.
+    """
+    model = load_model(options.model, weights=options.weights, device=device_named(options.device))
+    images = open_images(
+        options.images,
+        size=_size(options, model),
+        channels=options.channels,
+        classes=options.classes,
+    )
+    classifier = Classifier(_prepared(model.module, options))
+    first = classifier.place(images.read(range(min(8, len(images)))).images)
     if len(first):
         try:
             classifier.check(first)
         except InputError as error:
-            raise InputError(f"`{config.model}` on `{config.images}`: {error}") from error
-    batch_size = config.batch_size or batch_size_for(images.shape, device)
-    return Subject(model, classifier, images, collecting, evaluating, batch_size)
+            raise InputError(f"`{options.model}` on `{options.images}`: {error}") from error
+    return model, classifier, images
 
 
 def untrained_classifier(
@@ -80,7 +92,7 @@ def untrained_classifier(
     return Classifier(_prepared(module, config)), not_reset
 
 
-def _prepared(module: nn.Module, config: StudyConfig) -> nn.Module:
+def _prepared(module: nn.Module, config: SubjectOptions) -> nn.Module:
     if not (config.channels_last or config.fuse_batch_norm):
         return module
     return faster(
@@ -88,12 +100,17 @@ def _prepared(module: nn.Module, config: StudyConfig) -> nn.Module:
     )
 
 
+def batch_size_of(options: SubjectOptions, shape: tuple[int, int, int]) -> int:
+    """Return how many images to take at once: as asked for, else what suits the device."""
+    return options.batch_size or batch_size_for(shape, device_named(options.device))
+
+
 def batch_size_for(shape: tuple[int, int, int], device: torch.device) -> int:
     """Return how many images to take at once: on a CPU, large batches only cost memory."""
     return BATCH if device.type != "cpu" else max(1, min(BATCH, BATCH_NUMBERS // prod(shape)))
 
 
-def _size(config: StudyConfig, model: LoadedModel) -> int | None:
+def _size(config: SubjectOptions, model: LoadedModel) -> int | None:
     """Return the side of pictures: as asked for, else the model's own; arrays keep theirs.
 
     Raises:

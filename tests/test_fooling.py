@@ -79,12 +79,13 @@ def test_a_linear_classifier_is_fooled_as_the_closed_form_says() -> None:
 def test_clipping_and_norms() -> None:
     classifier = Classifier(linear(2, 12))
     images = random_images(100, (3, 2, 2)).round()  # corners of the box
-    up = Perturbations("up", torch.full((1, 3, 2, 2), 10.0, dtype=torch.float64), 34.6, 12)
+    up = Perturbations.of("up", torch.full((3, 2, 2), 10.0, dtype=torch.float64))
     free, clipped = fooling_rates(classifier, images.split(16), [up])
     assert (free.clipped, clipped.clipped) == (False, True)
     expected = classifier.predict(torch.ones_like(images)) != classifier.predict(images)
     assert (clipped.fooled[0] == expected.numpy()).all()
-    assert up.scaled(3.46).vectors.max() == pytest.approx(1.0)
+    assert up.norm == pytest.approx(10 * 12**0.5)
+    assert up.scaled(12**0.5).vectors.max() == pytest.approx(1.0)
 
 
 def test_families_have_the_norm_and_lie_where_they_should() -> None:
