@@ -1,6 +1,14 @@
 """Many points: the singular spectrum of the normals, subspaces, perturbations and fooling rates."""
 
+from analysis.algorithms import ALGORITHMS, Recipe, make_universal
 from analysis.ball import Ball
+from analysis.baselines import (
+    displacement_sum,
+    gradient_sign,
+    mean_image,
+    single_displacements,
+    singular_pairs,
+)
 from analysis.comparisons import PairDifference, compare_all
 from analysis.deepfool_loop import deepfool_perturbation
 from analysis.dimension import (
@@ -16,6 +24,8 @@ from analysis.gram import Where
 from analysis.groups import class_means, group_by_class, group_spectra
 from analysis.halves import HalfSamples, Overlaps, spectrum_and_halves
 from analysis.intervals import Estimate, Interval, wilson_interval
+from analysis.labels import LabelFlows, label_flows
+from analysis.natural import NaturalResult, naturalness
 from analysis.nulls import Null, isotropic_null, permuted_null, phase_null, untrained_null
 from analysis.perturbation_files import (
     LoadedPerturbations,
@@ -24,12 +34,15 @@ from analysis.perturbation_files import (
     save_picture,
 )
 from analysis.perturbations import Perturbations, in_subspace, on_sphere
+from analysis.rivals import rival_spectra
 from analysis.shared import shared_directions
+from analysis.singular_vectors import hidden_singular_vector, singular_perturbation
 from analysis.spectrum import SingularSpectrum, singular_spectrum
 from analysis.subspace import Subspace
 from analysis.universal import UniversalPerturbation, universal_perturbation
 
 __all__ = [
+    "ALGORITHMS",
     "Ball",
     "CapturedEnergy",
     "Comparison",
@@ -38,11 +51,14 @@ __all__ = [
     "FoolingRate",
     "HalfSamples",
     "Interval",
+    "LabelFlows",
     "LoadedPerturbations",
+    "NaturalResult",
     "Null",
     "Overlaps",
     "PairDifference",
     "Perturbations",
+    "Recipe",
     "SingularSpectrum",
     "Subspace",
     "UniversalPerturbation",
@@ -53,22 +69,33 @@ __all__ = [
     "compare_all",
     "deepfool_perturbation",
     "dimensions",
+    "displacement_sum",
     "estimated_dimensions",
     "fooling_rate",
     "fooling_rates",
     "gavish_donoho_threshold",
+    "gradient_sign",
     "group_by_class",
     "group_spectra",
+    "hidden_singular_vector",
     "in_subspace",
     "isotropic_null",
+    "label_flows",
     "load_perturbations",
+    "make_universal",
+    "mean_image",
+    "naturalness",
     "noise_dimensions",
     "on_sphere",
     "permuted_null",
     "phase_null",
+    "rival_spectra",
     "save_perturbations",
     "save_picture",
     "shared_directions",
+    "single_displacements",
+    "singular_pairs",
+    "singular_perturbation",
     "singular_spectrum",
     "spectrum_and_halves",
     "universal_perturbation",

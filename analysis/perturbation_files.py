@@ -62,7 +62,7 @@ def save_perturbations(path: str | Path, perturbations: Perturbations) -> None:
         "version": _VERSION,
         "family": perturbations.family,
         "norm": perturbations.norm,
-        "p": perturbations.p,
+        "p": str(perturbations.p),  # JSON has no infinity
         "subspace_dimension": perturbations.subspace_dimension,
         "source": dict(perturbations.source),
     }

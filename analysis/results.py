@@ -19,6 +19,8 @@ from analysis.energy import CapturedEnergy
 from analysis.fooling import FoolingRate
 from analysis.groups import ClassMeans, GroupSpectra
 from analysis.halves import HalfSamples, Overlaps
+from analysis.labels import LabelFlows
+from analysis.learning import LearnedRate
 from analysis.nulls import Null
 from analysis.spectrum import SingularSpectrum
 from boundary.errors import StoreError
@@ -99,6 +101,49 @@ class SpectrumResult:
 
 
 @dataclass(frozen=True, eq=False)
+class MadeUniversal:
+    """One universal perturbation: how it was made, and how often it fools."""
+
+    algorithm: str
+    vector: NDArray[np.float64]
+    """(C, H, W), input units."""
+    images_used: int
+    """Images that made it."""
+    forward_passes: int
+    """Images passed forward to make it."""
+    backward_passes: int
+    """Images passed backward to make it."""
+    spent: NDArray[np.int64]
+    """Backward passes at each look at the fooling rate on the way."""
+    watched: NDArray[np.float64]
+    """Fooling rate on some other images then."""
+    own: tuple[FoolingRate, ...]
+    """On the images that made it, not clipped and clipped."""
+    others: tuple[FoolingRate, ...]
+    """On held-out images, not clipped and clipped."""
+
+    @property
+    def family(self) -> str:
+        """Of its fooling rates."""
+        return self.own[0].family
+
+
+@dataclass(frozen=True, eq=False)
+class UniversalResult:
+    """Universal perturbations, judged on the images that made them and on others."""
+
+    found: tuple[MadeUniversal, ...]
+    learning: tuple[LearnedRate, ...]
+    """Of the first of them, and of random vectors of the subspace, from fewer images."""
+    labels: tuple[LabelFlows, ...]
+    """Where images go under the first perturbation of each norm; images that made none."""
+    reference_dimension: int
+    """R of the subspace that perturbations were confined to."""
+    mean_image_norm: float
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
 class Examples:
     """A few images, clean and perturbed, clipped to the bounds."""
 
@@ -118,9 +163,11 @@ class Examples:
 
 @dataclass(frozen=True, eq=False)
 class FoolingResult:
-    """Fooling rates of random perturbations on images that had no part in the subspace."""
+    """Fooling rates of all families, on images that had no part in making any."""
 
     rates: tuple[FoolingRate, ...]
+    own: tuple[FoolingRate, ...]
+    """On images that did make them, not clipped; the dimension is not varied."""
     examples: Examples
     image_ids: tuple[str, ...]
     """The n images, in the order of ``FoolingRate.fooled``."""
@@ -188,7 +235,7 @@ def load_result(path: Path, kind: type[Result]) -> Result:
 
 def _version(kind: type[Any]) -> int:
     """Return the format of a result; what differs cannot be read."""
-    return 3 if kind is SpectrumResult else 1
+    return {SpectrumResult: 3, FoolingResult: 2}.get(kind, 1)
 
 
 def load_settings(path: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""Which random perturbations a study compares: a sweep over norms and one over dimensions."""
+"""Which random perturbations a study compares: sweeps over norms and over dimensions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -68,7 +68,7 @@ def dimension_sweep(dimensions: Sequence[int] | None, available: int, reference:
 
 
 def random_families(
-    spectrum: SingularSpectrum,
+    spectra: Mapping[str, SingularSpectrum],
     shape: tuple[int, ...],
     *,
     norms: Sequence[float],
@@ -78,16 +78,16 @@ def random_families(
     draws: int,
     seed: int,
 ) -> list[Perturbations]:
-    """Return the families to compare, each direction used at every norm of its sweep.
+    """Return the random families to compare, each direction used at every norm of its sweep.
 
-    The sphere and the subspace of the reference dimension are tried at all norms, the subspaces of
+    The sphere and the subspaces of the reference dimension are tried at all norms, the subspaces of
     the other dimensions at the reference norm.
 
     Args:
-        spectrum: Whose leading singular vectors span the subspaces.
+        spectra: Family -> spectrum whose leading singular vectors span its subspaces.
         shape: (C, H, W) of an image.
         norms: Euclidean, input units.
-        dimensions: Values of R.
+        dimensions: Values of R; those beyond the directions of a spectrum are left out.
         reference_norm: The norm at which R varies.
         reference_dimension: The R at which the norm varies.
         draws: Random directions of each family.
@@ -100,11 +100,14 @@ def random_families(
         raise InputError(f"`draws` should be at least 1. Found {draws}.")
     sphere = on_sphere(shape, draws, 1.0, _generator(seed, 0))
     families = [sphere.scaled(norm) for norm in norms]
-    for dimension in dimensions:
-        subspace = spectrum.subspace(dimension)
-        unit = in_subspace(subspace, shape, draws, 1.0, _generator(seed, dimension))
-        tried = norms if dimension == reference_dimension else [reference_norm]
-        families += [unit.scaled(norm) for norm in tried]
+    for family, spectrum in spectra.items():
+        for dimension in dimensions:
+            if dimension > len(spectrum.directions):
+                continue
+            subspace, generator = spectrum.subspace(dimension), _generator(seed, dimension)
+            unit = in_subspace(subspace, shape, draws, 1.0, generator, family=family)
+            tried = norms if dimension == reference_dimension else [reference_norm]
+            families += [unit.scaled(norm) for norm in tried]
     return families
 
 

@@ -56,15 +56,25 @@ class UniversalPerturbation:
     """Backward passes spent, and the fooling rate on the watched images then."""
 
     def as_perturbations(
-        self, family: str = "universal", source: Mapping[str, Any] | None = None
+        self,
+        family: str = "universal",
+        source: Mapping[str, Any] | None = None,
+        subspace_dimension: int | None = None,
     ) -> Perturbations:
         """Return the vector as a family of one draw, at its own length in the norm of its ball.
 
         Args:
             family: Its name.
             source: Provenance, JSON values.
+            subspace_dimension: R of the subspace that it was confined to.
         """
-        return Perturbations.of(family, self.vector, p=self.ball.p, source=source)
+        return Perturbations.of(
+            family,
+            self.vector,
+            p=self.ball.p,
+            subspace_dimension=subspace_dimension,
+            source=source,
+        )
 
 
 def universal_perturbation(

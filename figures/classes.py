@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from analysis.dimension import dimensions, random_participation_ratio
 from analysis.results import SpectrumResult
@@ -20,6 +20,8 @@ from figures.style import (
     plain_log_ticks,
     styled,
 )
+
+_TICKS = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
 
 
 @styled
@@ -67,8 +69,9 @@ def _draw_explained(axes: Axes, result: SpectrumResult) -> None:
     axes.axhline(random, color=BLACK, ls=":", lw=1, label="as many random directions")
     bottom = 0.5 * min(random, max(float(means.explained.min()), 1e-4))
     axes.set_ylim(bottom, 4)  # room for the legend
-    axes.set_yticks([tick for tick in (0.001, 0.01, 0.1, 1) if tick > bottom])
+    axes.set_yticks([tick for tick in _TICKS if tick > bottom])
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
     plain_log_ticks(axes.xaxis, 1, len(R) + 1)
     axes.legend(loc="upper left", fontsize=6.5)
 

@@ -10,12 +10,15 @@ from matplotlib.transforms import offset_copy
 
 from analysis.fooling import FoolingRate
 from analysis.results import FoolingResult
+from analysis.rivals import MATCHED, UNTRAINED
 from boundary.errors import InputError
 from figures.formats import SPACE, number, percent
 from figures.rates import (
     SPHERE,
     SUBSPACE,
+    SUBSPACES,
     clip_policies,
+    family_label,
     rates_by_dimension,
     rates_by_norm,
     reference_rate,
@@ -23,6 +26,8 @@ from figures.rates import (
 from figures.style import (
     BLACK,
     BLUE,
+    ORANGE,
+    PINK,
     TWO_COLUMNS,
     VERMILION,
     add_caption,
@@ -34,7 +39,11 @@ from figures.style import (
 _TITLES = {False: "not clipped", True: "clipped to the bounds of the input"}
 _LOG_FROM = 5.0
 """Ratio of the largest norm to the smallest from which the axis is logarithmic."""
-_SHIFT = 1.8
+_SHIFT = 1.2
+"""Points of the page by which neighbouring families are moved to either side."""
+
+_FAMILIES = ((SUBSPACE, BLUE, "o"), (MATCHED, PINK, "^"), (UNTRAINED, ORANGE, "v"))
+_SPHERE = (SPHERE, VERMILION, "s")
 
 
 @styled
@@ -44,22 +53,23 @@ def plot_fooling_norm(result: FoolingResult) -> Figure:
     top = 0.0
     for axes, clipped in panels:
         norms: list[float] = []
-        for family, colour, marker, label, shift in (
-            (SUBSPACE, BLUE, "o", f"subspace, R = {result.reference_dimension}", -_SHIFT),
-            (SPHERE, VERMILION, "s", "sphere (all directions)", _SHIFT),
-        ):
+        for place, (family, colour, marker) in enumerate((*_FAMILIES, _SPHERE)):
             rates = rates_by_norm(result, family, clipped)
-            norms += [rate.norm for rate in rates]
+            if not rates:
+                continue
+            label, shift = family_label(family), (2 * place - len(_FAMILIES)) * _SHIFT
             where = [rate.norm for rate in rates]
+            norms += where
             top = max(top, _draw_rates(axes, where, rates, colour, marker, label, shift))
-        _draw_norm_axis(axes, norms, result)
+        draw_norm_axis(axes, norms, result)
     _finish(figure, panels[0][0], top)
     low, high = panels[0][0].get_xlim()
     dotted = " (dotted)" if low <= result.median_margin <= high else ""
     add_caption(
         figure,
-        f"{_count(result)} Dash-dotted: reference norm{SPACE}{number(result.reference_norm)}; "
-        f"median margin{SPACE}{number(result.median_margin)}{dotted}; mean image norm "
+        f"{_count(result)} R = {result.reference_dimension}. Dash-dotted: reference "
+        f"norm{SPACE}{number(result.reference_norm)}; median margin{SPACE}"
+        f"{number(result.median_margin)}{dotted}; mean image norm "
         f"{number(result.mean_image_norm)} (input units). Families are drawn side by side.",
     )
     return figure
@@ -71,20 +81,27 @@ def plot_fooling_dimension(result: FoolingResult) -> Figure:
     figure, panels = _panels(result)
     top = 0.0
     for axes, clipped in panels:
-        rates = rates_by_dimension(result, clipped)
-        R = [float(rate.subspace_dimension) for rate in rates]
+        dimensions: list[float] = []
         sphere = reference_rate(result, SPHERE, clipped)
         if sphere is not None:
             interval = sphere.interval
             top = max(top, interval.high)
-            label = f"sphere (R = D = {sphere.subspace_dimension})"
+            label = f"{family_label(SPHERE)}, R = D = {sphere.subspace_dimension}"
             axes.axhspan(interval.low, interval.high, color=VERMILION, alpha=0.25, lw=0)
             axes.axhline(sphere.rate, color=VERMILION, ls="--" if clipped else "-", label=label)
-        top = max(top, _draw_rates(axes, R, rates, BLUE, "o", "subspace of dimension R"))
+        for place, (family, colour, marker) in enumerate(_FAMILIES):
+            rates = rates_by_dimension(result, clipped, family)
+            R = [float(rate.subspace_dimension) for rate in rates]
+            if not rates:
+                continue
+            dimensions += R
+            label, shift = family_label(family), 2 * (place - 1) * _SHIFT
+            top = max(top, _draw_rates(axes, R, rates, colour, marker, label, shift))
         axes.set_xscale("log")
-        if R:
-            axes.set_xlim(min(R) / 1.2, max(R) * 1.2)
-            plain_log_ticks(axes.xaxis, min(R) / 1.2, max(R) * 1.2)
+        if dimensions:
+            low, high = min(dimensions) / 1.2, max(dimensions) * 1.2
+            axes.set_xlim(low, high)
+            plain_log_ticks(axes.xaxis, low, high)
         axes.set_xlabel("R, dimension of the subspace")
     _finish(figure, panels[0][0], top)
     add_caption(
@@ -102,11 +119,16 @@ def _panels(result: FoolingResult) -> tuple[Figure, list[tuple[Axes, bool]]]:
     grid = figure.subplots(1, len(policies), sharey=True, squeeze=False)[0]
     for axes, clipped in zip(grid, policies, strict=True):
         axes.set_title(_TITLES[clipped])
-        axes.grid(visible=False, axis="x")
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
-        axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+        show_percentages(axes)
     grid[0].set_ylabel("fooling rate (%)")
     return figure, list(zip(grid, policies, strict=True))
+
+
+def show_percentages(axes: Axes) -> None:
+    """Give an axis of rates plain percentages, and no grid across it."""
+    axes.grid(visible=False, axis="x")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
 
 
 def _draw_rates(
@@ -149,7 +171,8 @@ def _draw_rates(
     return max((interval.high for interval in intervals), default=0.0)
 
 
-def _draw_norm_axis(axes: Axes, norms: Sequence[float], result: FoolingResult) -> None:
+def draw_norm_axis(axes: Axes, norms: Sequence[float], result: FoolingResult) -> None:
+    """Give an axis of norms its scale, its ticks, and the reference norm and median margin."""
     axes.axvline(result.reference_norm, color=BLACK, ls="-.", lw=0.8, zorder=0)
     if np.isfinite(result.median_margin):
         axes.axvline(result.median_margin, color=BLACK, ls=":", lw=0.9, zorder=0)
@@ -182,7 +205,7 @@ def _finish(figure: Figure, axes: Axes, top: float) -> None:
     room = 1.06 * top or 0.05
     axes.set_ylim(-0.03 * room, room)  # a marker at zero is whole
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=len(labels))
+    figure.legend(handles, labels, loc="outside upper left", ncols=2)
 
 
 def _share(result: FoolingResult) -> str:
@@ -193,13 +216,14 @@ def _share(result: FoolingResult) -> str:
 
 
 def _count(result: FoolingResult) -> str:
-    draws = sorted({len(rate.fooled) for rate in result.rates})
+    shown = [rate for rate in result.rates if rate.family in {SPHERE, *SUBSPACES}]
+    draws = sorted({len(rate.fooled) for rate in shown})
     many = " or ".join(str(count) for count in draws)
     names = {
         "Wilson": "Wilson's (one draw, or all alike)",
         "bootstrap": "bootstrap over draws and images",
     }
-    found = {rate.interval_kind for rate in result.rates}
+    found = {rate.interval_kind for rate in shown}
     kinds = [name for kind, name in names.items() if kind in found]
     return (
         f"{many} draw{'' if draws == [1] else 's'} of each family (seed {result.seed}) on "

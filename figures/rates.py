@@ -5,8 +5,42 @@ from math import isclose
 
 from analysis.fooling import FoolingRate
 from analysis.results import FoolingResult
+from analysis.rivals import MATCHED, UNTRAINED
 
 SPHERE, SUBSPACE = "sphere", "subspace"
+SUBSPACES = (SUBSPACE, MATCHED, UNTRAINED)
+"""Families whose dimension is varied."""
+
+_LABELS = {
+    SPHERE: "random directions (sphere)",
+    SUBSPACE: "random in S_f",
+    MATCHED: "spectrum-matched noise",
+    UNTRAINED: "random in the untrained network's subspace",
+    "displacement": "one image's displacement",
+    "displacement sum": "sum of displacements",
+    "gradient sign": "one gradient-sign step",
+    "mean image": "mean image",
+    "singular vectors": "singular vectors, both signs",
+}
+
+_ALGORITHMS = {
+    "smooth_rate": "smooth rate",
+    "cross_entropy": "clipped cross-entropy",
+    "aggregated": "aggregated gradients",
+    "deepfool": "2017 loop",
+    "hidden_layer": "hidden layer",
+}
+
+
+def family_label(family: str) -> str:
+    """Return a family in words."""
+    if family in _LABELS or not family.startswith("universal "):
+        return _LABELS.get(family, family)
+    algorithm, _, rest = family.removeprefix("universal ").partition(" ")
+    ball, _, inside = rest.partition(" ")
+    norm = ", l∞" if ball == "linf" else ""
+    within = " within S_f" if inside else ""
+    return f"universal{within} ({_ALGORITHMS.get(algorithm, algorithm)}{norm})"
 
 
 def clip_policies(result: FoolingResult) -> list[bool]:
@@ -14,29 +48,49 @@ def clip_policies(result: FoolingResult) -> list[bool]:
     return sorted({rate.clipped for rate in result.rates})
 
 
-def rates_by_norm(result: FoolingResult, family: str, clipped: bool) -> list[FoolingRate]:
-    """Return one family's rates by norm; of a subspace those at the reference dimension."""
-    dimension = result.reference_dimension if family == SUBSPACE else None
-    chosen = _choose(result, family, clipped, dimension)
+def rates_by_norm(
+    result: FoolingResult, family: str, clipped: bool, *, own: bool = False
+) -> list[FoolingRate]:
+    """Return one family's rates by norm; of a subspace those at the reference dimension.
+
+    Args:
+        result: Of the stage.
+        family: Its name.
+        clipped: Which clip policy.
+        own: On the images that made the perturbations, in place of the others.
+    """
+    dimension = result.reference_dimension if family in SUBSPACES else None
+    chosen = _choose(result.own if own else result.rates, family, clipped, dimension)
     return _without_repeats(chosen, lambda rate: rate.norm)
 
 
-def rates_by_dimension(result: FoolingResult, clipped: bool) -> list[FoolingRate]:
-    """Return the subspace's rates at the reference norm by dimension."""
+def rates_by_dimension(
+    result: FoolingResult, clipped: bool, family: str = SUBSPACE
+) -> list[FoolingRate]:
+    """Return the rates of a subspace at the reference norm by dimension."""
     chosen = [
         rate
-        for rate in _choose(result, SUBSPACE, clipped, None)
+        for rate in _choose(result.rates, family, clipped, None)
         if same_norm(rate.norm, result.reference_norm)
     ]
     return _without_repeats(chosen, lambda rate: float(rate.subspace_dimension))
 
 
-def reference_rate(result: FoolingResult, family: str, clipped: bool) -> FoolingRate | None:
+def reference_rate(
+    result: FoolingResult, family: str, clipped: bool, *, own: bool = False
+) -> FoolingRate | None:
     """Return a family's rate at the reference norm (and dimension); None if it was not taken."""
-    for rate in rates_by_norm(result, family, clipped):
+    for rate in rates_by_norm(result, family, clipped, own=own):
         if same_norm(rate.norm, result.reference_norm):
             return rate
     return None
+
+
+def ranked_rates(result: FoolingResult, clipped: bool) -> list[FoolingRate]:
+    """Return one rate a family at the reference norm (and dimension), the highest first."""
+    families = dict.fromkeys(rate.family for rate in result.rates)
+    found = [reference_rate(result, family, clipped) for family in families]
+    return sorted((rate for rate in found if rate), key=lambda rate: -rate.rate)
 
 
 def same_norm(first: float, second: float) -> bool:
@@ -45,11 +99,11 @@ def same_norm(first: float, second: float) -> bool:
 
 
 def _choose(
-    result: FoolingResult, family: str, clipped: bool, dimension: int | None
+    rates: Iterable[FoolingRate], family: str, clipped: bool, dimension: int | None
 ) -> list[FoolingRate]:
     return [
         rate
-        for rate in result.rates
+        for rate in rates
         if rate.family == family
         and rate.clipped == clipped
         and (dimension is None or rate.subspace_dimension == dimension)

@@ -10,15 +10,25 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
-from math import isfinite
+from functools import partial
+from math import inf, isfinite
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import Any, TypeVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from analysis.results import CollectionResult, FoolingResult, SpectrumResult, load_result
+from analysis.labels import LabelFlows
+from analysis.natural import NaturalResult
+from analysis.results import (
+    CollectionResult,
+    FoolingResult,
+    SpectrumResult,
+    UniversalResult,
+    load_result,
+)
+from analysis.transfer import TransferResult
 from boundary.errors import StoreError
 from boundary.files import write_text
 from boundary.points import Status
@@ -27,26 +37,46 @@ from figures.classes import plot_classes
 from figures.dimensions import plot_dimensions
 from figures.energy import plot_energy
 from figures.examples import plot_examples
+from figures.families import plot_families
 from figures.findings import Findings, list_findings
 from figures.fooling import plot_fooling_dimension, plot_fooling_norm
+from figures.labels import plot_labels
 from figures.margins import plot_margins
+from figures.natural import plot_natural
+from figures.rates import clip_policies, family_label
 from figures.spectrum import plot_spectrum
 from figures.spectrum_tables import energy_rows, spectrum_numbers
 from figures.stability import plot_stability
 from figures.style import save_figure, svg_bytes
-from figures.tables import rate_rows
+from figures.tables import (
+    class_rows,
+    family_differences,
+    family_rows,
+    rate_rows,
+    transfer_rows,
+    universal_rows,
+)
+from figures.transfer import plot_transfer
+from figures.universal import plot_universal
 from figures.vectors import plot_singular_vectors
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _UNREADABLE_SHOWN = 50
 _NOT_RECORDED = "not recorded"
+_CLIPPED = {False: "not clipped", True: "clipped"}
+
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class _Results:
     collection: CollectionResult
     spectrum: SpectrumResult
+    universal: UniversalResult
     fooling: FoolingResult
+    natural: NaturalResult | None
+    transfer: TransferResult | None
 
 
 @dataclass(frozen=True)
@@ -60,6 +90,25 @@ class _Plate:
     wide: bool = True
     embed: str = "svg"
     """``svg`` for lines; ``png`` for pictures, which it holds in fewer bytes."""
+    there: Callable[[_Results], bool] = lambda _: True
+    """Whether a run has what it shows."""
+
+
+def _labels(results: _Results, p: float) -> list[LabelFlows]:
+    return [flows for flows in results.universal.labels if flows.p == p]
+
+
+def _has_labels(results: _Results, p: float) -> bool:
+    return bool(_labels(results, p))
+
+
+def _plot_labels(results: _Results, p: float) -> Figure:
+    return plot_labels(_labels(results, p)[0])
+
+
+def _there(result: Result | None) -> Result:
+    assert result is not None, "a plate is drawn only of a result that is there"
+    return result
 
 
 _PLATES = (
@@ -116,13 +165,26 @@ _PLATES = (
         "dotted line they share nothing.",
     ),
     _Plate(
+        "families",
+        "Every family of perturbations",
+        lambda results: plot_families(results.fooling),
+        "Share of images whose predicted class a perturbation changes, by its norm, as in "
+        "figure 8 of the CVPR 2017 paper on universal perturbations. Left: images that made the "
+        "perturbations; right: others, which is what counts. A universal perturbation was made at "
+        "the reference norm and only scaled to the others. One image's displacement and "
+        "spectrum-matched noise cost nothing to make: what random vectors of S_f fool says little "
+        "unless they fool more than these.",
+        there=lambda results: bool(results.fooling.own),
+    ),
+    _Plate(
         "fooling_norm",
-        "Fooling rate against norm",
+        "Random families against norm, clipped and not",
         lambda results: plot_fooling_norm(results.fooling),
-        "Share of images whose predicted class a random perturbation changes, by its Euclidean "
-        "norm. Both families have the same norms and images. Left (solid, filled): the geometry "
-        "alone. Right (dashed, hollow): perturbed images clipped to the bounds, as a camera would "
-        "deliver them. Bars are 95 % intervals.",
+        "Random perturbations of S_f beside three rivals: the subspace of the same normals with "
+        "their phases randomised (spectrum-matched noise), the subspace of an untrained network's "
+        "normals, and all directions. Left (solid, filled): the geometry alone. Right (dashed, "
+        "hollow): perturbed images clipped to the bounds, as a camera would deliver them. Bars are "
+        "95 % intervals.",
     ),
     _Plate(
         "fooling_dimension",
@@ -130,6 +192,47 @@ _PLATES = (
         lambda results: plot_fooling_dimension(results.fooling),
         "The same at the reference norm, for perturbations drawn from the span of the first R "
         "singular vectors. The horizontal line with its band is the whole sphere, where R = D.",
+    ),
+    _Plate(
+        "universal",
+        "Universal perturbations",
+        lambda results: plot_universal(results.universal),
+        "Left: how the fooling rate on images that have no part in it grows while a universal "
+        "perturbation is made. Right: how many images it takes, and how many normals a subspace.",
+        there=lambda results: bool(results.universal.found),
+    ),
+    *(
+        _Plate(
+            name,
+            f"Where images go, {norm}",
+            partial(_plot_labels, p=p),
+            "Left: an arrow leads from a class to the one that most of its fooled images are taken "
+            "for; a star is a class that attracts others. Right: how many images have a label "
+            "before and after.",
+            there=partial(_has_labels, p=p),
+        )
+        for name, norm, p in (("labels", "Euclidean", 2.0), ("labels_linf", "l-infinity", inf))
+    ),
+    _Plate(
+        "natural",
+        "Natural images, S_f and perturbations",
+        lambda results: plot_natural(_there(results.natural)),
+        "Left: power by spatial frequency, white noise being 1. Middle: energy that the leading "
+        "principal components of natural images and the subspace have in common, against random "
+        "ones (dotted) and S_f with random phases (dashed). Right: how improbable directions are "
+        "under a Gaussian fitted to natural images, 1 for what the Gaussian itself would give. "
+        "These images made no normal.",
+        there=lambda results: results.natural is not None,
+    ),
+    _Plate(
+        "transfer",
+        "Transfer between models",
+        lambda results: plot_transfer(_there(results.transfer)),
+        "Rows: the model that a perturbation was made on; columns: the one that it is tried on. "
+        "The first matrices are fooling rates, the last two say how much the subspaces share: the "
+        "share of the row's normals that lies in the column's subspace, and the mean squared "
+        "cosine of the principal angles.",
+        there=lambda results: results.transfer is not None,
     ),
     _Plate(
         "singular_vectors",
@@ -167,8 +270,8 @@ def write_report(directory: Path) -> Path:
     ``name`` or a ``spec``), and the latest time at which one of its ``stages`` ``finished``.
 
     Args:
-        directory: Of the run: ``collect.h5``,
-            ``spectrum.h5``, ``fooling.h5``, ``study.yaml`` and ``provenance.json``.
+        directory: Of the run: ``collect.h5``, ``spectrum.h5``, ``universal.h5``, ``fooling.h5``,
+            ``study.yaml`` and ``provenance.json``.
 
     Returns:
         The path of the page.
@@ -179,11 +282,21 @@ def write_report(directory: Path) -> Path:
     results = _Results(
         load_result(directory / "collect.h5", CollectionResult),
         load_result(directory / "spectrum.h5", SpectrumResult),
+        load_result(directory / "universal.h5", UniversalResult),
         load_result(directory / "fooling.h5", FoolingResult),
+        _load_if_there(directory / "natural.h5", NaturalResult),
+        _load_if_there(directory / "transfer.h5", TransferResult),
     )
     study = _read_text(directory / "study.yaml")
     provenance = _read_json(directory / "provenance.json")
-    findings = list_findings(results.collection, results.spectrum, results.fooling)
+    findings = list_findings(
+        results.collection,
+        results.spectrum,
+        results.fooling,
+        results.universal,
+        results.natural,
+        results.transfer,
+    )
     tables = _tables(results)
     numbers = _plain({**_findings_as_json(findings), **tables})
     context = {
@@ -194,7 +307,7 @@ def write_report(directory: Path) -> Path:
         "model": _name(provenance.get("model")),
         "images": _name(provenance.get("images")),
         "date": _date(provenance),
-        "plates": [_plate(plate, results, directory) for plate in _PLATES],
+        "plates": [_plate(plate, results, directory) for plate in _PLATES if plate.there(results)],
         "class_names": results.fooling.class_names,
         "unreadable": results.collection.unreadable[:_UNREADABLE_SHOWN],
         "run": quote(directory.resolve().name),
@@ -206,10 +319,26 @@ def write_report(directory: Path) -> Path:
     return page
 
 
+def _load_if_there(path: Path, kind: type[Result]) -> Result | None:
+    return load_result(path, kind) if path.exists() else None
+
+
 def _tables(results: _Results) -> dict[str, Any]:
     collection, fooling = results.collection, results.fooling
     return {
         "rates": rate_rows(fooling),
+        "families": {_CLIPPED[clip]: family_rows(fooling, clip) for clip in clip_policies(fooling)},
+        "family_differences": {
+            _CLIPPED[clip]: family_differences(fooling, clip) for clip in clip_policies(fooling)
+        },
+        "by_class": class_rows(fooling),
+        "universal": universal_rows(results.universal),
+        "transfer": [] if results.transfer is None else transfer_rows(results.transfer),
+        "learning": [
+            {"family": row.rate.family, "images": row.images_used, "rate": row.rate.rate}
+            | {"interval": row.rate.interval}
+            for row in results.universal.learning
+        ],
         "spectrum": spectrum_numbers(results.spectrum, fooling.reference_dimension),
         "energy": energy_rows(results.spectrum, fooling.reference_dimension),
         "collection": {
@@ -312,6 +441,7 @@ def _environment() -> Environment:
         "points_interval",
     ):
         environment.filters[name] = getattr(formats, name)
+    environment.filters["family_label"] = family_label
     return environment
 
 

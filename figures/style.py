@@ -25,12 +25,9 @@ TWO_COLUMNS = 7.0
 # Of the palette of Okabe and Ito (2008), told apart by readers with any common colour blindness.
 BLUE, VERMILION, GREY, BLACK = "#0072b2", "#d55e00", "#8c8c8c", "#000000"
 
-NULL_COLOURS = {
-    "isotropic": GREY,
-    "permuted": "#009e73",
-    "phases": "#cc79a7",
-    "untrained": "#e69f00",
-}
+SKY, PINK, GREEN, ORANGE, YELLOW = "#56b4e9", "#cc79a7", "#009e73", "#e69f00", "#b8a800"
+
+NULL_COLOURS = {"isotropic": GREY, "permuted": GREEN, "phases": PINK, "untrained": ORANGE}
 
 _CHARACTERS_PER_INCH = 19.0
 """Of the caption line, at its font size."""

@@ -1,12 +1,29 @@
 """The rows of the report's tables of fooling rates, for the page and for ``numbers.json``."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import isfinite
 
+import numpy as np
+
+from analysis.comparisons import PairDifference, compare_all
 from analysis.fooling import FoolingRate, compare
 from analysis.intervals import Interval
-from analysis.results import FoolingResult
-from figures.rates import SPHERE, SUBSPACE, clip_policies, rates_by_norm, same_norm
+from analysis.results import FoolingResult, UniversalResult
+from analysis.transfer import TransferResult
+from figures.rates import (
+    SPHERE,
+    SUBSPACE,
+    clip_policies,
+    family_label,
+    ranked_rates,
+    rates_by_norm,
+    reference_rate,
+    same_norm,
+)
+
+_MOST_CLASSES = 20
+"""Classes in the table of rates by class."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +46,58 @@ class RateRow:
     interval: Interval
     interval_kind: str
     """``Wilson`` over the images, or ``bootstrap`` over draws and images."""
+
+
+@dataclass(frozen=True)
+class PlainRate:
+    """A fooling rate as numbers."""
+
+    count: int
+    total: int
+    rate: float
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class UniversalRow:
+    """One universal perturbation."""
+
+    label: str
+    norm: float
+    """lp, input units."""
+    p: str
+    l2: float
+    """Its Euclidean norm."""
+    images_used: int
+    backward_passes: int
+    own: PlainRate
+    """On the images that made it."""
+    others: PlainRate
+    own_clipped: PlainRate
+    others_clipped: PlainRate
+
+
+@dataclass(frozen=True)
+class TransferRow:
+    """A perturbation of one model on another."""
+
+    family: str
+    label: str
+    made_on: str
+    tried_on: str
+    found: PlainRate
+    noise: PlainRate | None
+    """Of random directions of the same norm; None for l-infinity."""
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """Fooling rates on the images of one predicted class."""
+
+    index: int
+    images: int
+    rates: dict[str, float]
+    """Family -> rate."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +141,141 @@ def pair_rows(result: FoolingResult) -> tuple[PairRow, ...]:
         for sphere in rates_by_norm(result, SPHERE, clipped)
         if same_norm(subspace.norm, sphere.norm)
     )
+
+
+@dataclass(frozen=True)
+class FamilyRow:
+    """One family at the reference norm, among all in the order of their rates."""
+
+    family: str
+    label: str
+    dimension: int
+    """R; D where it is not confined."""
+    draws: int
+    count: int
+    """k, fooled."""
+    total: int
+    """n, draws times images."""
+    rate: float
+    interval: Interval
+    lowest: float
+    """Rate of the draw that fools least."""
+    highest: float
+    correct: float | None
+    """Rate on the images that are classified correctly; None where no label is known."""
+    own: float | None
+    """Rate on the images that made it; None where clipped, or not taken."""
+    above: PairDifference | None
+    """Against the next family, by an interval that holds for all pairs; None for the last."""
+
+
+def family_rows(result: FoolingResult, clipped: bool) -> tuple[FamilyRow, ...]:
+    """Return every family at the reference norm, the highest rate first."""
+    rates = ranked_rates(result, clipped)
+    next_one = {
+        pair.first: pair
+        for pair in family_differences(result, clipped)
+        if pair.second == pair.first + 1
+    }
+    correct = (result.labels >= 0) & (result.labels == result.predictions)
+    return tuple(
+        FamilyRow(
+            family=rate.family,
+            label=family_label(rate.family),
+            dimension=rate.subspace_dimension,
+            draws=len(rate.fooled),
+            count=rate.count,
+            total=rate.total,
+            rate=rate.rate,
+            interval=rate.interval,
+            lowest=float(rate.fooled.mean(1).min()),
+            highest=float(rate.fooled.mean(1).max()),
+            correct=rate.among(correct).rate if correct.any() else None,
+            own=_own_rate(result, rate.family, clipped),
+            above=next_one.get(place),
+        )
+        for place, rate in enumerate(rates)
+    )
+
+
+@lru_cache(maxsize=4)
+def family_differences(result: FoolingResult, clipped: bool) -> tuple[PairDifference, ...]:
+    """Return the differences of all pairs of families at the reference norm, highest first."""
+    rates = ranked_rates(result, clipped)
+    return compare_all(rates) if len(rates) > 1 else ()
+
+
+def class_rows(result: FoolingResult) -> tuple[ClassRow, ...]:
+    """Return rates by predicted class at the reference norm, not clipped, most images first."""
+    rates = {
+        family: rate
+        for family in (*_universal_families(result)[:1], SUBSPACE, SPHERE)
+        if (rate := reference_rate(result, family, False))
+    }
+    classes, counts = np.unique(result.predictions, return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    return tuple(
+        ClassRow(
+            int(classes[place]),
+            int(counts[place]),
+            {
+                family: rate.among(result.predictions == classes[place]).rate
+                for family, rate in rates.items()
+            },
+        )
+        for place in order[:_MOST_CLASSES]
+    )
+
+
+def universal_rows(result: UniversalResult) -> tuple[UniversalRow, ...]:
+    """Return every universal perturbation with its rates, as Table 1 of the CVPR 2017 paper."""
+    return tuple(
+        UniversalRow(
+            label=family_label(made.family),
+            norm=made.own[0].norm,
+            p="2" if made.own[0].p == 2 else "∞",
+            l2=float(np.linalg.norm(made.vector)),
+            images_used=made.images_used,
+            backward_passes=made.backward_passes,
+            own=_plain_rate(made.own[0]),
+            others=_plain_rate(made.others[0]),
+            own_clipped=_plain_rate(made.own[1]),
+            others_clipped=_plain_rate(made.others[1]),
+        )
+        for made in result.found
+    )
+
+
+def transfer_rows(result: TransferResult) -> tuple[TransferRow, ...]:
+    """Return every cell of the matrices of fooling rates."""
+    models = range(len(result.models))
+    return tuple(
+        TransferRow(
+            family=matrix.family,
+            label=family_label(matrix.family),
+            made_on=result.models[row],
+            tried_on=result.models[column],
+            found=_plain_rate(matrix.at(row, column)),
+            noise=_plain_rate(result.noise[column]) if matrix.p == 2 else None,
+        )
+        for matrix in result.matrices
+        for row in models
+        for column in models
+    )
+
+
+def _plain_rate(rate: FoolingRate) -> PlainRate:
+    return PlainRate(rate.count, rate.total, rate.rate, rate.interval)
+
+
+def _universal_families(result: FoolingResult) -> list[str]:
+    found = [rate.family for rate in ranked_rates(result, clipped=False)]
+    return [family for family in found if family.startswith("universal ")]
+
+
+def _own_rate(result: FoolingResult, family: str, clipped: bool) -> float | None:
+    found = None if clipped else reference_rate(result, family, False, own=True)
+    return None if found is None else found.rate
 
 
 def share_of_image_norm(norm: float, result: FoolingResult) -> float | None:

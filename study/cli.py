@@ -5,7 +5,7 @@ import logging
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -15,13 +15,14 @@ from jsonargparse import ActionYesNo, ArgumentParser, DefaultHelpFormatter
 
 from boundary.errors import BoundaryError, StoreError, did_you_mean
 from boundary.ranks import Ranks, joined_ranks
-from study import stages
+from study import comparing, perturbing, stages
 from study.config import (
     RETIRED,
     FoolingOptions,
     SpectrumOptions,
     StudyConfig,
     TrialConfig,
+    UniversalOptions,
     config_from,
 )
 from study.inspection import describe
@@ -32,6 +33,9 @@ from study.trial import try_files
 MISTAKE, INTERRUPTED = 2, 130
 OUT = "run"
 LISTED = "; `boundary --help` lists them."
+
+Command = Callable[[dict[str, Any], str, Ranks], None]
+"""What was given, the whole command line, and the processes that share it."""
 
 DESCRIPTION = """\
 Why does one small perturbation fool a classifier on most images? Collect the normals of its
@@ -46,8 +50,15 @@ The stages of `run`, each alone on its directory, in order:
 
   boundary collect --model net.py:make --images photos --out RUN
   boundary spectrum RUN
+  boundary universal RUN
   boundary fooling RUN
+  boundary natural RUN
   boundary report RUN
+
+Of several runs, and of a perturbation in a file:
+
+  boundary transfer RUN OTHER
+  boundary try v.npy --model net.py:make --images photos
 """
 
 _KINDS = {
@@ -114,8 +125,10 @@ def _run(given: dict[str, Any], command: str, ranks: Ranks) -> None:
         stages.collect(run, config, subject)
         stages.untrained(run, config, subject)
         stages.spectrum(run, config)
+        perturbing.universal(run, config, subject)
+        perturbing.fooling(run, config, subject)
         if ranks.first:
-            stages.fooling(run, config, subject)
+            comparing.natural(run, config, subject)
             stages.report(run)
             _show(run)
     ranks.wait()
@@ -138,12 +151,37 @@ def _spectrum(given: dict[str, Any], _: str, ranks: Ranks) -> None:
             _keep_settings(run, config)
 
 
-def _fooling(given: dict[str, Any], _: str, ranks: Ranks) -> None:
-    run, config, redo = _resume(given, "fooling", ranks)
+def _perturbing(stage: str) -> Command:
+    """Return the command of a stage that perturbs images."""
+
+    def command(given: dict[str, Any], _: str, ranks: Ranks) -> None:
+        run, config, redo = _resume(given, stage, ranks)
+        subject = ranks.first_goes_ahead(lambda: load_subject(config))
+        with run.locked():
+            getattr(perturbing, stage)(run, config, subject, redo=redo)
+            if ranks.first:
+                _keep_settings(run, config)
+
+    return command
+
+
+def _natural(given: dict[str, Any], _: str, ranks: Ranks) -> None:
+    run, config, redo = _resume(given, "", ranks)
     if ranks.first:
         with run.locked():
-            stages.fooling(run, config, load_subject(config), redo=redo)
-            _keep_settings(run, config)
+            comparing.natural(run, config, load_subject(config), redo=redo)
+            _show(run)
+
+
+def _transfer(given: dict[str, Any], _: str, ranks: Ranks) -> None:
+    if not ranks.first:
+        return
+    redo = given.pop("redo", False)
+    paths = [given["run"], *given["others"]]
+    runs, configs = zip(*(_resume({"run": path}, "", ranks)[:2] for path in paths), strict=True)
+    with runs[0].locked():
+        comparing.transfer(list(runs), list(configs), redo=redo)
+        _show(runs[0])
 
 
 def _report(given: dict[str, Any], _: str, ranks: Ranks) -> None:
@@ -171,7 +209,10 @@ _COMMANDS = {
     "run": _run,
     "collect": _collect,
     "spectrum": _spectrum,
-    "fooling": _fooling,
+    "universal": _perturbing("universal"),
+    "fooling": _perturbing("fooling"),
+    "natural": _natural,
+    "transfer": _transfer,
     "report": _report,
     "inspect": _inspect,
     "try": _try,
@@ -181,10 +222,20 @@ _HELP = {
     "run": "Every stage that is not done yet, up to the report.",
     "collect": "Find the nearest boundary points of images, and of untrained networks.",
     "spectrum": "Take the singular spectrum of the normals, beside its null models.",
-    "fooling": "Measure how often random perturbations of the subspace change predictions.",
+    "universal": "Make universal perturbations, and judge them on other images.",
+    "fooling": "Measure how often every family of perturbations changes predictions.",
+    "natural": "Hold the subspace and the perturbations against natural images.",
+    "transfer": "Try what each of several models made on the others.",
     "report": "Draw the figures and write the report, from saved results.",
     "inspect": "Print what a run has found so far.",
     "try": "Try perturbations from files on a classifier: how many images they fool.",
+}
+
+
+_OPTIONS = {
+    "spectrum": SpectrumOptions,
+    "universal": UniversalOptions,
+    "fooling": FoolingOptions,
 }
 
 
@@ -223,12 +274,16 @@ def _parser() -> Parser:
             command.add_class_arguments(TrialConfig)
         else:
             command.usage = f"boundary {name} RUN [options]"
-            if name in {"spectrum", "fooling"}:
-                command.description = f"{text} Settings not given here are those of RUN/study.yaml."
             command.add_argument("run", type=str, help="run directory")
-            options = {"spectrum": SpectrumOptions, "fooling": FoolingOptions}.get(name)
-            if options is not None:
-                command.add_class_arguments(options)
+            if name == "transfer":
+                command.usage = "boundary transfer RUN OTHER [OTHER ...] [options]"
+                command.add_argument(
+                    "others", type=str, nargs="+", help="run directories of other models"
+                )
+            if name in _OPTIONS:
+                command.description = f"{text} Settings not given here are those of RUN/study.yaml."
+                command.add_class_arguments(_OPTIONS[name])
+            if name in {*_OPTIONS, "natural", "transfer"}:
                 command.add_argument(
                     "--redo",
                     action="store_true",
@@ -317,6 +372,8 @@ def _one_sentence(message: str, names: Sequence[str]) -> str:
     if "subcommand" in text:
         return f"a command is missing: one of {', '.join(_COMMANDS)}; `boundary --help` says more."
     if "arguments are required" in text:
+        if "others" in text:
+            return "`boundary transfer` takes two run directories or more, of other models."
         if "files" in text:
             return (
                 "a file of a perturbation is missing; name it after the command, as in "

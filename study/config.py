@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Literal
 
+from analysis.algorithms import Algorithm
 from boundary.collect import RETIRED as RETIRED_OPTION
 from boundary.errors import InputError
 from boundary.nearest import FEWEST_GRADIENTS
@@ -66,15 +67,48 @@ class SpectrumOptions:
 
 
 @dataclass(frozen=True)
+class UniversalOptions:
+    """Universal perturbations, made from the images whose boundary points were collected.
+
+    Args:
+        algorithms: Of smooth_rate, cross_entropy, aggregated, deepfool, hidden_layer; the first is
+            also tried on fewer images. [] leaves universal perturbations out.
+        images: The most images to make them from.
+        gradients: Image gradients that each may spend; by default ten for each image.
+        linf: Norm of the l-infinity ones, input units; 10/255 is that of the CVPR 2017 paper. The
+            Euclidean ones have the reference norm of the fooling rates.
+        target: Class to move images to; by default away from their own.
+        mirror: Mirror images left to right one time in two, where that is natural.
+        layer: Hidden layer for hidden_layer, by its name in the model.
+        q: Of the norm that measures how far the hidden layer moves; by default 5 for l-infinity,
+            1 for Euclidean perturbations.
+        counts: Numbers of images to make one from, beside all; by default an eighth, a quarter and
+            a half.
+    """
+
+    algorithms: list[Algorithm] = field(default_factory=lambda: ["smooth_rate"])
+    images: int = 1000
+    gradients: int | None = None
+    linf: float | None = 10 / 255
+    target: int | None = None
+    mirror: bool = False
+    layer: str | None = None
+    q: float | None = None
+    counts: list[int] | None = None
+
+
+@dataclass(frozen=True)
 class FoolingOptions:
-    """The fooling rates of random perturbations.
+    """The fooling rates of all families of perturbations.
 
     Args:
         norms: Euclidean norms to try, input units, like [0.5,1,2]; by default the numbers 1, 2, 5
             times powers of ten from 1 % to 20 % of the mean image norm, or to 5 median margins
             where that is more. The reference norm is always added.
-        reference: The norm at which the subspace dimension is varied, as a share of the mean
-            image norm; 0.04 is the 2000 of about 50,000 of the CVPR 2017 paper.
+        reference: The norm at which families are ranked, the subspace dimension is varied and
+            Euclidean universal perturbations are made, as a share of the mean image norm; by
+            default 0.04, the 2000 of about 50,000 of the CVPR 2017 paper, or what makes two median
+            margins where that is more.
         dimension: Subspace dimension R at which the norm is varied; by default 50, but at most
             half the normals and a quarter of the numbers of an image.
         dimensions: Subspace dimensions to try, like [1,10,100]; by default 1, 2, 5, 10, 20, 50,
@@ -83,7 +117,7 @@ class FoolingOptions:
     """
 
     norms: list[float] | None = None
-    reference: float = 0.04
+    reference: float | None = None
     dimension: int | None = None
     dimensions: list[int] | None = None
     draws: int = 10
@@ -134,21 +168,26 @@ class StudyConfig(SubjectOptions):
         evaluate: How many other images to measure fooling rates on.
         accuracy_images: Clean accuracy and mean image norm are taken on all images, but no more
             than this many.
+        natural_images: The most images to hold perturbations against, of those that made no
+            normal.
         untrained: Networks of the same architecture, weights initialised anew, whose boundary
             points are collected too, as a null model; 0 leaves it out.
         seed: Of the splits, the held-out share, the nulls and the draws.
         search: The search for nearest boundary points.
         spectrum: The singular spectrum.
+        universal: The universal perturbations.
         fooling: The fooling rates.
     """
 
     collect: int = 500
     evaluate: int = 400
     accuracy_images: int = 5000
+    natural_images: int = 1000
     untrained: int = 3
     seed: int = 0
     search: SearchOptions = field(default_factory=SearchOptions)
     spectrum: SpectrumOptions = field(default_factory=SpectrumOptions)
+    universal: UniversalOptions = field(default_factory=UniversalOptions)
     fooling: FoolingOptions = field(default_factory=FoolingOptions)
 
 
@@ -180,9 +219,13 @@ class TrialConfig(SubjectOptions):
 DIMENSION = 50
 """The reference R, where the normals allow as many."""
 
-FREE = ("device", "batch_size", "untrained")
+REFERENCE, REFERENCE_IN_MARGINS = 0.04, 2.0
+"""The reference norm, as a share of the mean image norm, or in median margins where that is more:
+a robust model would not be fooled at all."""
+
+FREE = ("device", "batch_size", "untrained", "natural_images")
 """Settings that may differ when a run is continued: they change the speed alone, or, as the number
-of untrained networks, what is collected beside the normals."""
+of untrained networks, what is done beside the rest."""
 
 
 RETIRED = {"search": (RETIRED_OPTION,)}
@@ -199,7 +242,12 @@ def config_from(*settings: Mapping[str, Any]) -> StudyConfig:
         InputError: If a value is out of its range.
     """
     merged: dict[str, Any] = {}
-    groups = {"search": SearchOptions, "spectrum": SpectrumOptions, "fooling": FoolingOptions}
+    groups = {
+        "search": SearchOptions,
+        "spectrum": SpectrumOptions,
+        "universal": UniversalOptions,
+        "fooling": FoolingOptions,
+    }
     for given in settings:
         for name, value in given.items():
             if name in groups and not isinstance(value, Mapping):
@@ -219,13 +267,17 @@ def _check_ranges(config: StudyConfig) -> None:
         "collect": config.collect,
         "evaluate": config.evaluate,
         "accuracy_images": config.accuracy_images,
+        "natural_images": config.natural_images,
         "search.candidates": config.search.candidates,
         "spectrum.null_draws": config.spectrum.null_draws,
         "spectrum.splits": config.spectrum.splits,
+        "universal.images": config.universal.images,
         "fooling.draws": config.fooling.draws,
     }
     if config.batch_size is not None:
         at_least_one["batch_size"] = config.batch_size
+    if config.universal.gradients is not None:
+        at_least_one["universal.gradients"] = config.universal.gradients
     for name, count in at_least_one.items():
         if count < 1:
             raise InputError(f"`--{name}` should be at least 1. Found {count}.")
@@ -251,13 +303,13 @@ def _check_ranges(config: StudyConfig) -> None:
         if not 0 < share < 1:
             raise InputError(f"`--{name}` should be a share between 0 and 1. Found {share}.")
     for name, norms in (
-        ("reference", [config.fooling.reference]),
-        ("norms", config.fooling.norms or []),
+        ("fooling.reference", [config.fooling.reference]),
+        ("fooling.norms", config.fooling.norms or []),
+        ("universal.linf", [config.universal.linf]),
     ):
-        if not all(0 < norm < inf for norm in norms):
+        if not all(norm is None or 0 < norm < inf for norm in norms):
             raise InputError(
-                f"`--fooling.{name}` should be positive and finite. "
-                f"Found {', '.join(map(str, norms))}."
+                f"`--{name}` should be positive and finite. Found {', '.join(map(str, norms))}."
             )
     for name, length in (
         ("max_margin", config.search.max_margin),

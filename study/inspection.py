@@ -3,18 +3,25 @@
 from textwrap import fill
 from typing import TypeVar
 
-from analysis.results import CollectionResult, FoolingResult, SpectrumResult, load_result
+from analysis.natural import NaturalResult
+from analysis.results import (
+    CollectionResult,
+    FoolingResult,
+    SpectrumResult,
+    UniversalResult,
+    load_result,
+)
+from analysis.transfer import TransferResult
 from boundary.store import MANIFEST, NormalsStore
 from figures.findings import list_findings
-from study.run import RunDirectory
+from study.run import OPTIONAL, STAGES, RunDirectory
 
 Result = TypeVar("Result")
 
 
 def describe(run: RunDirectory) -> str:
     """Return one screen of text about a run directory."""
-    stages = ("collect", "spectrum", "fooling")
-    done = [stage for stage in stages if run.result(stage).exists()]
+    done = [stage for stage in (*STAGES, *OPTIONAL) if run.result(stage).exists()]
     lines = [f"{run.path}: {', '.join(done) or 'nothing'} done, {_kept(run)} images collected"]
     outdated = run.out_of_date()
     if outdated:
@@ -23,9 +30,14 @@ def describe(run: RunDirectory) -> str:
     if collection is not None:
         spectrum = _result(run, "spectrum", SpectrumResult)
         fooling = _result(run, "fooling", FoolingResult)
+        universal = _result(run, "universal", UniversalResult)
+        natural = _result(run, "natural", NaturalResult)
+        transfer = _result(run, "transfer", TransferResult)
         lines += [
             fill(finding.sentence, 100, initial_indent="- ", subsequent_indent="  ")
-            for finding in list_findings(collection, spectrum, fooling).findings
+            for finding in list_findings(
+                collection, spectrum, fooling, universal, natural, transfer
+            ).findings
         ]
     if run.report.exists():
         lines.append(f"report: {run.report}")

@@ -4,11 +4,13 @@ import hashlib
 import json
 import platform
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,12 @@ from boundary.files import write_text
 from boundary.ranks import ALONE, Ranks
 from boundary.store import MANIFEST, NormalMatrix, NormalsStore, differences
 from study.config import FREE, config_from, without_retired
+
+STAGES = ("collect", "spectrum", "universal", "fooling")
+"""Those that leave a result which the report needs, each resting on those before it."""
+
+OPTIONAL = ("natural", "transfer")
+"""Those whose results the report shows where they are there; they rest on ``universal``."""
 
 DISTRIBUTION = "boundary-geometry"
 PACKAGES = (DISTRIBUTION, "torch", "numpy", "scipy", "h5py", "matplotlib")
@@ -83,6 +91,11 @@ class RunDirectory:
     @property
     def _not_reset(self) -> Path:
         return self.path / "untrained" / "not_reset.txt"
+
+    @property
+    def perturbations(self) -> Path:
+        """Directory of the universal perturbations, one file each."""
+        return self.path / "perturbations"
 
     @property
     def config_file(self) -> Path:
@@ -156,7 +169,7 @@ class RunDirectory:
         """Return the settings that something in the directory was made with."""
         if not (self.normals / MANIFEST).exists():
             return {}
-        unused = {stage for stage in ("spectrum", "fooling") if not self.result(stage).exists()}
+        unused = {stage for stage in STAGES if not self.result(stage).exists()}
         return {name: config[name] for name in config if name not in {*FREE, *unused}}
 
     def config(self) -> dict[str, Any]:
@@ -204,7 +217,7 @@ class RunDirectory:
 
     def out_of_date(self) -> str | None:
         """Return a sentence on the first result made from another than is there, if there is."""
-        for stage, basis in (("spectrum", "collect"), ("fooling", "spectrum")):
+        for basis, stage in (*pairwise(STAGES), *(("universal", name) for name in OPTIONAL)):
             path = self.result(stage)
             if path.exists() and load_settings(path).get(basis) != self.identity(basis):
                 return (
@@ -212,6 +225,12 @@ class RunDirectory:
                     f"`boundary {stage} {self.path} --redo` makes it anew."
                 )
         return None
+
+    def model_name(self) -> str:
+        """Return the name of the model, or of the folder where no record says it."""
+        model = self._read_record().get("model")
+        name = model.get("name") if isinstance(model, dict) else None
+        return str(name or self.path.resolve().name)
 
     def begin_record(self, facts: Mapping[str, Any]) -> None:
         """Begin ``provenance.json`` with where, when and on what; one that is there stays."""
@@ -224,6 +243,18 @@ class RunDirectory:
         changed = {name: now for name, now in _environment().items() if record.get(name) != now}
         record.setdefault("stages", {})[stage] = {"finished": _now(), **facts, **changed}
         self._write_record(record)
+
+    def record_done(self, stage: str, begun: float, device: str) -> None:
+        """Add to ``provenance.json`` that a stage is done, how long it took and where.
+
+        Args:
+            stage: Name of the stage.
+            begun: ``time.monotonic()`` when it began.
+            device: In words.
+        """
+        seconds = round(time.monotonic() - begun, 1)
+        facts = {"seconds": seconds, "device": device, "processes": self.ranks.count}
+        self.record_stage(stage, facts)
 
     def _read_record(self) -> dict[str, Any]:
         try:

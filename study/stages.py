@@ -14,35 +14,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from analysis.fooling import fooling_rates
 from analysis.gram import Where
-from analysis.perturbations import Perturbations
-from analysis.results import (
-    CollectionResult,
-    Examples,
-    FoolingResult,
-    SpectrumResult,
-    load_result,
-    save_result,
-)
+from analysis.results import CollectionResult, save_result
 from analysis.shared import shared_directions
-from analysis.survey import Survey, joined, no_better_than_guessing, placed_batches, survey
-from analysis.sweep import dimension_sweep, norm_sweep, random_families
-from boundary.collect import changed_settings, collect_normals, collection_settings
+from analysis.survey import Survey, joined, no_better_than_guessing, survey
+from boundary.collect import collect_normals
 from boundary.errors import InputError, StoreError
 from boundary.images import sha256_of_ids
 from boundary.points import Status
 from boundary.ranks import Ranks
 from boundary.store import COLUMNS, NormalsStore
 from figures.report import write_report
-from study.config import DIMENSION, StudyConfig
-from study.run import RunDirectory
+from study.config import StudyConfig
+from study.run import OPTIONAL, STAGES, RunDirectory
 from study.subject import Subject, device_named, untrained_classifier
 
 _log = logging.getLogger(__name__)
-
-EXAMPLES = 6
-"""Images shown with and without a perturbation."""
 
 
 def collect(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
@@ -95,7 +82,7 @@ def collect(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
         **{name: store.column(name) for name in COLUMNS if name in recorded},
     )
     save_result(run.result("collect"), result, settings)
-    _record(run, "collect", begun, _device(subject))
+    run.record_done("collect", begun, subject.device_name)
 
 
 def untrained(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
@@ -125,7 +112,7 @@ def untrained(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
                 not_reset[0],
             )
         run.keep_not_reset(not_reset)
-        _record(run, "untrained", begun, _device(subject))
+        run.record_done("untrained", begun, subject.device_name)
 
 
 def spectrum(run: RunDirectory, config: StudyConfig, *, redo: bool = False) -> None:
@@ -178,53 +165,7 @@ def spectrum(run: RunDirectory, config: StudyConfig, *, redo: bool = False) -> N
                 len(networks),
             )
         save_result(run.result("spectrum"), result, settings)
-        _record(run, "spectrum", begun, where.device)
-
-
-def fooling(
-    run: RunDirectory, config: StudyConfig, subject: Subject, *, redo: bool = False
-) -> None:
-    """Measure the fooling rates of random perturbations on images that made no normal."""
-    begun = time.monotonic()
-    settings = {
-        "spectrum": run.identity("spectrum"),
-        "images": sha256_of_ids([subject.images.ids[i] for i in subject.evaluating]),
-        "seed": config.seed,
-        **asdict(config.fooling),
-    }
-    _require_same_subject(run, config, subject)
-    if run.is_done("fooling", settings, redo=redo):
-        return
-    collection = load_result(run.result("collect"), CollectionResult)
-    normals = load_result(run.result("spectrum"), SpectrumResult)
-    reference = config.fooling.reference * collection.mean_image_norm
-    dimension = _reference_dimension(config, normals)
-    families = _families(config, collection, normals, reference, dimension)
-    clean = survey(
-        subject.classifier, subject.images, subject.evaluating, batch_size=subject.batch_size
-    )
-    batches = placed_batches(
-        subject.classifier, subject.images, subject.evaluating, subject.batch_size
-    )
-    result = FoolingResult(
-        rates=tuple(
-            fooling_rates(
-                subject.classifier, batches, families, images=len(clean.ids), progress=True
-            )
-        ),
-        examples=_examples(subject, families, reference, dimension),
-        image_ids=clean.ids,
-        predictions=clean.predictions,
-        labels=clean.labels,
-        class_names=subject.class_names,
-        mean_image_norm=collection.mean_image_norm,
-        reference_norm=reference,
-        reference_dimension=dimension,
-        median_margin=collection.median_margin,
-        seed=config.seed,
-    )
-    save_result(run.result("fooling"), result, settings)
-    _record(run, "fooling", begun, _device(subject))
+        run.record_done("spectrum", begun, where.device)
 
 
 def report(run: RunDirectory, *, redo: bool = False) -> None:
@@ -236,7 +177,8 @@ def report(run: RunDirectory, *, redo: bool = False) -> None:
     outdated = run.out_of_date()
     if outdated:
         raise StoreError(outdated)
-    results = [run.finished(stage) for stage in ("collect", "spectrum", "fooling")]
+    results = [run.finished(stage) for stage in STAGES]
+    results += [path for path in map(run.result, OPTIONAL) if path.exists()]
     newest = max(path.stat().st_mtime for path in results)
     if redo or not run.report.exists() or run.report.stat().st_mtime < newest:
         write_report(run.path)
@@ -271,76 +213,6 @@ def _survey_everything(subject: Subject, config: StudyConfig, ranks: Ranks) -> S
     return seen
 
 
-def _reference_dimension(config: StudyConfig, normals: SpectrumResult) -> int:
-    if config.fooling.dimension is not None:
-        return config.fooling.dimension
-    spectrum = normals.spectrum
-    most = min(spectrum.count // 2, spectrum.dimension // 4, len(spectrum.directions))
-    return max(1, min(DIMENSION, most))
-
-
-def _families(
-    config: StudyConfig,
-    collection: CollectionResult,
-    normals: SpectrumResult,
-    reference_norm: float,
-    reference_dimension: int,
-) -> list[Perturbations]:
-    options = config.fooling
-    available = len(normals.spectrum.directions)
-    return random_families(
-        normals.spectrum,
-        normals.image_shape,
-        norms=norm_sweep(
-            options.norms, collection.mean_image_norm, collection.median_margin, reference_norm
-        ),
-        dimensions=dimension_sweep(options.dimensions, available, reference_dimension),
-        reference_norm=reference_norm,
-        reference_dimension=reference_dimension,
-        draws=options.draws,
-        seed=config.seed,
-    )
-
-
-def _examples(
-    subject: Subject, families: list[Perturbations], norm: float, dimension: int
-) -> Examples:
-    """Return the first images, perturbed by the first draw of each family at a norm, clipped."""
-    classifier = subject.classifier
-    batch = subject.images.read(subject.evaluating[:EXAMPLES])
-    clean = classifier.place(batch.images)
-    shown = {
-        family.family: family
-        for family in families
-        if family.norm == norm
-        and (family.family == "sphere" or family.subspace_dimension == dimension)
-    }
-    perturbed = [
-        (clean + classifier.place(family.vectors[0])).clamp(*classifier.bounds)
-        for family in shown.values()
-    ]
-    return Examples(
-        clean=clean.float().cpu().numpy(),
-        predictions=classifier.predict(clean).cpu().numpy(),
-        perturbed=torch.stack(perturbed).float().cpu().numpy(),
-        perturbed_predictions=np.stack([classifier.predict(p).cpu().numpy() for p in perturbed]),
-        families=tuple(shown),
-        norm=norm,
-    )
-
-
-def _require_same_subject(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
-    settings = collection_settings(
-        subject.classifier, subject.images, subject.collecting, asdict(config.search)
-    )
-    changed = changed_settings(NormalsStore.open(run.normals), settings)
-    if changed:
-        raise StoreError(
-            f"the model and the images should be those of the normals in `{run.normals}`. Found "
-            f"{'; '.join(changed)}; collect again in another directory."
-        )
-
-
 def identities(config: StudyConfig, subject: Subject) -> dict[str, Any]:
     """Return what a study is about, for its record."""
     ids = subject.images.ids
@@ -364,15 +236,3 @@ def identities(config: StudyConfig, subject: Subject) -> dict[str, Any]:
             "tf32 in convolutions": torch.backends.cudnn.allow_tf32,
         },
     }
-
-
-def _record(run: RunDirectory, stage: str, begun: float, device: str) -> None:
-    facts = {"seconds": round(time.monotonic() - begun, 1), "device": device}
-    run.record_stage(stage, {**facts, "processes": run.ranks.count})
-
-
-def _device(subject: Subject) -> str:
-    device = subject.classifier.device or torch.device("cpu")
-    if device.type == "cuda":
-        return f"{device} ({torch.cuda.get_device_name(device)})"
-    return f"{device} ({torch.get_num_threads()} threads)"

@@ -40,6 +40,14 @@ class Subject:
         """Index -> name, from the images or else the model; empty where unknown."""
         return self.images.class_names or self.model.class_names or ()
 
+    @property
+    def device_name(self) -> str:
+        """Where the model runs, in words."""
+        device = self.classifier.device or torch.device("cpu")
+        if device.type == "cuda":
+            return f"{device} ({torch.cuda.get_device_name(device)})"
+        return f"{device} ({torch.get_num_threads()} threads)"
+
 
 def load_subject(config: StudyConfig) -> Subject:
     """Return the classifier and the images that a configuration names, tried on each other.

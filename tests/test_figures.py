@@ -28,11 +28,15 @@ from analysis.results import CollectionResult, Examples, FoolingResult, Spectrum
 from analysis.shared import shared_directions
 from boundary.errors import InputError
 from figures.formats import class_label, cosine, number, percent, points
+from figures.rates import family_label, rates_by_norm
 from figures.spectrum_tables import NULL_LABELS, dimension_rows
 from figures.style import NULL_COLOURS, save_figure, svg_bytes
+from made import natural_result, transfer_result, universal_result
 
 HOSTILE = ("<script>x()</script>", "$x$", r"\frac $", "cat & dog", "猫")
 NORMS = (0.5, 1.0, 2.0, 4.0)
+RANDOM = ("sphere", "subspace", "spectrum-matched", "untrained")
+SINGLE = ("universal smooth_rate l2", "displacement sum", "displacement", "mean image")
 DIMENSIONS = (1, 3, 10)
 
 
@@ -94,6 +98,16 @@ def fooling_result(
             fooling_rate("subspace", R, 2.0, 0.9 - R / 20, clipped=clipped, draws=draws)
             for R in DIMENSIONS[:-1]
         ]
+        for place, family in enumerate(("spectrum-matched", "untrained")):
+            for norm, inside in zip(NORMS, subspace, strict=True):
+                share = max(0.0, inside - 0.1 * place - 0.1)
+                rates.append(fooling_rate(family, 10, norm, share, clipped=clipped, draws=draws))
+        for place, family in enumerate(SINGLE):
+            rates += [
+                fooling_rate(family, 60, norm, norm / 4 - place / 20, clipped=clipped, draws=1)
+                for norm in NORMS
+            ]
+    own = [replace(rate, fooled=rate.fooled[:, :40]) for rate in rates if not rate.clipped]
     clean = np.linspace(0, 1, 3 * 60, dtype=np.float32).reshape(3, 3, 4, 5)
     examples = Examples(
         clean=clean,
@@ -105,6 +119,7 @@ def fooling_result(
     )
     return FoolingResult(
         rates=tuple(rates),
+        own=tuple(own),
         examples=examples,
         image_ids=tuple(f"image {place}" for place in range(50)),
         predictions=np.zeros(50, dtype=np.int64),
@@ -152,6 +167,11 @@ def drawn(name: str) -> Figure:
     result = {
         "plot_margins": collection_result,
         "plot_examples": fooling_result,
+        "plot_families": fooling_result,
+        "plot_universal": lambda: universal_result(HOSTILE),
+        "plot_labels": lambda: universal_result(HOSTILE).labels[0],
+        "plot_natural": natural_result,
+        "plot_transfer": transfer_result,
         "plot_fooling_norm": fooling_result,
         "plot_fooling_dimension": fooling_result,
     }.get(name, spectrum_result)
@@ -216,9 +236,14 @@ def test_axes_have_labels_and_no_text_is_tiny_or_leaves_the_page(name: str) -> N
     legends = [*figure.legends, *filter(None, (axes.get_legend() for axes in figure.axes))]
     outside = [*figure.texts, *(text for legend in legends for text in legend.get_texts())]
     for axes in figure.axes:
+        if not axes.axison:
+            continue
         outside += [axes.xaxis.label, axes.yaxis.label]
         assert axes.get_xlabel() or axes.images
-        assert axes.get_ylabel() or axes.images or axes.containers
+        beside = axes.get_shared_y_axes().get_siblings(axes)
+        named = any(other.get_ylabel() for other in beside)
+        named |= any(re.search("[a-z]{3}", tick.get_text()) for tick in axes.get_yticklabels())
+        assert named or axes.images or axes.containers or not len(axes.get_yticks())
     for text in filter(Text.get_text, outside):
         box = text.get_window_extent()
         assert figure.bbox.padded(1).contains(box.x0, box.y0), text
@@ -387,9 +412,8 @@ def test_fooling_by_norm_draws_every_rate_with_its_interval(draws: int) -> None:
     panels = {axes.get_title(loc="left"): axes for axes in figure.axes}
     for title, clipped in (("not clipped", False), ("clipped to the bounds of the input", True)):
         bars = error_bars(panels[title])
-        for label, family in (("subspace, R = 10", "subspace"), ("sphere", "sphere")):
-            (name,) = [name for name in bars if name.startswith(label)]
-            points_drawn, ends = bars[name]
+        for family in RANDOM:
+            points_drawn, ends = bars[family_label(family)]
             rates = [
                 rate
                 for rate in result.rates
@@ -404,13 +428,14 @@ def test_fooling_by_norm_draws_every_rate_with_its_interval(draws: int) -> None:
     said = texts(figure)
     assert "seed 23" in said
     assert "50 images" in said
+    shown = [rate for rate in result.rates if rate.family in RANDOM]
     for kind in ("Wilson", "bootstrap"):
-        assert (kind in said) == (kind in {rate.interval_kind for rate in result.rates})
+        assert (kind in said) == (kind in {rate.interval_kind for rate in shown})
 
 
 def test_fooling_fills_the_height_of_the_panel() -> None:
     result = fooling_result()
-    shown = [rate for rate in result.rates if rate.subspace_dimension in {10, 60}]
+    shown = [r for r in result.rates if r.family in RANDOM and r.subspace_dimension in {10, 60}]
     top = max(rate.interval.high for rate in shown)
     low, high = drawn("plot_fooling_norm").axes[0].get_ylim()
     assert low < 0
@@ -429,10 +454,10 @@ def test_fooling_by_dimension_draws_the_reference_norm_and_the_sphere() -> None:
     result = fooling_result()
     figure = drawn("plot_fooling_dimension")
     axes = figure.axes[0]
-    rates, _ = error_bars(axes)["subspace of dimension R"]
+    rates, _ = error_bars(axes)["random in S_f"]
     np.testing.assert_allclose(rates, [(1, 0.84), (3, 0.76), (10, 0.6)], atol=0.011)
     (sphere,) = [r for r in result.rates if (r.family, r.norm, r.clipped) == ("sphere", 2.0, False)]
-    assert set(line(axes, "sphere (R = D = 60)")[1]) == {sphere.rate}
+    assert set(line(axes, "random directions (sphere), R = D = 60")[1]) == {sphere.rate}
     assert "Norm 2 input units, 10.0 % of the mean image norm" in texts(figure)
     assert axes.get_xlabel() == "R, dimension of the subspace"
 
@@ -440,6 +465,42 @@ def test_fooling_by_dimension_draws_the_reference_norm_and_the_sphere() -> None:
 def test_no_rates_cannot_be_drawn() -> None:
     with pytest.raises(InputError, match="at least one fooling rate"):
         figures.plot_fooling_norm(replace(fooling_result(), rates=()))
+
+
+def test_all_families_are_drawn_on_their_own_images_and_on_others() -> None:
+    result = fooling_result()
+    figure = drawn("plot_families")
+    for title, own in (("images that made them", True), ("other images", False)):
+        (axes,) = [axes for axes in figure.axes if axes.get_title(loc="left") == title]
+        for family in (*RANDOM, *SINGLE):
+            label = family_label(family) + (", R = 10" if family == "subspace" else "")
+            rates = rates_by_norm(result, family, clipped=False, own=own)
+            norms, values = line(axes, label)
+            np.testing.assert_array_equal(norms, [rate.norm for rate in rates])
+            np.testing.assert_array_equal(values, [rate.rate for rate in rates])
+            assert {rate.fooled.shape[1] for rate in rates} == {40 if own else 50}
+    said = texts(figure)
+    assert "40 images that made them, 50 others; up to 4 draws" in said
+    with pytest.raises(InputError, match="own images and others"):
+        figures.plot_families(replace(result, own=()))
+
+
+def test_universal_perturbations_are_drawn_against_gradients_and_images() -> None:
+    result = universal_result()
+    figure = drawn("plot_universal")
+    left, right = figure.axes
+    for made in result.found:
+        spent, watched = line(left, family_label(made.family))
+        np.testing.assert_array_equal(spent, made.spent)
+        np.testing.assert_array_equal(watched, made.watched)
+    images, rates = line(right, "random in S_f")
+    np.testing.assert_array_equal(images, [50, 100, 200, 390])
+    np.testing.assert_allclose(rates, [0.2, 0.24, 0.3, 0.34])
+    images, rates = line(right, "universal (smooth rate)")
+    np.testing.assert_array_equal(images, [50, 100, 200, 400])
+    assert rates[-1] == result.found[0].others[0].rate
+    with pytest.raises(InputError, match=r"a universal perturbation\. Found none"):
+        figures.plot_universal(replace(result, found=()))
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3])

@@ -190,7 +190,7 @@ def test_directions_are_shared_between_norms_and_do_not_depend_on_the_sweep() ->
 
     def families(dimensions: list[int]) -> dict[tuple[str, int, float], torch.Tensor]:
         found = random_families(
-            spectrum,
+            {"subspace": spectrum},
             (1, 4, 5),
             norms=[1.0, 2.0],
             dimensions=dimensions,
@@ -209,7 +209,7 @@ def test_directions_are_shared_between_norms_and_do_not_depend_on_the_sweep() ->
     torch.testing.assert_close(2 * few["sphere", 20, 1.0], few["sphere", 20, 2.0])
     with pytest.raises(InputError, match="`draws`"):
         random_families(
-            spectrum,
+            {"subspace": spectrum},
             (1, 4, 5),
             norms=[1.0],
             dimensions=[5],

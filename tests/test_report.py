@@ -27,14 +27,15 @@ from analysis.results import (
 from analysis.shared import shared_directions
 from boundary.errors import StoreError
 from figures import Finding, list_findings, plot_classes, write_report
+from made import natural_result, transfer_result, universal_result
 
 HOSTILE = ("<script>x()</script>", "$x$", r"\frac $", "cat & dog")
 NORMS = (1.0, 2.0, 4.0)
-STAGES = ("collect", "spectrum", "fooling")
+STAGES = ("collect", "spectrum", "universal", "fooling")
 TITLES = (
     "What was found",
     "Figures",
-    "Every fooling rate",
+    "Fooling rates",
     "Spectrum in numbers",
     "What was run, on what, with which seeds",
     "Limits",
@@ -83,6 +84,7 @@ def fooling_result(
     clean = np.linspace(0, 1, 96, dtype=np.float32).reshape(2, 3, 4, 4)
     return FoolingResult(
         rates=tuple(rates),
+        own=tuple(rate for rate in rates if not rate.clipped),
         examples=Examples(
             clean=clean,
             predictions=np.array([0, 1]),
@@ -130,6 +132,9 @@ def finding(name: str, **results: Any) -> Finding:
         "collection": collection_result(),
         "spectrum": spectrum_result(),
         "fooling": fooling_result(),
+        "universal": universal_result(HOSTILE),
+        "natural": natural_result(),
+        "transfer": transfer_result(),
     } | results
     (found,) = [found for found in list_findings(**chosen).findings if found.name == name]
     return replace(found, sentence=found.sentence.replace("\xa0", " "))
@@ -211,6 +216,89 @@ def test_untrained_networks_without_a_boundary_are_told_of() -> None:
     assert "not decided in this run" in found.sentence
     assert "not known in this run" in finding("classes", spectrum=result).sentence
     plot_classes(result)
+
+
+def with_family(family: str, dimension: int, share: float) -> FoolingResult:
+    """Return the fooling result with one more family at the reference norm."""
+    result = fooling_result()
+    more = [
+        FoolingRate(family, dimension, 2.0, clipped, outcomes(share)) for clipped in (False, True)
+    ]
+    return replace(result, rates=(*result.rates, *more))
+
+
+def test_families_are_told_in_the_order_of_their_rates() -> None:
+    found = finding("families", fooling=with_family("universal smooth_rate l2", 48, 0.9))
+    assert found.present is None
+    assert (
+        "universal (smooth rate) 90.0 %, random in S_f 50.0 %, random directions (sphere) 20.0 %. "
+        "Of neighbours in this order these differ: universal (smooth rate) above random in S_f"
+    ) in found.sentence
+    assert "for all 3 pairs together" in found.sentence
+    alike = finding("families", fooling=with_family("displacement", 48, 0.5))
+    assert "random in S_f above random directions" not in alike.sentence
+    assert "one image's displacement above random directions (sphere)" in alike.sentence
+    none = with_family("displacement", 48, 0.2)
+    rates = [rate for rate in none.rates if rate.family != "subspace"]
+    assert "No two neighbours" in finding("families", fooling=replace(none, rates=rates)).sentence
+
+
+@pytest.mark.parametrize("family", ["spectrum-matched", "untrained"])
+@pytest.mark.parametrize(("share", "beaten"), [(0.1, True), (0.5, False), (0.8, False)])
+def test_the_subspace_must_beat_its_rivals(family: str, share: float, beaten: bool) -> None:
+    found = finding("rivals", fooling=with_family(family, 5, share))
+    assert found.present is beaten
+    assert ("absent in this run" in found.sentence) is not beaten
+    numbers = found.numbers[family]
+    assert numbers["difference"] == pytest.approx(0.5 - share)
+    assert numbers["interval"].low <= 0.5 - share <= numbers["interval"].high
+
+
+def test_rivals_that_were_not_tried_are_not_told_of() -> None:
+    names = {
+        found.name for found in list_findings(collection_result(), None, fooling_result()).findings
+    }
+    assert "families" in names
+    assert "rivals" not in names
+
+
+def test_universal_perturbations_and_where_they_lead() -> None:
+    found = finding("universal_smooth_rate_l2")
+    assert "l2 norm 2, 10.0 % of the mean image norm, changes the prediction of 70.0 %" in (
+        found.sentence
+    )
+    assert "of 80.0 % of the 400 that made it" in found.sentence
+    assert "of 60.0 % and 70.0 %" in found.sentence
+    inside = finding("universal_smooth_rate_l2_in_subspace")
+    assert "universal within S_f (smooth rate)" in inside.sentence
+    assert "l-infinity norm 0.04, changes" in finding("universal_smooth_rate_linf").sentence
+    labels = finding("labels_l2")
+    assert "Of 24 images of 50" in labels.sentence
+    assert "100.0 %" in labels.sentence
+    assert labels.numbers["in_degree"] == {2: 4}
+
+
+def test_transfer_is_told_against_noise() -> None:
+    found = finding("transfer_universal_smooth_rate_l2")
+    assert "fools between 10.0 %" in found.sentence
+    assert "from $other$ to net <b>" not in found.sentence
+    assert "70.0 % (56.2 to 80.9 %; from net <b> to $other$)" in found.sentence
+    assert "In 5 of 6 pairs of models that is more than random directions" in found.sentence
+    assert found.present is None
+    assert finding("transfer_subspace").present is True
+    shared = finding("transfer_subspaces")
+    assert shared.present is True
+    assert "a mean squared cosine of 0.2, against R/D = 0.0667" in shared.sentence
+
+
+def test_nature_is_told_beside_random_directions() -> None:
+    result = natural_result()
+    found = finding("natural")
+    assert found.numbers["improbability"]["sphere"] == result.family("sphere").median
+    assert "Under a Gaussian fitted to 20 images" in found.sentence
+    gain = float(result.log_density_gain("universal smooth_rate l2").mean())
+    assert found.numbers["log_density_gain"]["universal smooth_rate l2"] == gain
+    assert f"{abs(gain):.3g} nats" in found.sentence
 
 
 def test_directions_that_two_halves_share() -> None:
@@ -357,8 +445,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write_inputs(directory: Path) -> None:
     for name, result in zip(
-        ("collect", "spectrum", "fooling"),
-        (collection_result(), spectrum_result(), fooling_result()),
+        STAGES,
+        (collection_result(), spectrum_result(), universal_result(HOSTILE), fooling_result()),
         strict=True,
     ):
         save_result(directory / f"{name}.h5", result, {})
@@ -400,7 +488,7 @@ def test_the_report_is_self_contained(run: Path) -> None:
         assert (attributes.get("href") or "#").startswith("#")
     text = re.sub(r"data:image/[a-z+]+;base64,[A-Za-z0-9+/=]+", "", page.rawdata)
     assert not re.search(r"https?://|@import|url\(|file:", text)
-    assert len([tag for tag, _ in page.tags if tag == "img"]) == 10
+    assert len([tag for tag, _ in page.tags if tag == "img"]) == 14
 
 
 def test_hostile_text_stays_text(run: Path) -> None:
@@ -486,6 +574,10 @@ def test_figures_are_written_whole(run: Path) -> None:
         "dimensions",
         "stability",
         "classes",
+        "families",
+        "universal",
+        "labels",
+        "labels_linf",
     }
     assert names == {f"{stem}.{kind}" for stem in stems for kind in ("pdf", "png")}
     assert not list(run.rglob("*.tmp"))
@@ -504,8 +596,14 @@ def test_a_missing_or_damaged_file_is_named(name: str, tmp_path: Path) -> None:
 
 def test_results_survive_the_disk_in_the_findings(tmp_path: Path) -> None:
     write_inputs(tmp_path)
-    kinds = (CollectionResult, SpectrumResult, FoolingResult)
-    loaded = [load_result(tmp_path / f"{n}.h5", k) for n, k in zip(STAGES, kinds, strict=True)]
-    assert list_findings(*loaded) == list_findings(
-        collection_result(), spectrum_result(), fooling_result()
-    )
+    made = {
+        "collection": collection_result(),
+        "spectrum": spectrum_result(),
+        "universal": universal_result(HOSTILE),
+        "fooling": fooling_result(),
+    }
+    loaded = {
+        name: load_result(tmp_path / f"{stage}.h5", type(result))
+        for stage, (name, result) in zip(STAGES, made.items(), strict=True)
+    }
+    assert list_findings(**loaded) == list_findings(**made)

@@ -13,7 +13,7 @@ import yaml
 
 from analysis.results import CollectionResult, FoolingResult, SpectrumResult, load_result
 from boundary import Classifier, NormalsStore, StoreError, nearest_boundary_points
-from study import stages
+from study import perturbing, stages
 from study.cli import main
 from study.config import SearchOptions, config_from
 from study.run import RunDirectory
@@ -73,16 +73,27 @@ def test_a_run_leaves_every_result_and_the_report(run: Path) -> None:
     collected_ids = set(NormalsStore.open(run / "normals").ids)
     assert len(fooling.image_ids) == 40
     assert not collected_ids & set(fooling.image_ids)
-    assert all(rate.fooled.shape == (3, 40) for rate in fooling.rates)
-    reference = 0.04 * fooling.mean_image_norm
+    assert {rate.fooled.shape for rate in fooling.rates} == {(1, 40), (2, 40), (3, 40)}
+    reference = max(0.04 * fooling.mean_image_norm, 2 * collected.median_margin)
     assert any(rate.norm == pytest.approx(reference) for rate in fooling.rates)
+    families = {rate.family for rate in fooling.rates}
+    assert {"sphere", "subspace", "spectrum-matched", "untrained", "mean image"} < families
+    assert {rate.family for rate in fooling.own} == families
     assert {rate.clipped for rate in fooling.rates} == {False, True}
 
     assert (run / "report.html").stat().st_size > 10_000
     numbers = json.loads((run / "numbers.json").read_text())
     assert numbers
     record = json.loads((run / "provenance.json").read_text())
-    assert set(record["stages"]) == {"collect", "untrained", "spectrum", "fooling", "report"}
+    assert set(record["stages"]) == {
+        "collect",
+        "untrained",
+        "spectrum",
+        "universal",
+        "fooling",
+        "natural",
+        "report",
+    }
     assert record["stages"]["fooling"].keys() == {"finished", "seconds", "device", "processes"}
     assert record["versions"]["torch"] == torch.__version__
 
@@ -91,8 +102,10 @@ def test_a_finished_run_is_not_computed_again(run: Path, monkeypatch: pytest.Mon
     def never(*_: object, **__: object) -> None:
         raise AssertionError("computed again")
 
-    for name in ("survey", "shared_directions", "fooling_rates", "write_report"):
+    for name in ("survey", "shared_directions", "write_report"):
         monkeypatch.setattr(stages, name, never)
+    for name in ("make_universal", "fooling_rates"):
+        monkeypatch.setattr(perturbing, name, never)
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*.h5")}
     assert main(["run", *SMALL, "--out", str(run)]) == 0
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*.h5")} == before
@@ -112,8 +125,11 @@ def test_stages_alone_on_a_run_directory(
     folder = tmp_path / "run"
     assert main(["collect", *SMALL, "--out", str(folder)]) == 0
     capsys.readouterr()
-    assert "spectrum" in refusal(capsys, "fooling", str(folder))
+    assert "spectrum" in refusal(capsys, "universal", str(folder))
     assert main(["spectrum", str(folder), "--directions=30"]) == 0
+    capsys.readouterr()
+    assert "universal" in refusal(capsys, "fooling", str(folder))
+    assert main(["universal", str(folder), "--algorithms=[deepfool]", "--gradients=50"]) == 0
     assert main(["fooling", str(folder), "--norms=[0.5]", "--draws=2"]) == 0
     assert main(["report", str(folder)]) == 0
     kept = yaml.safe_load((folder / "study.yaml").read_text())
@@ -126,11 +142,15 @@ def test_stages_alone_on_a_run_directory(
     assert "--redo" in text
     assert main(["spectrum", str(folder), "--directions=20", "--redo"]) == 0
     capsys.readouterr()
-    text = refusal(capsys, "fooling", str(folder))
+    text = refusal(capsys, "universal", str(folder))
     assert "spectrum was" in text
+    assert main(["universal", str(folder), "--algorithms=[]", "--redo"]) == 0
+    capsys.readouterr()
+    text = refusal(capsys, "fooling", str(folder))
+    assert "universal was" in text
     assert main(["fooling", str(folder), "--redo"]) == 0
     assert main(["inspect", str(folder)]) == 0
-    assert "collect, spectrum, fooling" in capsys.readouterr().out
+    assert "collect, spectrum, universal, fooling" in capsys.readouterr().out
 
 
 def test_untrained_networks_can_be_left_out_of_what_was_begun_with_them(
@@ -276,7 +296,7 @@ def test_results_that_do_not_belong_together_are_not_reported(
     shutil.copytree(run, folder)
     assert main(["spectrum", str(folder), "--directions=5", "--redo"]) == 0
     printed = capsys.readouterr().out
-    assert "fooling.h5` was made from another `spectrum.h5` than is there" in printed
+    assert "universal.h5` was made from another `spectrum.h5` than is there" in printed
     assert "--redo" in refusal(capsys, "report", str(folder))
 
 
@@ -292,7 +312,7 @@ def test_other_pictures_under_the_same_ids_are_noticed(
     assert "pixels was" in refusal(capsys, "run", f"--images={file}", *SMALL, "--out", folder)
     assert main(["spectrum", folder]) == 0
     capsys.readouterr()
-    assert "pixels was" in refusal(capsys, "fooling", folder)
+    assert "pixels was" in refusal(capsys, "universal", folder)
 
 
 def test_two_processes_do_not_work_in_one_directory(
@@ -358,7 +378,7 @@ def test_a_model_changed_since_collecting_is_refused(
     subject = load_subject(config)
     other = replace(subject, classifier=Classifier(subject.model.module, bounds=(0, 2)))
     with pytest.raises(StoreError, match="bounds was"):
-        stages.fooling(RunDirectory(run), config, other)
+        perturbing.fooling(RunDirectory(run), config, other)
 
 
 def test_a_model_that_guesses_is_warned_of(

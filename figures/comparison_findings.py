@@ -1,0 +1,131 @@
+"""How perturbations compare with nature, and models with each other, in sentences."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.fooling import compare
+from analysis.natural import DIFFERENCES, DIRECTIONS, REFERENCES, SPHERE, NaturalResult
+from analysis.transfer import TransferMatrix, TransferResult
+from figures.finding import Finding
+from figures.formats import number, percent, percent_interval
+from figures.rates import family_label
+
+
+def natural_findings(result: NaturalResult) -> list[Finding]:
+    """Return whether the subspace and the perturbations look like what occurs in nature."""
+    given = [family for family in result.families if family.name not in {*REFERENCES, "normals"}]
+    natural, sphere = result.family(DIFFERENCES), result.family(SPHERE)
+    said = []
+    for family in (result.family(DIRECTIONS), *given):
+        gain = float(result.log_density_gain(family.name).mean())
+        beyond = float(result.rank(family.name, DIFFERENCES).mean())
+        said.append(
+            f"{family_label(family.name)} {number(family.median)} ({_signed(gain)} nats "
+            f"against random directions; more improbable than {percent(beyond)} of the differences)"
+        )
+    shared = result.shared
+    like = int(np.abs(np.log(shared.components / shared.directions)).argmin())
+    low, high = (ends[like] / shared.chance[like] for ends in shared.interval())
+    of_phases = shared.of_phases[like] / shared.chance[like]
+    sentence = (
+        f"Under a Gaussian fitted to {result.fitted} images that made no normal, where natural "
+        f"differences have a median improbability of {number(natural.median)} and random "
+        f"directions of {number(sphere.median)}: {', '.join(said)}. The first "
+        f"{shared.components[like]} principal components of natural images and the "
+        f"{shared.directions} directions of S_f share {number(shared.times_chance[like])} times "
+        f"(95 % {number(low)} to {number(high)}) the energy that random subspaces would, with "
+        f"random phases {number(of_phases)} times."
+    )
+    if result.ceiling < 2 * sphere.median:
+        sentence += (
+            f" Outside the span of the images the Gaussian gives every direction "
+            f"{number(result.ceiling)}: so many images hardly tell these apart."
+        )
+    numbers = {
+        "improbability": {family.name: family.median for family in result.families},
+        "log_density_gain": {
+            family.name: float(result.log_density_gain(family.name).mean())
+            for family in result.families
+        },
+        "components": list(map(int, shared.components)),
+        "times_chance": list(map(float, shared.times_chance)),
+        "shrinkage": result.shrinkage,
+        "ceiling": result.ceiling,
+    }
+    return [Finding("natural", sentence, None, numbers)]
+
+
+def transfer_findings(result: TransferResult) -> list[Finding]:
+    """Return how what was made on one model does on the others."""
+    found = [_of_transfer(result, matrix) for matrix in result.matrices]
+    return [*found, _of_shared_subspaces(result)]
+
+
+def _of_transfer(result: TransferResult, matrix: TransferMatrix) -> Finding:
+    models = range(len(result.models))
+    cells = [(row, column) for row in models for column in models if row != column]
+    rates = [matrix.at(row, column) for row, column in cells]
+    above = [
+        compare(rate, result.noise[column]).difference_interval.low > 0
+        for rate, (_, column) in zip(rates, cells, strict=True)
+    ]
+    order = sorted(range(len(cells)), key=lambda place: rates[place].rate)
+    listed = " and ".join(
+        f"{percent(rates[place].rate)} ({percent_interval(rates[place].interval)}; from "
+        f"{result.models[cells[place][0]]} to {result.models[cells[place][1]]})"
+        for place in dict.fromkeys((order[0], order[-1]))
+    )
+    norm = "" if matrix.p == 2 else ", at their own l-infinity norm,"
+    beyond = (
+        f"In {sum(above)} of {len(cells)} pairs of models that is more than random directions of "
+        "the same norm fool (95 % paired interval of each pair)."
+        if matrix.p == 2
+        else ""
+    )
+    sentence = (
+        f"Tried on another model, {family_label(matrix.family)}{norm} fools between {listed}; on "
+        f"its own {_range([matrix.at(i, i).rate for i in models])}. {beyond}"
+    ).rstrip()
+    name = f"transfer_{matrix.family.replace(' ', '_')}"
+    present = all(above) if matrix.p == 2 and len(set(above)) == 1 else None
+    return Finding(name, sentence, present, {"above_noise": sum(above), "pairs": len(cells)})
+
+
+def _of_shared_subspaces(result: TransferResult) -> Finding:
+    geometry = result.geometry
+    apart = ~np.eye(len(result.models), dtype=bool) & np.isfinite(geometry.energy)
+    if not apart.any():
+        sentence = "No two models take images of one size: their subspaces are not compared."
+        return Finding("transfer_subspaces", sentence, None)
+    chance = geometry.dimension / int(geometry.ambient_dimension[0])
+    median = np.degrees(np.median(geometry.angles[apart]))
+    at_random = np.degrees(np.median(geometry.random_angles))
+    sentence = (
+        f"The subspaces of R = {geometry.dimension} of two models have a mean squared cosine of "
+        f"{_number_range(geometry.shared[apart])}, against R/D = {number(chance)}; the median "
+        f"principal angle is {number(float(median))} degrees, against {number(float(at_random))} "
+        f"at random. Of a model's normals {_range(geometry.energy[apart].tolist())} lies in "
+        f"another's subspace, {_range(np.diag(geometry.energy).tolist())} of held-out ones in its "
+        "own."
+    )
+    shared = bool((geometry.energy_low[apart] > chance).all())
+    if not shared:
+        sentence += " That models share these directions is absent for some pairs in this run."
+    numbers = {"shared": geometry.shared[apart].tolist(), "chance": chance}
+    return Finding("transfer_subspaces", sentence, shared, numbers)
+
+
+def _range(shares: Sequence[float]) -> str:
+    low, high = percent(min(shares)), percent(max(shares))
+    return low if low == high else f"{low} to {high}"
+
+
+def _number_range(values: NDArray[np.float64]) -> str:
+    low, high = number(float(values.min())), number(float(values.max()))
+    return low if low == high else f"{low} to {high}"
+
+
+def _signed(gain: float) -> str:
+    return f"+{number(gain)}" if gain > 0 else number(gain)

@@ -1,0 +1,133 @@
+"""All families of perturbations on one axis, on the images that made them and on others.
+
+After Fig. 8 of Moosavi-Dezfooli et al. (CVPR 2017).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.results import FoolingResult
+from analysis.rivals import MATCHED, UNTRAINED
+from boundary.errors import InputError
+from figures.fooling import draw_norm_axis, show_percentages
+from figures.formats import SPACE, number
+from figures.rates import SPHERE, SUBSPACE, family_label, ranked_rates, rates_by_norm
+from figures.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PINK,
+    SKY,
+    TWO_COLUMNS,
+    VERMILION,
+    YELLOW,
+    add_caption,
+    new_figure,
+    styled,
+)
+
+
+class _Look(NamedTuple):
+    colour: str
+    marker: str
+    line: str
+
+
+_LOOKS = {
+    SUBSPACE: _Look(BLUE, "o", "-"),
+    MATCHED: _Look(PINK, "o", "-"),
+    UNTRAINED: _Look(ORANGE, "o", "-"),
+    SPHERE: _Look(VERMILION, "s", "-"),
+    "displacement": _Look(GREEN, "D", "-"),
+    "displacement sum": _Look(GREEN, "D", "--"),
+    "singular vectors": _Look(SKY, "^", "-"),
+    "gradient sign": _Look(YELLOW, "v", "--"),
+    "mean image": _Look(GREY, "x", "--"),
+}
+
+_UNIVERSAL = ("*", "P", "X", "p", "h", "d")
+"""Markers of universal perturbations, in the order of their families."""
+
+
+@styled
+def plot_families(result: FoolingResult) -> Figure:
+    """Return fooling rate against norm of every family, one panel for own images, one for others.
+
+    Raises:
+        InputError: If a panel would be empty.
+    """
+    ranked = [rate.family for rate in ranked_rates(result, clipped=False)]
+    if not ranked or not result.own:
+        raise InputError("`result` should hold rates without clipping, of own images and others.")
+    figure = new_figure(TWO_COLUMNS, 4.2)
+    panels = figure.subplots(1, 2, sharey=True)
+    looks = _looks(ranked)
+    for axes, own in zip(panels, (True, False), strict=True):
+        axes.set_title("images that made them" if own else "other images")
+        show_percentages(axes)
+        for family in ranked:
+            _draw_family(axes, result, family, looks[family], own=own)
+        norms = [rate.norm for rate in rates_by_norm(result, ranked[0], False)]
+        draw_norm_axis(axes, norms, result)
+    panels[0].set_ylabel("fooling rate (%)")
+    panels[0].set_ylim(-0.02, 1.02)
+    handles, labels = panels[1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=3)
+    add_caption(figure, _caption(result))
+    return figure
+
+
+def _looks(families: list[str]) -> dict[str, _Look]:
+    others = iter(sorted(family for family in families if family not in _LOOKS))
+    universal = {
+        family: _Look(BLACK, marker, "--" if "subspace" in family else "-")
+        for family, marker in zip(others, _UNIVERSAL * len(families), strict=False)
+    }
+    return _LOOKS | universal
+
+
+def _draw_family(axes: Axes, result: FoolingResult, family: str, look: _Look, *, own: bool) -> None:
+    rates = rates_by_norm(result, family, False, own=own)
+    values = np.array([rate.rate for rate in rates])
+    intervals = [rate.interval for rate in rates]
+    norms = [rate.norm for rate in rates]
+    axes.plot(
+        norms,
+        values,
+        color=look.colour,
+        marker=look.marker,
+        ls=look.line,
+        ms=6 if look.marker == "*" else 4,
+        label=_name(family, result),
+    )
+    axes.fill_between(
+        norms,
+        [interval.low for interval in intervals],
+        [interval.high for interval in intervals],
+        color=look.colour,
+        alpha=0.12,
+        lw=0,
+    )
+
+
+def _name(family: str, result: FoolingResult) -> str:
+    """Return a family in words, with R where it is the reference one."""
+    label = family_label(family)
+    return f"{label}, R = {result.reference_dimension}" if family == SUBSPACE else label
+
+
+def _caption(result: FoolingResult) -> str:
+    draws = max(len(rate.fooled) for rate in result.rates)
+    low, high = number(result.reference_norm), number(result.median_margin)
+    return (
+        f"Not clipped; {result.own[0].fooled.shape[1]} images that made them, "
+        f"{len(result.image_ids)} others; up to {draws} draws of a family, seed {result.seed}. "
+        f"Bands: 95 % intervals. Dash-dotted: reference norm{SPACE}{low}, at which universal "
+        f"perturbations were made, and scaled to the others; dotted: median margin{SPACE}{high} "
+        "(input units). Families by their rate on other images at the reference norm."
+    )

@@ -1,0 +1,122 @@
+"""Universal perturbations: fooling rate against gradients spent, and against images used."""
+
+from itertools import groupby
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.fooling import FoolingRate
+from analysis.results import MadeUniversal, UniversalResult
+from boundary.errors import InputError
+from figures.fooling import show_percentages
+from figures.formats import number
+from figures.rates import family_label
+from figures.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    ORANGE,
+    PINK,
+    SKY,
+    TWO_COLUMNS,
+    VERMILION,
+    add_caption,
+    new_figure,
+    plain_log_ticks,
+    styled,
+)
+
+_COLOURS = (BLACK, VERMILION, GREEN, ORANGE, PINK, SKY)
+
+
+@styled
+def plot_universal(result: UniversalResult) -> Figure:
+    """Return how fooling rates grow while a perturbation is made, and with the images it is of.
+
+    Raises:
+        InputError: If there is no universal perturbation.
+    """
+    if not result.found:
+        raise InputError("`result.found` should hold a universal perturbation. Found none.")
+    figure = new_figure(TWO_COLUMNS, 3.4)
+    left, right = figure.subplots(1, 2)
+    colours = {made.family: _COLOURS[i % len(_COLOURS)] for i, made in enumerate(result.found)}
+    for made in result.found:
+        _draw_trace(left, made, colours[made.family])
+    left.set_title("while it is made")
+    left.set_xlabel("image gradients spent")
+    _draw_learning(right, result, colours)
+    for axes in (left, right):
+        show_percentages(axes)
+        axes.set_ylim(bottom=0)
+    left.set_ylabel("fooling rate on other images (%)")
+    handles, labels = left.get_legend_handles_labels()
+    more = right.get_legend_handles_labels()
+    known = set(labels)
+    handles += [handle for handle, label in zip(*more, strict=True) if label not in known]
+    labels += [label for label in more[1] if label not in known]
+    figure.legend(handles, labels, loc="outside upper center", ncols=2)
+    add_caption(figure, _caption(result))
+    return figure
+
+
+def _draw_trace(axes: Axes, made: MadeUniversal, colour: str) -> None:
+    """Draw the rate on a few images on the way, and that on all of them at the end."""
+    axes.plot(made.spent, made.watched, color=colour, lw=1.2, label=family_label(made.family))
+    _draw_rates(axes, [made.backward_passes], [made.others[0]], colour, "o")
+
+
+def _draw_learning(axes: Axes, result: UniversalResult, colours: dict[str, str]) -> None:
+    axes.set_title("from how many images")
+    axes.set_xlabel("images used")
+    first = result.found[0]
+    by_family = {
+        family: list(rows) for family, rows in groupby(result.learning, lambda r: r.rate.family)
+    }
+    counts: list[int] = []
+    for family, rows in by_family.items():
+        inside = family == "subspace"
+        at = [row.images_used for row in rows]
+        rates = [row.rate for row in rows]
+        if not inside:
+            at, rates = [*at, first.images_used], [*rates, first.others[0]]
+        colour = BLUE if inside else colours[first.family]
+        label = "random in S_f" if inside else family_label(first.family)
+        axes.plot(at, [rate.rate for rate in rates], color=colour, lw=1.2, label=label)
+        _draw_rates(axes, at, rates, colour, "s" if inside else "o")
+        counts += at
+    if counts and max(counts) > min(counts):
+        axes.set_xscale("log")
+        low, high = min(counts) / 1.2, max(counts) * 1.2
+        axes.set_xlim(low, high)
+        plain_log_ticks(axes.xaxis, low, high)
+
+
+def _draw_rates(
+    axes: Axes, at: list[int], rates: list[FoolingRate], colour: str, marker: str
+) -> None:
+    values = np.array([rate.rate for rate in rates])
+    ends = np.array([[rate.interval.low, rate.interval.high] for rate in rates]).T
+    axes.errorbar(
+        at,
+        values,
+        yerr=np.clip([values - ends[0], ends[1] - values], 0, None),
+        color=colour,
+        marker=marker,
+        ls="none",
+        capsize=2.5,
+        elinewidth=0.9,
+    )
+
+
+def _caption(result: UniversalResult) -> str:
+    norms = sorted({(made.own[0].p, made.own[0].norm) for made in result.found})
+    named = ", ".join(f"{'l2' if p == 2 else 'l∞'} {number(norm)}" for p, norm in norms)
+    return (
+        f"Norms {named} (input units); not clipped; seed {result.seed}. Left: lines, rate on a few "
+        f"other images on the way; points with 95 % intervals, on "
+        f"{result.found[0].others[0].fooled.shape[1]} others at the end. Right: made from fewer "
+        f"images at the same gradients, and random vectors of the subspace (R = "
+        f"{result.reference_dimension} at most) that so many normals make."
+    )

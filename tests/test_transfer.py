@@ -1,0 +1,148 @@
+"""What models share, on linear classifiers where it is known, and the stage on real runs."""
+
+from math import inf
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from analysis import Perturbations, Subspace, singular_spectrum
+from analysis.results import UniversalResult, load_result, save_result
+from analysis.transfer import TransferResult, check_models, resized, shared_geometry
+from boundary import InputError, load_model
+from figures import plot_transfer
+from study.cli import main
+
+SMALL = [
+    "--collect=60",
+    "--evaluate=40",
+    "--fooling.draws=2",
+    "--fooling.norms=[0.5]",
+    "--spectrum.null_draws=2",
+    "--spectrum.splits=2",
+    "--universal.gradients=300",
+    "--universal.counts=[]",
+    "--untrained=0",
+    "--device=cpu",
+]
+
+
+def random(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def test_perturbations_are_resized_at_the_same_norm() -> None:
+    given = Perturbations.of("universal", torch.ones(3, 4, 6), 0.2, p=inf)
+    found = resized(given, (3, 8, 12))
+    assert torch.allclose(found.vectors, torch.full((1, 3, 8, 12), 0.2).double())
+    assert (found.norm, found.p) == (0.2, inf)
+    assert resized(given, (3, 4, 6)) is given
+    smooth = Perturbations.of("universal", torch.linspace(-1, 1, 8).expand(3, 8, 8), 2.0)
+    back = resized(resized(smooth, (3, 32, 32)), (3, 8, 8))
+    assert float((back.directions * smooth.directions).sum()) > 0.99
+    with pytest.raises(InputError, match="3 channels cannot be tried on images of 1"):
+        resized(given, (1, 8, 8))
+
+
+def test_models_that_cannot_be_compared_are_refused() -> None:
+    with pytest.raises(InputError, match=r"at least two models. Found one"):
+        check_models(["one"], [(3, 4, 4)])
+    with pytest.raises(InputError, match=r"same channels. Found one 3, two 1"):
+        check_models(["one", "two"], [(3, 4, 4), (1, 4, 4)])
+
+
+def test_geometry_of_planted_subspaces() -> None:
+    """Two models share 2 of 4 directions; the third has images of another size."""
+    basis = Subspace.spanned_by(random(8, 60).numpy()).basis
+    generator = np.random.default_rng(0)
+
+    def normals(rows: list[int]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+        found = generator.standard_normal((200, 4)) @ basis[rows]
+        return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True))
+
+    first, second = normals([0, 1, 2, 3]), normals([2, 3, 4, 5])
+    third = normals([0, 1, 2, 3])[:, :48]
+    third /= np.linalg.norm(third, axis=1, keepdims=True)
+    spectra = [singular_spectrum(rows, directions=4) for rows in (first, second, third)]
+    found = shared_geometry(
+        spectra,
+        [first, second, third],
+        [np.ones(30), np.full(30, 0.5), np.ones(30)],
+        [(3, 4, 5), (3, 4, 5), (3, 4, 4)],
+        dimension=4,
+    )
+    np.testing.assert_allclose(found.shared[:2, :2], [[1, 0.5], [0.5, 1]], atol=1e-9)
+    np.testing.assert_allclose(np.degrees(found.angles[0, 1]), [0, 0, 90, 90], atol=1e-4)
+    # A normal of the first has half its energy, in the mean, in the two directions they share.
+    assert found.energy[0, 1] == pytest.approx(0.5, abs=0.05)
+    assert found.energy_low[0, 1] < found.energy[0, 1] < found.energy_high[0, 1]
+    np.testing.assert_allclose(np.diag(found.energy), [1, 0.5, 1])
+    assert np.isnan(found.energy[2, :2]).all()
+    assert np.isnan(found.angles[:2, 2]).all()
+    assert (np.cos(found.random_angles) ** 2).mean() == pytest.approx(4 / 60, abs=0.02)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Return runs of the digits network and of another that was trained less."""
+    folder = tmp_path_factory.mktemp("transfer")
+    module = load_model("digits").module
+    torch.save(module.state_dict(), folder / "weights.pt")
+    (folder / "net.py").write_text(
+        "import torch\n"
+        "from boundary import load_model\n\n\n"
+        "def turned():\n"
+        "    network = load_model('digits').module\n"
+        "    with torch.no_grad():\n"
+        "        for parameter in network.parameters():\n"
+        "            parameter += 0.05 * parameter.std() * torch.randn_like(parameter)\n"
+        "    return network\n"
+    )
+    one, other = folder / "one", folder / "other"
+    assert main(["run", *SMALL, "--out", str(one)]) == 0
+    assert main(["run", *SMALL, f"--model={folder}/net.py:turned", "--out", str(other)]) == 0
+    return one, other
+
+
+def test_the_stage_tries_every_model_on_every_other(
+    runs: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other = map(str, runs)
+    assert main(["transfer", one, other]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "Tried on another model, universal (smooth rate) fools between" in printed
+    assert "The subspaces of R = " in printed
+    result = load_result(runs[0] / "transfer.h5", TransferResult)
+    assert result.models == ("digits", "turned")
+    names = [matrix.family for matrix in result.matrices]
+    assert names[0] == "universal smooth_rate l2"
+    assert names[-1] == "subspace"
+    for matrix in result.matrices:
+        assert len(matrix.rates) == 4
+        assert matrix.at(1, 0).fooled.shape[1] == 40
+    # What is tried on its own model, on the images it was judged on, fools as many.
+    made = load_result(runs[0] / "universal.h5", UniversalResult)
+    assert result.matrices[0].at(0, 0).count == made.found[0].others[0].count
+    # A network that differs by a little noise has the same subspace, nearly.
+    assert result.geometry.shared[0, 1] > 0.5
+    assert main(["report", one]) == 0
+    assert "On other models" in (runs[0] / "report.html").read_text(encoding="utf-8")
+    assert (runs[0] / "figures" / "transfer.pdf").exists()
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["transfer", one])
+    assert "two run directories" in capsys.readouterr().err
+
+
+def test_results_survive_the_disk_and_are_drawn(tmp_path: Path, runs: tuple[Path, Path]) -> None:
+    if not (runs[0] / "transfer.h5").exists():
+        main(["transfer", *map(str, runs)])
+    result = load_result(runs[0] / "transfer.h5", TransferResult)
+    save_result(tmp_path / "again.h5", result, {})
+    again = load_result(tmp_path / "again.h5", TransferResult)
+    assert again.models == result.models
+    figure = plot_transfer(again)
+    texts = {text.get_text() for axes in figure.axes for text in axes.texts}
+    rate = result.matrices[0].at(0, 1).rate
+    assert (f"{100 * rate:.0f} %" if rate >= 0.1 else f"{100 * rate:.1f} %") in texts
