@@ -15,26 +15,35 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from analysis import Ball, fooling_rate, universal_perturbation
+from analysis import Ball, Recipe, fooling_rate, make_universal
+from analysis.algorithms import Algorithm
 from boundary import Classifier, faster, load_model, open_images, split_images
 
-WAYS: dict[str, dict[str, Any]] = {
-    "smooth fooling rate": {},
-    "the same, images mirrored": {"mirror": True},
-    "clipped cross-entropy": {"loss": "cross_entropy"},
+WAYS: dict[str, tuple[Algorithm, dict[str, Any]]] = {
+    "smooth fooling rate": ("smooth_rate", {}),
+    "the same, images mirrored": ("smooth_rate", {"mirror": True}),
+    "clipped cross-entropy": ("cross_entropy", {}),
+    "aggregated gradients": ("aggregated", {}),
+    "2017 loop": ("deepfool", {}),
+    "hidden layer": ("hidden_layer", {}),
 }
 
 
 def measure(
-    classifier: Classifier, images: Tensor, others: Tensor, ball: Ball, options: dict[str, Any]
-) -> tuple[float, float, float]:
-    """Return seconds, and the fooling rates on the images and on the others."""
+    classifier: Classifier,
+    images: Tensor,
+    others: Tensor,
+    ball: Ball,
+    algorithm: Algorithm,
+    recipe: Recipe,
+) -> tuple[float, float, float, float]:
+    """Return seconds, gradients spent, and the fooling rates on the images and on the others."""
     begun = perf_counter()
-    found = universal_perturbation(classifier, images, ball, **options)
+    found = make_universal(algorithm, classifier, images, ball, recipe)
     seconds = perf_counter() - begun
     family = found.as_perturbations()
     made, judged = (fooling_rate(classifier, part, family).rate for part in (images, others))
-    return seconds, made, judged
+    return seconds, found.backward_passes, made, judged
 
 
 def main() -> None:
@@ -49,6 +58,8 @@ def main() -> None:
     parser.add_argument("--linf", type=float, default=8 / 255, help="norm, input units")
     parser.add_argument("--gradients", type=int, nargs="*", default=[4000, 10_000])
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--layer", help="of `hidden layer`, which is left out without one")
+    parser.add_argument("--only", nargs="*", choices=list(WAYS), help="ways to try")
     options = parser.parse_args()
     module = faster(load_model(options.model).module, channels_last=True, fuse_batch_norm=True)
     classifier, source = Classifier(module), open_images(options.images)
@@ -64,27 +75,31 @@ def main() -> None:
         "|---|---|---|---|---|---|---|"
     )
     for ball in (Ball(options.l2), Ball(options.linf, inf)):
-        for name, way in WAYS.items():
+        for name, (algorithm, way) in WAYS.items():
+            if (options.only and name not in options.only) or (
+                algorithm == "hidden_layer" and options.layer is None
+            ):
+                continue
             for gradients in options.gradients:
+                recipes = [
+                    Recipe(gradients=gradients, seed=seed, layer=options.layer, **way)
+                    for seed in range(options.seeds)
+                ]
                 found = np.array(
                     [
-                        measure(
-                            classifier,
-                            images,
-                            others,
-                            ball,
-                            {"gradients": gradients, "seed": seed, **way},
-                        )
-                        for seed in range(options.seeds)
+                        measure(classifier, images, others, ball, algorithm, recipe)
+                        for recipe in recipes
                     ]
                 )
-                seconds, made, judged = np.median(found, axis=0)
+                seconds, spent, made, judged = np.median(found, axis=0)
                 print(
-                    f"| {name} | l{'2' if ball.p == 2 else 'inf'} {ball.norm:.4g} | {gradients} | "
+                    f"| {name} | l{'2' if ball.p == 2 else 'inf'} {ball.norm:.4g} | {spent:.0f} | "
                     f"{seconds:.1f} | {100 * made:.1f} % | {100 * judged:.1f} % | "
-                    f"{100 * found[:, 2].min():.1f} to {100 * found[:, 2].max():.1f} % |",
+                    f"{100 * found[:, 3].min():.1f} to {100 * found[:, 3].max():.1f} % |",
                     flush=True,
                 )
+                if algorithm == "hidden_layer":  # its own rule ends it, whatever the budget
+                    break
 
 
 if __name__ == "__main__":

@@ -33,15 +33,16 @@ def test_the_python_of_the_documents_runs(
     classifier = Classifier(load_model("digits").module)
     collect_normals(classifier, open_images("digits"), "RUN/normals", positions=range(50))
     ran = 0
-    for name in ("spectrum.md", "many-processes.md", "universal.md"):
+    for name in ("spectrum.md", "many-processes.md", "universal.md", "perturbations.md"):
         text = (README.parent / "docs" / name).read_text(encoding="utf-8")
         for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
             exec(compile(code, name, "exec"), {})
             ran += 1
-    assert ran == 3
+    assert ran == 4
     printed = capsys.readouterr().out
     assert "values stand above smooth noise" in printed
     assert "of 300 other images" in printed
+    assert "subspace less sphere 0." in printed
 
 
 def test_links_of_the_documents_lead_somewhere() -> None:
