@@ -254,14 +254,15 @@ def load_settings(path: Path) -> dict[str, Any]:
 
 def _write(group: h5py.Group, result: Any) -> None:
     group.attrs["kind"] = type(result).__name__
+    hints = get_type_hints(type(result))
     for field in fields(result):
-        _write_value(group, field.name, getattr(result, field.name))
+        _write_value(group, field.name, getattr(result, field.name), hints[field.name])
 
 
-def _write_value(group: h5py.Group, name: str, value: Any) -> None:
+def _write_value(group: h5py.Group, name: str, value: Any, hint: Any) -> None:
     if is_dataclass(value):
         _write(group.create_group(name), value)
-    elif isinstance(value, tuple) and value and is_dataclass(value[0]):
+    elif get_origin(hint) is tuple and is_dataclass(get_args(hint)[0]):
         members = group.create_group(name)
         for place, member in enumerate(value):
             _write(members.create_group(str(place)), member)

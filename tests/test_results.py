@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
@@ -44,6 +44,11 @@ def test_what_is_saved_is_loaded(tmp_path: Path, names: tuple[str, ...]) -> None
     assert [part.name for part in loaded.parts] == ["one", "two"]
     assert loaded.part.flags.tolist() == [True, False]
     assert load_settings(path) == {"seed": 3, "nested": {"a": [1, 2]}}
+
+
+def test_no_parts_are_loaded_as_none(tmp_path: Path) -> None:
+    save_result(tmp_path / "result.h5", replace(a_result(), parts=()), {})
+    assert load_result(tmp_path / "result.h5", Whole).parts == ()
 
 
 def test_another_kind_a_link_and_no_file_are_refused(tmp_path: Path) -> None:
