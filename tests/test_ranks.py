@@ -12,7 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.results import CollectionResult, SpectrumResult, load_result
+from analysis.results import (
+    CollectionResult,
+    FoolingResult,
+    SpectrumResult,
+    UniversalResult,
+    load_result,
+)
 from boundary import NormalsStore
 from boundary.ranks import ALONE
 from boundary.store import COLUMNS
@@ -85,6 +91,19 @@ def test_two_processes_give_the_rows_and_the_spectrum_of_one(single: Path, tmp_p
         np.testing.assert_allclose(first.singular_values, second.singular_values, **same)
     np.testing.assert_allclose(one.energy.held_out, two.energy.held_out, atol=1e-7)
     np.testing.assert_allclose(one.means.energy, two.means.energy, **same)
+
+    made = [load_result(r / "universal.h5", UniversalResult) for r in (single, folder)]
+    for first, second in zip(made[0].found, made[1].found, strict=True):
+        np.testing.assert_allclose(first.vector, second.vector, atol=1e-6)
+    rates = [load_result(r / "fooling.h5", FoolingResult) for r in (single, folder)]
+    assert rates[0].image_ids == rates[1].image_ids
+    for first, second in zip(rates[0].rates, rates[1].rates, strict=True):
+        assert (first.family, first.norm, first.clipped) == (
+            second.family,
+            pytest.approx(second.norm),
+            second.clipped,
+        )
+        np.testing.assert_array_equal(first.fooled, second.fooled)
 
 
 def test_a_mistake_is_answered_in_a_sentence(tmp_path: Path) -> None:
