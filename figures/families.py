@@ -78,7 +78,7 @@ def plot_families(result: FoolingResult) -> Figure:
     panels[0].set_ylim(-0.02, 1.02)
     handles, labels = panels[1].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=3)
-    add_caption(figure, _caption(result))
+    add_caption(figure, _caption(result, panels[0].get_xlim()))
     return figure
 
 
@@ -121,13 +121,15 @@ def _name(family: str, result: FoolingResult) -> str:
     return f"{label}, R = {result.reference_dimension}" if family == SUBSPACE else label
 
 
-def _caption(result: FoolingResult) -> str:
+def _caption(result: FoolingResult, shown: tuple[float, float]) -> str:
     draws = max(len(rate.fooled) for rate in result.rates)
-    low, high = number(result.reference_norm), number(result.median_margin)
+    norm = number(result.reference_norm)
+    dotted = " (dotted)" if shown[0] <= result.median_margin <= shown[1] else ""
     return (
         f"Not clipped; {result.own[0].fooled.shape[1]} images that made them, "
         f"{len(result.image_ids)} others; up to {draws} draws of a family, seed {result.seed}. "
-        f"Bands: 95 % intervals. Dash-dotted: reference norm{SPACE}{low}, at which universal "
-        f"perturbations were made, and scaled to the others; dotted: median margin{SPACE}{high} "
-        "(input units). Families by their rate on other images at the reference norm."
+        f"Bands: 95 % intervals. Dash-dotted: reference norm{SPACE}{norm}, at "
+        "which universal perturbations were made, and scaled to the others; median margin"
+        f"{SPACE}{number(result.median_margin)}{dotted} (input units). Families by their rate on "
+        "other images at the reference norm."
     )

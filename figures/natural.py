@@ -21,6 +21,7 @@ from analysis.natural import (
     VectorFamily,
 )
 from figures.formats import SPACE, number
+from figures.rates import family_label
 from figures.style import (
     BLACK,
     BLUE,
@@ -46,6 +47,8 @@ _STYLES = ("-", "--", ":")
 """Of their lines, one for each round of the colours."""
 _LEAST = 1e-9
 """Of the energies for which the axis makes room."""
+_ROW = 0.27
+"""Inches for a family in the panel of improbabilities."""
 _SPREAD = 0.22
 """Of the points of a family across its row."""
 
@@ -56,7 +59,7 @@ def plot_natural(result: NaturalResult) -> Figure:
 
     Power at zero frequency, the mean of each channel, has no place on the logarithmic axis.
     """
-    figure = new_figure(TWO_COLUMNS, 3.3)
+    figure = new_figure(TWO_COLUMNS, max(3.3, 1.0 + _ROW * len(result.families)))
     left, middle, right = figure.subplots(1, 3)
     _draw_spectra(left, result)
     _draw_energy(middle, result.shared)
@@ -131,8 +134,11 @@ def _draw_improbability(axes: Axes, result: NaturalResult) -> None:
         axes.plot(family.median, place, "o", color=colour, mec="white", ms=5, zorder=4)
     axes.axvline(1, color=BLACK, ls=":", lw=0.8)
     axes.axvline(result.ceiling, color=BLACK, ls="--", lw=0.8)
-    names = [f"{fill(family.name, 20)} ({len(family.improbability)})" for family in result.families]
-    axes.set_yticks(range(len(names)), names)
+    names = [
+        f"{fill(family_label(family.name), 24)} ({len(family.improbability)})"
+        for family in result.families
+    ]
+    axes.set_yticks(range(len(names)), names, fontsize=6.5)
     for place, label in enumerate(axes.get_yticklabels()):
         label.set_color(_style(place, result.families[place])[0])
     axes.set_ylim(len(names) - 0.5, -0.5)

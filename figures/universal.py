@@ -111,8 +111,9 @@ def _draw_rates(
 
 
 def _caption(result: UniversalResult) -> str:
-    norms = sorted({(made.own[0].p, made.own[0].norm) for made in result.found})
-    named = ", ".join(f"{'l2' if p == 2 else 'l∞'} {number(norm)}" for p, norm in norms)
+    rates = [made.own[0] for made in result.found]
+    norms = [f"{'l2' if rate.p == 2 else 'l∞'} {number(rate.norm)}" for rate in rates]
+    named = ", ".join(dict.fromkeys(norms))
     return (
         f"Norms {named} (input units); not clipped; seed {result.seed}. Left: lines, rate on a few "
         f"other images on the way; points with 95 % intervals, on "
