@@ -444,7 +444,7 @@ def test_the_figure_says_what_it_rests_on() -> None:
     for part in ("n = 60", "30 of which fit", "R = 6", "D = 192", "seed 7", "10 random halves"):
         assert part in caption
     names = [label.get_text().replace("\n", " ") for label in figure.axes[2].get_yticklabels()]
-    assert names[2] == "sphere (40)"
+    assert names[2] == "random directions (sphere) (40)"
     assert names[5] == "family 0 $ (1)"
     assert len(names) == 10
 
