@@ -36,6 +36,8 @@ class RateRow:
     norm: float
     share_of_image_norm: float | None
     """Norm over the mean image norm."""
+    median_margins: float | None
+    """Norm over the median margin."""
     clipped: bool
     draws: int
     count: int
@@ -280,8 +282,11 @@ def _own_rate(result: FoolingResult, family: str, clipped: bool) -> float | None
 
 def share_of_image_norm(norm: float, result: FoolingResult) -> float | None:
     """Return a norm over the mean image norm; None if that is zero."""
-    mean = result.mean_image_norm
-    return norm / mean if mean > 0 and isfinite(mean) else None
+    return _over(norm, result.mean_image_norm)
+
+
+def _over(norm: float, unit: float) -> float | None:
+    return norm / unit if unit > 0 and isfinite(unit) else None
 
 
 def _rate_row(rate: FoolingRate, result: FoolingResult) -> RateRow:
@@ -290,6 +295,7 @@ def _rate_row(rate: FoolingRate, result: FoolingResult) -> RateRow:
         dimension=rate.subspace_dimension,
         norm=rate.norm,
         share_of_image_norm=share_of_image_norm(rate.norm, result),
+        median_margins=_over(rate.norm, result.median_margin),
         clipped=rate.clipped,
         draws=len(rate.fooled),
         count=rate.count,

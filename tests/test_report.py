@@ -518,7 +518,7 @@ def test_every_rate_has_a_row(run: Path) -> None:
         low, high = (100 * end for end in (rate.interval.low, rate.interval.high))
         row = (
             f"<td>{rate.subspace_dimension}</td><td>{rate.norm:g}</td>"
-            f"<td>{100 * rate.norm / 40:.1f}\xa0%</td>"
+            f"<td>{100 * rate.norm / 40:.1f}\xa0%</td><td>{rate.norm / 0.7:.3g}</td>"
             f'<td class="word">{"yes" if rate.clipped else "no"}</td>'
             f"<td>{len(rate.fooled)}</td><td>{rate.count}</td><td>{rate.total}</td>"
             f"<td>{100 * rate.rate:.1f}\xa0%</td><td>{low:.1f} to {high:.1f}\xa0%</td>"
