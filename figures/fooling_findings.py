@@ -111,6 +111,11 @@ def _beyond_rivals(result: FoolingResult, clipped: bool) -> Finding | None:
             " That the directions shared by the normals, and not their smoothness or the "
             "architecture alone, make these vectors fool is absent in this run."
         )
+    if UNTRAINED not in rivals:
+        sentence += (
+            " No untrained network gave enough normals to compare with: what training adds is not "
+            "known in this run."
+        )
     name = "rivals_clipped" if clipped else "rivals"
     return Finding(name, sentence, min(signs) > 0, numbers)
 

@@ -249,6 +249,7 @@ def test_the_subspace_must_beat_its_rivals(family: str, share: float, beaten: bo
     found = finding("rivals", fooling=with_family(family, 5, share))
     assert found.present is beaten
     assert ("absent in this run" in found.sentence) is not beaten
+    assert ("No untrained network" in found.sentence) is (family != "untrained")
     numbers = found.numbers[family]
     assert numbers["difference"] == pytest.approx(0.5 - share)
     assert numbers["interval"].low <= 0.5 - share <= numbers["interval"].high
