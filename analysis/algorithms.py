@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from math import inf
-from typing import Literal
+from typing import Any, Literal, get_args
 
 from torch import Tensor
 
@@ -12,18 +12,12 @@ from analysis.singular_vectors import Q, singular_perturbation
 from analysis.subspace import Subspace
 from analysis.universal import UniversalPerturbation, universal_perturbation
 from boundary.classifier import Classifier
-from boundary.errors import InputError
+from boundary.errors import InputError, did_you_mean
 from boundary.layers import layer_names
 
 Algorithm = Literal["smooth_rate", "cross_entropy", "aggregated", "deepfool", "hidden_layer"]
 
-ALGORITHMS: tuple[Algorithm, ...] = (
-    "smooth_rate",
-    "cross_entropy",
-    "aggregated",
-    "deepfool",
-    "hidden_layer",
-)
+ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
 
 _AGGREGATED = 25
 """Steps ahead whose gradients are aggregated: 250 images in batches of 10, as the authors do."""
@@ -50,6 +44,41 @@ class Recipe:
     """Of the norm that measures how far the hidden layer moves; None: 5 in the l-infinity ball, as
     its authors do, and 1 in the Euclidean one, where larger q gather the vector on few pixels."""
     seed: int = 0
+
+    def used_by(self, algorithm: Algorithm) -> dict[str, Any]:
+        """Return the options that an algorithm makes use of."""
+        options: dict[str, Any] = {"gradients": self.gradients, "seed": self.seed}
+        if algorithm == "hidden_layer":
+            return {"layer": self.layer, "q": self.q, "seed": self.seed}
+        if algorithm == "deepfool":
+            return options
+        return {**options, "target": self.target, "mirror": self.mirror}
+
+
+def check_recipe(algorithm: Algorithm, classifier: Classifier, recipe: Recipe) -> None:
+    """Refuse what an algorithm cannot do, before anything is computed.
+
+    Args:
+        algorithm: Its name.
+        classifier: Whose perturbation it makes.
+        recipe: Options.
+
+    Raises:
+        InputError: If there is no such algorithm or layer, or it has no such option.
+    """
+    if algorithm not in ALGORITHMS:
+        raise InputError(
+            f"`algorithm` should be one of {', '.join(ALGORITHMS)}. Found `{algorithm}`."
+        )
+    if algorithm in {"deepfool", "hidden_layer"}:
+        for name, given in (("target", recipe.target is not None), ("mirror", recipe.mirror)):
+            if given:
+                raise InputError(
+                    f"`{algorithm}` takes no `{name}`. Found one; leave it out, or take "
+                    "`smooth_rate`."
+                )
+    if algorithm == "hidden_layer":
+        _require_layer(classifier, recipe.layer)
 
 
 def make_universal(
@@ -81,8 +110,11 @@ def make_universal(
     Raises:
         InputError: If the algorithm is unknown or has no such option.
     """
-    if algorithm in {"deepfool", "hidden_layer"}:
-        _refuse_options(algorithm, target=recipe.target, subspace=subspace)
+    check_recipe(algorithm, classifier, recipe)
+    if subspace is not None and algorithm in {"deepfool", "hidden_layer"}:
+        raise InputError(
+            f"`{algorithm}` takes no `subspace`. Found one; leave it out, or take `smooth_rate`."
+        )
     if algorithm == "deepfool":
         return deepfool_perturbation(
             classifier,
@@ -98,14 +130,10 @@ def make_universal(
             classifier,
             images[:_IMAGES_OF_A_LAYER],
             ball,
-            layer=_layer(classifier, recipe.layer),
+            layer=str(recipe.layer),
             q=recipe.q or (Q if ball.p == inf else 1.0),
             seed=recipe.seed,
             progress=progress,
-        )
-    if algorithm not in ALGORITHMS:
-        raise InputError(
-            f"`algorithm` should be one of {', '.join(ALGORITHMS)}. Found `{algorithm}`."
         )
     return universal_perturbation(
         classifier,
@@ -123,26 +151,30 @@ def make_universal(
     )
 
 
-def family_name(algorithm: Algorithm, p: float, *, inside: bool = False) -> str:
-    """Return the family of a universal perturbation, such as ``universal smooth_rate l2``."""
+def family_name(
+    algorithm: Algorithm, p: float, *, inside: bool = False, target: int | None = None
+) -> str:
+    """Return the family of a universal perturbation, such as ``universal smooth_rate l2``.
+
+    Args:
+        algorithm: Its name.
+        p: Of its norm.
+        inside: Whether it is confined to the subspace.
+        target: Class that it moves images to, if any.
+    """
+    aim = "" if target is None else f" to class {target}"
     where = " in subspace" if inside else ""
-    return f"universal {algorithm} {'linf' if p == inf else 'l2'}{where}"
+    return f"universal {algorithm} {'linf' if p == inf else 'l2'}{aim}{where}"
 
 
-def _refuse_options(algorithm: str, **options: object) -> None:
-    for name, value in options.items():
-        if value is not None:
-            raise InputError(
-                f"`{algorithm}` takes no `{name}`. Found one; leave it out, or take `smooth_rate`."
-            )
-
-
-def _layer(classifier: Classifier, layer: str | None) -> str:
-    if layer is not None:
-        return layer
+def _require_layer(classifier: Classifier, layer: str | None) -> None:
     names = layer_names(classifier.module)
+    if layer in names:
+        return
     shown = ", ".join(names[:_LAYERS_NAMED]) + (", ..." if len(names) > _LAYERS_NAMED else "")
+    found = "none" if layer is None else f"`{layer}`"
+    close = "" if layer is None else did_you_mean(layer, names)
     raise InputError(
-        f"`layer` should be given for `hidden_layer`: one of the {len(names)} parts of the model "
-        f"({shown}); early ones fool most."
+        f"`layer` should be one of the {len(names)} parts of the model ({shown}); early ones fool "
+        f"most. Found {found}{close or '.'}"
     )

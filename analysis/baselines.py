@@ -61,7 +61,7 @@ def mean_image(images: Tensor, norm: float) -> Perturbations:
         images: Shape (N, C, H, W).
         norm: Euclidean length, input units.
     """
-    return Perturbations.of("mean image", images.double().mean(0), norm)
+    return Perturbations.of("mean image", images.mean(0, dtype=torch.float64), norm)
 
 
 def gradient_sign(
@@ -112,4 +112,4 @@ def singular_pairs(
     """
     leading = torch.from_numpy(spectrum.directions[: max(1, count // 2)])
     both = torch.stack([leading, -leading], 1).view(-1, *shape)
-    return Perturbations.of("singular vectors", both, norm)
+    return Perturbations.of("singular vectors", both, norm, sampled=False)

@@ -13,7 +13,13 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.fooling import FoolingRate, newcombe_interval, require_same_images
+from analysis.fooling import (
+    NO_SPREAD,
+    FoolingRate,
+    clipped_interval,
+    newcombe_interval,
+    require_same_images,
+)
 from analysis.intervals import LEVEL, Interval, two_way_bootstrap
 
 
@@ -37,8 +43,8 @@ class PairDifference:
 def compare_all(rates: Sequence[FoolingRate]) -> tuple[PairDifference, ...]:
     """Return the difference of every pair of families, with intervals that hold together.
 
-    Where resampling shows no spread, since both families are unanimous, the interval is Newcombe's
-    (1998) at a level corrected for the number of pairs (Bonferroni).
+    Where resampling shows no spread, since both families are unanimous or fool the same images, the
+    interval is Newcombe's (1998) at a level corrected for the number of pairs (Bonferroni).
 
     Args:
         rates: Of at least two families, on the same images in the same order.
@@ -48,18 +54,22 @@ def compare_all(rates: Sequence[FoolingRate]) -> tuple[PairDifference, ...]:
     """
     require_same_images(rates)
     pairs = list(combinations(range(len(rates)), 2))
-    samples = two_way_bootstrap(*(rate.fooled for rate in rates))
+    samples = two_way_bootstrap(
+        *(rate.fooled for rate in rates), sampled=[rate.sampled for rate in rates]
+    )
     measured = np.array([rates[i].rate - rates[j].rate for i, j in pairs])
     resampled = np.stack([samples[i] - samples[j] for i, j in pairs])
     error = resampled.std(axis=1)
     reach = _largest_deviation(resampled, measured, error) * error
     found = []
     for place, (i, j) in enumerate(pairs):
-        low, high = measured[place] - reach[place], measured[place] + reach[place]
-        interval = Interval(max(-1.0, float(low)), min(1.0, float(high)))
-        if rates[i].unanimous and rates[j].unanimous:
+        difference = float(measured[place])
+        interval = clipped_interval(
+            Interval(difference - float(reach[place]), difference + float(reach[place]))
+        )
+        if error[place] < NO_SPREAD:
             interval = newcombe_interval(rates[i], rates[j], 1 - (1 - LEVEL) / len(pairs))
-        found.append(PairDifference(i, j, float(measured[place]), interval))
+        found.append(PairDifference(i, j, difference, interval))
     return tuple(found)
 
 
@@ -67,7 +77,7 @@ def _largest_deviation(
     resampled: NDArray[np.float64], measured: NDArray[np.float64], error: NDArray[np.float64]
 ) -> float:
     """Return how many standard errors the largest deviation of a resample reaches, 95 %."""
-    varying = error > 0
+    varying = error >= NO_SPREAD
     if not varying.any():
         return 0.0
     deviation = np.abs(resampled - measured[:, None])[varying] / error[varying, None]

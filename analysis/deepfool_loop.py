@@ -89,7 +89,12 @@ def deepfool_perturbation(
             if rate >= 1 - unfooled or spent:
                 break
     return UniversalPerturbation(
-        require_direction(best), ball, loop.forward_passes, loop.backward_passes, tuple(trace)
+        vector=require_direction(best),
+        ball=ball,
+        images_used=len(images),
+        forward_passes=loop.forward_passes,
+        backward_passes=loop.backward_passes,
+        trace=tuple(trace),
     )
 
 

@@ -25,6 +25,9 @@ from boundary.classifier import Classifier
 from boundary.errors import InputError
 from boundary.progress import progress_bar
 
+NO_SPREAD = 1e-12
+"""Differences of resamples below which all are one, but for rounding."""
+
 
 @dataclass(frozen=True, eq=False)
 class FoolingRate:
@@ -41,6 +44,8 @@ class FoolingRate:
     """(draws, images)."""
     p: float = 2.0
     """Of the norm: 2 or infinity."""
+    sampled: bool = True
+    """Whether the draws are a sample of more; of a fixed list the interval is over images."""
 
     @property
     def count(self) -> int:
@@ -85,7 +90,8 @@ class FoolingRate:
         """95 % interval: a bootstrap over draws and images, or Wilson's over the images."""
         if self.interval_kind == "Wilson":
             return self.wilson()
-        return percentile_interval(two_way_bootstrap(self.fooled)[0])
+        found = percentile_interval(two_way_bootstrap(self.fooled, sampled=[self.sampled])[0])
+        return Interval(max(found.low, 0.0), min(found.high, 1.0))
 
 
 @dataclass(frozen=True)
@@ -178,6 +184,7 @@ def fooling_rates(
             clip,
             np.stack([next(rows) for _ in family.directions]),
             family.p,
+            family.sampled,
         )
         for family in families
         for clip in clips
@@ -199,8 +206,9 @@ def joined_rates(parts: Sequence[Sequence[FoolingRate]]) -> list[FoolingRate]:
 def compare(first: FoolingRate, second: FoolingRate) -> Comparison:
     """Return how two families differ on the same images, resampled together.
 
-    Where both are unanimous, resampling shows no spread, and the intervals are made of Wilson's of
-    the two rates: Newcombe's (1998, method 10) for the difference, the extremes for the ratio.
+    Where resampling shows no spread, as both are unanimous or fool the same images, the intervals
+    are made of Wilson's of the two rates: Newcombe's (1998, method 10) for the difference, the
+    extremes for the ratio.
 
     Raises:
         InputError: If they were not tried on the same number of images.
@@ -208,17 +216,19 @@ def compare(first: FoolingRate, second: FoolingRate) -> Comparison:
     require_same_images([first, second])
     difference = first.rate - second.rate
     ratio = first.rate / second.rate if second.count else inf if first.count else nan
-    if first.unanimous and second.unanimous:
+    one, other = two_way_bootstrap(
+        first.fooled, second.fooled, sampled=[first.sampled, second.sampled]
+    )
+    if np.ptp(one - other) < NO_SPREAD:
         a, b = first.interval, second.interval
         of_difference = newcombe_interval(first, second)
         of_ratio = Interval(a.low / b.high, a.high / b.low if b.low else inf)
         return Comparison(difference, of_difference, ratio, of_ratio)
-    one, other = two_way_bootstrap(first.fooled, second.fooled)
     return Comparison(
         difference,
-        percentile_interval(one - other),
+        clipped_interval(percentile_interval(one - other)),
         ratio,
-        percentile_interval(one / np.maximum(other, 0.5 / second.total)),
+        percentile_interval(np.maximum(one, 0) / np.maximum(other, 0.5 / second.total)),
     )
 
 
@@ -243,6 +253,11 @@ def newcombe_interval(first: FoolingRate, second: FoolingRate, level: float = LE
     above = hypot(a.high - first.rate, second.rate - b.low)
     difference = first.rate - second.rate
     return Interval(difference - below, difference + above)
+
+
+def clipped_interval(interval: Interval) -> Interval:
+    """Return an interval of a difference of shares, within -1 and 1."""
+    return Interval(max(interval.low, -1.0), min(interval.high, 1.0))
 
 
 def _require_shape(families: Sequence[Perturbations], shape: tuple[int, ...]) -> None:

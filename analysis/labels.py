@@ -95,14 +95,15 @@ class LabelEntropy:
     The entropy of observed shares is too low, by about (m - 1) / (2 n ln 2) for m classes seen, and
     that of a resample is lower still: a percentile bootstrap can miss the truth always. Value and
     interval are the jackknife's instead (Efron and Stein 1981), which hold where there are `enough`
-    images. Where there are not, all that is known is that the entropy is at least the plug-in's.
+    images. Where there are not, the plug-in is a lower bound in the mean, and no more is known. Of
+    a sink with a thin tail of many labels the jackknife's interval holds less often than it should.
     """
 
     value: float
     """Corrected for bias by the jackknife; the plug-in if there are too few images."""
     interval: Interval
-    """95 %, normal; up to log2 K if there are too few images; if all have one class, from Wilson's
-    share of the others."""
+    """95 %, normal; if there are too few images, from below the plug-in, by its own spread, to
+    log2 K; if all have one class, from Wilson's share of the others."""
     plug_in: float
     """Of the observed shares, not corrected."""
     unseen: float
@@ -250,7 +251,9 @@ def label_entropy(counts: NDArray[np.int64]) -> LabelEntropy:
         spread = entr(elsewhere) + entr(1 - elsewhere) + elsewhere * np.log(len(counts) - 1)
         return LabelEntropy(0.0, Interval(0.0, min(spread / np.log(2), highest)), 0.0, unseen)
     if unseen > _MOST_UNSEEN:
-        return LabelEntropy(plug_in, Interval(plug_in, highest), plug_in, unseen)
+        spread = np.sqrt(max(float(seen @ np.log2(seen / n) ** 2 / n) - plug_in**2, 0.0) / n)
+        low = max(plug_in - float(normal.ppf(TAILS[1]) * spread), 0.0)
+        return LabelEntropy(plug_in, Interval(low, highest), plug_in, unseen)
     terms = xlogy(seen, seen)
     less_one = terms.sum() - terms + xlogy(seen - 1, seen - 1)
     left_out = (np.log(n - 1) - less_one / (n - 1)) / np.log(2)  # without one image of each class

@@ -21,7 +21,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from analysis.perturbations import LEVELS, Perturbations
+from analysis.perturbations import LEVELS, Perturbations, require_finite
 from boundary.errors import InputError, as_input_error, did_you_mean, require_path
 from boundary.files import plain_dataset, write_whole
 from boundary.weights import unpickled
@@ -56,7 +56,7 @@ def save_perturbations(path: str | Path, perturbations: Perturbations) -> None:
         InputError: If the ending is another.
     """
     file = Path(path)
-    if file.suffix != ".safetensors":
+    if file.suffix.lower() != ".safetensors":
         raise InputError(f"`path` should end in .safetensors. Found {file}.")
     record = {
         "version": _VERSION,
@@ -64,6 +64,7 @@ def save_perturbations(path: str | Path, perturbations: Perturbations) -> None:
         "norm": perturbations.norm,
         "p": str(perturbations.p),  # JSON has no infinity
         "subspace_dimension": perturbations.subspace_dimension,
+        "sampled": perturbations.sampled,
         "source": dict(perturbations.source),
     }
     tensors = {"vectors": perturbations.vectors.contiguous()}
@@ -78,7 +79,8 @@ def load_perturbations(
     key: str | None = None,
     layout: Layout | None = None,
     units: Literal[1, 255] | None = None,
-    p: float = 2.0,
+    norm: float | None = None,
+    p: float | None = None,
 ) -> LoadedPerturbations:
     """Return the perturbations of a file.
 
@@ -91,7 +93,8 @@ def load_perturbations(
             shape.
         units: 255 where 255 is white, 1 where 1 is; by default 255 if any number is above 1, which
             would be a change from black to white.
-        p: In which norm they count, where the file does not say.
+        norm: lp length to scale each to; by default they stay as they are.
+        p: In which norm they count; by default as the file says, or 2.
 
     Returns:
         The perturbations, in units of [0, 1], and how the file was read.
@@ -107,7 +110,8 @@ def load_perturbations(
     if suffix == ".safetensors":
         ours = _ours(file)
         if ours is not None:
-            return LoadedPerturbations(ours, "as this program wrote it")
+            found = ours if norm is None else ours.scaled(norm, p)
+            return LoadedPerturbations(found, "as this program wrote it")
     with as_input_error(f"{file} cannot be read as {suffix}"):
         arrays = _READERS[suffix](file)
     name = _chosen_key(arrays, key, file)
@@ -118,11 +122,18 @@ def load_perturbations(
             f"numbers. Found {values.dtype}."
         )
     vectors, said_layout = _channels_first(values, shape, layout, file)
-    scale, said_units = _scale(values, units)
+    # A picture counts in levels, which are units of 255 however few there are.
+    scale, said_units = _scale(values, 255 if suffix == ".png" else units)
     source = {"file": file.name, "key": name, "layout": said_layout, "units": said_units}
-    found = Perturbations.of(
-        file.stem, torch.from_numpy(vectors.astype(np.float64) / scale), p=p, source=source
-    )
+    rows = torch.from_numpy(vectors.astype(np.float64) / scale)
+    found = Perturbations.of(file.stem, rows, norm, p=p or 2.0, sampled=False, source=source)
+    if norm is None and not torch.allclose(found.vectors, rows, rtol=1e-4, atol=0):
+        lengths = torch.linalg.vector_norm(rows.flatten(1), found.p, dim=1)
+        raise InputError(
+            f"the {len(rows)} vectors of {file} should have one norm. Found l{found.p:g} norms "
+            f"from {float(lengths.min()):.4g} to {float(lengths.max()):.4g}; give the `norm` to "
+            "scale them to, or save them one by one."
+        )
     return LoadedPerturbations(found, f"`{name}` {values.shape}, {said_layout}, {said_units}")
 
 
@@ -167,12 +178,15 @@ def _ours(file: Path) -> Perturbations | None:
         record = json.loads(text)
         if record["version"] != _VERSION:
             raise InputError(f"{file} was made by another version of this program.")
-        return Perturbations.of(
-            str(record["family"]),
-            opened.get_tensor("vectors"),
-            float(record["norm"]),
-            p=float(record["p"]),
+        norm, vectors = float(record["norm"]), opened.get_tensor("vectors")
+        require_finite(str(record["family"]), vectors)
+        return Perturbations(  # as they are: rounded ones have their norm but for rounding
+            family=str(record["family"]),
+            directions=vectors.double() / norm,
+            norm=norm,
             subspace_dimension=int(record["subspace_dimension"]),
+            p=float(record["p"]),
+            sampled=bool(record["sampled"]),
             source=dict(record["source"]),
         )
 
@@ -209,11 +223,11 @@ def _from_torch(file: Path) -> dict[str, Any]:
 def _from_png(file: Path) -> dict[str, Any]:
     try:
         with Image.open(file) as picture:
-            pixels = np.asarray(picture)
+            pixels, mode = np.asarray(picture), picture.mode
     except UnidentifiedImageError as error:
         raise InputError(f"{file} is no picture.") from error
-    if pixels.dtype != np.uint8:
-        raise InputError(f"{file} should have 8 bits a channel. Found {pixels.dtype}.")
+    if mode not in {"L", "RGB"}:
+        raise InputError(f"{file} should be grey or RGB, of 8 bits a channel. Found {mode}.")
     return {"picture, 128 being zero": pixels.astype(np.float64) - _ZERO}
 
 

@@ -30,6 +30,8 @@ class Perturbations:
     """R of the subspace they lie in; D where they were not confined to one."""
     p: float = 2.0
     """Of the norm: 2 or infinity."""
+    sampled: bool = True
+    """Whether they are a random sample of more, or a fixed list."""
     source: Mapping[str, Any] = field(default_factory=dict)
     """Provenance, JSON values: which images, model, algorithm and seed made them."""
 
@@ -48,6 +50,7 @@ class Perturbations:
         *,
         p: float = 2.0,
         subspace_dimension: int | None = None,
+        sampled: bool = True,
         source: Mapping[str, Any] | None = None,
     ) -> "Perturbations":
         """Return vectors as a family, each scaled to one norm.
@@ -58,6 +61,7 @@ class Perturbations:
             norm: lp length to give each, input units; by default the mean of their lengths.
             p: 2 or infinity.
             subspace_dimension: R of the subspace they lie in; by default D.
+            sampled: Whether they are a random sample of more, or a fixed list.
             source: Provenance, JSON values.
 
         Raises:
@@ -77,7 +81,7 @@ class Perturbations:
         length = float(lengths.mean()) if norm is None else norm
         dimension = rows[0].numel() if subspace_dimension is None else subspace_dimension
         unit = rows / lengths.view(-1, 1, 1, 1)
-        return cls(family, unit, length, dimension, float(p), dict(source or {}))
+        return cls(family, unit, length, dimension, float(p), sampled, dict(source or {}))
 
     @property
     def vectors(self) -> Tensor:
@@ -99,6 +103,7 @@ class Perturbations:
             norm,
             p=p,
             subspace_dimension=self.subspace_dimension,
+            sampled=self.sampled,
             source=self.source,
         )
 

@@ -137,6 +137,8 @@ class UniversalResult:
     """Of the first of them, and of random vectors of the subspace, from fewer images."""
     labels: tuple[LabelFlows, ...]
     """Where images go under the first perturbation of each norm; images that made none."""
+    reference_norm: float
+    """Euclidean norm at which families are ranked, input units."""
     reference_dimension: int
     """R of the subspace that perturbations were confined to."""
     mean_image_norm: float

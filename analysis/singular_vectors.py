@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from analysis.ball import Ball
-from analysis.fooling import fooling_rate
+from analysis.fooling import fooling_rates
 from analysis.perturbations import Perturbations
 from analysis.universal import UniversalPerturbation
 from boundary.classifier import Classifier
@@ -108,10 +108,13 @@ def singular_perturbation(
     )
     signs = torch.stack([found.vector, -found.vector])
     both = Perturbations.of("singular", signs, ball.norm, p=ball.p)
-    fooled = fooling_rate(classifier, images, both, batch_size=batch_size).fooled.sum(1)
+    batches = (classifier.place(part) for part in torch.split(images, batch_size))
+    (rate,) = fooling_rates(classifier, batches, [both], clips=[False])
+    fooled = rate.fooled.sum(1)
     return UniversalPerturbation(
         vector=both.vectors[int(fooled[1] > fooled[0])],
         ball=ball,
+        images_used=len(images),
         forward_passes=found.forward_passes + 3 * len(images),
         backward_passes=found.backward_passes,
         trace=(),

@@ -13,12 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from analysis.energy import split_rows
 from analysis.fooling import FoolingRate
-from analysis.gram import Matrix, blocks
+from analysis.gram import Matrix, blocks, rows_of
 from analysis.halves import random_overlaps
-from analysis.intervals import percentile_interval
+from analysis.intervals import bootstrap_means, percentile_interval
 from analysis.perturbations import Perturbations
-from analysis.spectrum import SingularSpectrum
+from analysis.spectrum import singular_spectrum
+from analysis.subspace import Subspace
+from analysis.surrogates import phase_randomised_rows
 from boundary.errors import InputError
 
 
@@ -39,29 +42,56 @@ class TransferMatrix:
 
 
 @dataclass(frozen=True, eq=False)
+class ModelNormals:
+    """The normals of one model, and at which images."""
+
+    normals: Matrix
+    """Unit rows, (n, D)."""
+    ids: Sequence[str]
+    """(n,), of the images."""
+    shape: tuple[int, ...]
+    """(C, H, W) with D numbers."""
+
+
+@dataclass(frozen=True, eq=False)
 class SharedGeometry:
-    """How much the subspaces of several models share; NaN where image sizes differ."""
+    """How much the subspaces of several models share; NaN where image sizes differ.
+
+    Images are split in two: some make the subspaces of all models, normals at the others are
+    judged. On the same images two models may agree image by image and share no direction.
+    """
 
     dimension: int
     """R of every subspace."""
     ambient_dimension: NDArray[np.int64]
     """(models,), D of each."""
+    judged: NDArray[np.int64]
+    """(models,), normals of each that made no subspace."""
     energy: NDArray[np.float64]
-    """(models, models): mean energy of the row's normals in the column's subspace; on the diagonal
-    that of held-out normals."""
+    """(models, models): mean energy of the row's normals in the column's subspace."""
     energy_low: NDArray[np.float64]
     """(models, models), lower end of the 95 % bootstrap interval over images."""
     energy_high: NDArray[np.float64]
     """(models, models), upper end."""
+    matched: NDArray[np.float64]
+    """(models, models): the same in the subspace of the column's normals with their phases
+    randomised."""
+    beyond_low: NDArray[np.float64]
+    """(models, models), lower end of the interval of the difference of the two, in pairs."""
     angles: NDArray[np.float64]
-    """(models, models, R), principal angles of two subspaces, radians, ascending."""
+    """(models, models, R), principal angles of two subspaces, radians, largest first."""
     random_angles: NDArray[np.float64]
-    """(pairs, R), of pairs of random subspaces of the first model's D, ascending."""
+    """(models, pairs, R), of pairs of random subspaces of the row's D, ascending."""
 
     @property
     def shared(self) -> NDArray[np.float64]:
-        """(models, models), mean squared cosine of the principal angles; R/D if random."""
+        """(models, models), mean squared cosine of the principal angles."""
         return np.asarray((np.cos(self.angles) ** 2).mean(-1))
+
+    @property
+    def chance(self) -> NDArray[np.float64]:
+        """(models,), R/D: the mean of energies and squared cosines at random."""
+        return np.asarray(self.dimension / self.ambient_dimension)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,66 +141,79 @@ def resized(perturbations: Perturbations, shape: tuple[int, ...]) -> Perturbatio
 
 
 def shared_geometry(
-    spectra: Sequence[SingularSpectrum],
-    normals: Sequence[Matrix],
-    held_out: Sequence[NDArray[np.float64]],
-    shapes: Sequence[tuple[int, ...]],
-    *,
-    dimension: int,
-    seed: int = 0,
+    models: Sequence[ModelNormals], *, dimension: int, held_out: float = 0.2, seed: int = 0
 ) -> SharedGeometry:
     """Return what the subspaces of several models share.
 
     Args:
-        spectra: Of each model's normals.
-        normals: Unit rows of each model, (n, D).
-        held_out: Of each model, (m,): energy of held-out normals in the directions of others, the
-            first R of them.
-        shapes: (C, H, W) of each model's images; only equal ones are compared.
-        dimension: R.
-        seed: Of the random subspaces.
+        models: Their normals; only those of images of one shape are compared.
+        dimension: R, at most as many as normals that make a subspace.
+        held_out: Share of the images, of all models together, at which normals are judged.
+        seed: Of the split, of the phases and of the random subspaces.
+
+    Raises:
+        InputError: If there are too few normals.
     """
-    count = len(spectra)
-    energy = np.full((3, count, count), np.nan)
+    ids = sorted({name for model in models for name in model.ids})
+    apart = {ids[place] for place in split_rows(len(ids), held_out, seed)[1]}
+    judging = [np.array([name in apart for name in model.ids]) for model in models]
+    fitted = [rows_of(m.normals, np.flatnonzero(~j)) for m, j in zip(models, judging, strict=True)]
+    judged = [rows_of(m.normals, np.flatnonzero(j)) for m, j in zip(models, judging, strict=True)]
+    if min(rows.shape[0] for rows in fitted) < dimension or not all(map(np.any, judging)):
+        raise InputError(
+            f"every model should have {dimension} normals to make its subspace, and one to judge. "
+            f"Found {[rows.shape[0] for rows in fitted]} and {[r.shape[0] for r in judged]}; "
+            "collect more images, or take a smaller `dimension`."
+        )
+    own = [singular_spectrum(rows, directions=dimension).subspace(dimension) for rows in fitted]
+    matched = [
+        singular_spectrum(
+            phase_randomised_rows(rows, model.shape, np.random.default_rng([seed, place])),
+            directions=dimension,
+        ).subspace(dimension)
+        for place, (rows, model) in enumerate(zip(fitted, models, strict=True))
+    ]
+    count = len(models)
+    energy = np.full((5, count, count), np.nan)
     angles = np.full((count, count, dimension), np.nan)
-    for row in range(count):
-        for column in range(count):
-            if tuple(shapes[row]) != tuple(shapes[column]):
-                continue
-            energy[:, row, column] = (
-                _mean_and_ends(held_out[row])
-                if row == column
-                else _energy(spectra[column], normals[row], dimension)
+    for row, column in np.ndindex(count, count):
+        if tuple(models[row].shape) == tuple(models[column].shape):
+            found = np.stack(
+                [_energies(space[column], judged[row]) for space in (own, matched)], axis=1
             )
-            one, other = (spectra[i].subspace(dimension) for i in (row, column))
-            cosines = np.linalg.svd(one.basis @ other.basis.T, compute_uv=False)
-            angles[row, column] = np.arccos(cosines.clip(0, 1))
+            energy[:, row, column] = _summary(found)
+            angles[row, column] = own[row].principal_angles(own[column])
     return SharedGeometry(
         dimension=dimension,
-        ambient_dimension=np.array([spectrum.dimension for spectrum in spectra]),
+        ambient_dimension=np.array([space.ambient_dimension for space in own]),
+        judged=np.array([rows.shape[0] for rows in judged]),
         energy=energy[0],
         energy_low=energy[1],
         energy_high=energy[2],
+        matched=energy[3],
+        beyond_low=energy[4],
         angles=angles,
-        random_angles=_random_angles(spectra[0].dimension, dimension, seed),
+        random_angles=np.stack(
+            [
+                random_overlaps(space.ambient_dimension, dimension, seed=seed).angles(dimension)
+                for space in own
+            ]
+        ),
     )
 
 
-def _energy(spectrum: SingularSpectrum, normals: Matrix, dimension: int) -> NDArray[np.float64]:
-    subspace = spectrum.subspace(dimension)
+def _energies(subspace: Subspace, normals: Matrix) -> NDArray[np.float64]:
     found = [subspace.energy(block) for _, block in blocks(normals, by_rows=True)]
-    return _mean_and_ends(np.concatenate(found))
+    return np.concatenate(found)
 
 
-def _mean_and_ends(energies: NDArray[np.float64]) -> NDArray[np.float64]:
-    generator = np.random.default_rng(0)
-    means = [generator.choice(energies, len(energies)).mean() for _ in range(1000)]
-    interval = percentile_interval(means)
-    return np.array([energies.mean(), interval.low, interval.high])
-
-
-def _random_angles(ambient: int, dimension: int, seed: int) -> NDArray[np.float64]:
-    return random_overlaps(ambient, dimension, seed=seed).angles(dimension)
+def _summary(energies: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return mean and ends of the first column, mean of the second, low end of the difference."""
+    means = bootstrap_means(energies)
+    interval = percentile_interval(means[:, 0])
+    beyond = percentile_interval(means[:, 0] - means[:, 1])
+    first, second = energies.mean(0)
+    return np.array([first, interval.low, interval.high, second, beyond.low])
 
 
 def check_models(names: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> None:

@@ -48,6 +48,8 @@ class UniversalPerturbation:
     """(C, H, W), float64, on the CPU."""
     ball: Ball
     """What it was confined to."""
+    images_used: int
+    """Images that made it."""
     forward_passes: int
     """Images passed forward, those of the fooling rate on the way not counted."""
     backward_passes: int
@@ -163,7 +165,14 @@ def universal_perturbation(
     found = require_direction(vector)
     if ball.p == 2:
         found *= ball.norm / float(found.norm())
-    return UniversalPerturbation(found, ball, len(images) + spent, spent, tuple(trace))
+    return UniversalPerturbation(
+        vector=found,
+        ball=ball,
+        images_used=len(images),
+        forward_passes=len(images) + spent,
+        backward_passes=spent,
+        trace=tuple(trace),
+    )
 
 
 def require_direction(vector: Tensor) -> Tensor:

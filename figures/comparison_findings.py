@@ -22,8 +22,9 @@ def natural_findings(result: NaturalResult) -> list[Finding]:
         gain = float(result.log_density_gain(family.name).mean())
         beyond = float(result.rank(family.name, DIFFERENCES).mean())
         said.append(
-            f"{family_label(family.name)} {number(family.median)} ({_signed(gain)} nats "
-            f"against random directions; more improbable than {percent(beyond)} of the differences)"
+            f"{family_label(family.name)} {number(family.median)} ({_signed(gain)} nats at norm "
+            f"{number(result.norm)} against random directions; more improbable than "
+            f"{percent(beyond)} of the differences)"
         )
     shared = result.shared
     like = int(np.abs(np.log(shared.components / shared.directions)).argmin())
@@ -99,21 +100,30 @@ def _of_shared_subspaces(result: TransferResult) -> Finding:
     if not apart.any():
         sentence = "No two models take images of one size: their subspaces are not compared."
         return Finding("transfer_subspaces", sentence, None)
-    chance = geometry.dimension / int(geometry.ambient_dimension[0])
+    rows = np.unique(apart.nonzero()[0])
+    chance = geometry.chance[rows]
     median = np.degrees(np.median(geometry.angles[apart]))
-    at_random = np.degrees(np.median(geometry.random_angles))
+    at_random = np.degrees(np.median(geometry.random_angles[rows]))
     sentence = (
         f"The subspaces of R = {geometry.dimension} of two models have a mean squared cosine of "
-        f"{_number_range(geometry.shared[apart])}, against R/D = {number(chance)}; the median "
-        f"principal angle is {number(float(median))} degrees, against {number(float(at_random))} "
-        f"at random. Of a model's normals {_range(geometry.energy[apart].tolist())} lies in "
-        f"another's subspace, {_range(np.diag(geometry.energy).tolist())} of held-out ones in its "
-        "own."
+        f"{_number_range(geometry.shared[apart])}, against R/D = {_number_range(chance)}; "
+        f"the median principal angle is {number(float(median))} degrees, against "
+        f"{number(float(at_random))} at random. Of a model's normals, at images that made no "
+        f"subspace, "
+        f"{_range(geometry.energy[apart].tolist())} of the energy lies in another's subspace, "
+        f"{_range(geometry.matched[apart].tolist())} in that of the other's normals with their "
+        f"phases randomised, and {_range(np.diag(geometry.energy).tolist())} in its own."
     )
-    shared = bool((geometry.energy_low[apart] > chance).all())
+    shared = bool((geometry.beyond_low[apart] > 0).all())
     if not shared:
-        sentence += " That models share these directions is absent for some pairs in this run."
-    numbers = {"shared": geometry.shared[apart].tolist(), "chance": chance}
+        sentence += (
+            " That models share more than the smoothness of their normals is absent for some pairs "
+            "in this run."
+        )
+    numbers = {
+        name: getattr(geometry, name).tolist()
+        for name in ("energy", "energy_low", "energy_high", "matched", "beyond_low", "shared")
+    } | {"chance": geometry.chance.tolist()}
     return Finding("transfer_subspaces", sentence, shared, numbers)
 
 

@@ -68,7 +68,7 @@ def plot_families(result: FoolingResult) -> Figure:
     panels = figure.subplots(1, 2, sharey=True)
     looks = _looks(ranked)
     for axes, own in zip(panels, (True, False), strict=True):
-        axes.set_title("images that made them" if own else "other images")
+        axes.set_title("collected images" if own else "held-out images")
         show_percentages(axes)
         for family in ranked:
             _draw_family(axes, result, family, looks[family], own=own)
@@ -126,9 +126,9 @@ def _caption(result: FoolingResult, shown: tuple[float, float]) -> str:
     norm = number(result.reference_norm)
     dotted = " (dotted)" if shown[0] <= result.median_margin <= shown[1] else ""
     return (
-        f"Not clipped; {result.own[0].fooled.shape[1]} images that made them, "
-        f"{len(result.image_ids)} others; up to {draws} draws of a family, seed {result.seed}. "
-        f"Bands: 95 % intervals. Dash-dotted: reference norm{SPACE}{norm}, at "
+        f"Not clipped; {result.own[0].fooled.shape[1]} collected images, which made what is made "
+        f"of images, {len(result.image_ids)} held-out ones; up to {draws} draws of a family, seed "
+        f"{result.seed}. Bands: 95 % intervals. Dash-dotted: reference norm{SPACE}{norm}, at "
         "which universal perturbations were made, and scaled to the others; median margin"
         f"{SPACE}{number(result.median_margin)}{dotted} (input units). Families by their rate on "
         "other images at the reference norm."

@@ -113,11 +113,12 @@ def _beyond_rivals(result: FoolingResult, clipped: bool) -> Finding | None:
         )
     if UNTRAINED not in rivals:
         sentence += (
-            " No untrained network gave enough normals to compare with: what training adds is not "
-            "known in this run."
+            " The subspace of an untrained network was not compared with: what training adds is "
+            "not known in this run."
         )
     name = "rivals_clipped" if clipped else "rivals"
-    return Finding(name, sentence, min(signs) > 0, numbers)
+    beaten = min(signs) > 0
+    return Finding(name, sentence, None if beaten and UNTRAINED not in rivals else beaten, numbers)
 
 
 def _of_universal(result: UniversalResult, made: MadeUniversal) -> Finding:

@@ -37,10 +37,12 @@ def family_label(family: str) -> str:
     if family in _LABELS or not family.startswith("universal "):
         return _LABELS.get(family, family)
     algorithm, _, rest = family.removeprefix("universal ").partition(" ")
-    ball, _, inside = rest.partition(" ")
+    ball, _, rest = rest.partition(" ")
     norm = ", l∞" if ball == "linf" else ""
-    within = " within S_f" if inside else ""
-    return f"universal{within} ({_ALGORITHMS.get(algorithm, algorithm)}{norm})"
+    within = " within S_f" if rest.endswith("in subspace") else ""
+    aim = rest.removesuffix("in subspace").strip()
+    aim = f" {aim}" if aim else ""
+    return f"universal{within}{aim} ({_ALGORITHMS.get(algorithm, algorithm)}{norm})"
 
 
 def clip_policies(result: FoolingResult) -> list[bool]:

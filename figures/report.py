@@ -169,18 +169,18 @@ _PLATES = (
         "Every family of perturbations",
         lambda results: plot_families(results.fooling),
         "Share of images whose predicted class a perturbation changes, by its norm, as in "
-        "figure 8 of the CVPR 2017 paper on universal perturbations. Left: images that made the "
-        "perturbations; right: others, which is what counts. A universal perturbation was made at "
-        "the reference norm and only scaled to the others. One image's displacement and "
-        "spectrum-matched noise cost nothing to make: what random vectors of S_f fool says little "
-        "unless they fool more than these.",
+        "figure 8 of the CVPR 2017 paper on universal perturbations. Left: collected images, "
+        "which made what is made of images; right: held-out ones, which is what counts. "
+        "A universal perturbation was made at the reference norm and only scaled to the others. "
+        "One image's displacement and spectrum-matched noise cost nothing to make: what random "
+        "vectors of S_f fool says little unless they fool more than these.",
         there=lambda results: bool(results.fooling.own),
     ),
     _Plate(
         "fooling_norm",
         "Random families against norm, clipped and not",
         lambda results: plot_fooling_norm(results.fooling),
-        "Random perturbations of S_f beside three rivals: the subspace of the same normals with "
+        "Random perturbations of S_f beside their rivals: the subspace of the same normals with "
         "their phases randomised (spectrum-matched noise), the subspace of an untrained network's "
         "normals, and all directions. Left (solid, filled): the geometry alone. Right (dashed, "
         "hollow): perturbed images clipped to the bounds, as a camera would deliver them. Bars are "

@@ -121,13 +121,13 @@ def _caption(result: TransferResult) -> str:
     counts = sorted({rate.fooled.shape[1] for rate in result.noise})
     images = " to ".join(str(count) for count in {counts[0]: 0, counts[-1]: 0})
     geometry = result.geometry
-    chance = geometry.dimension / int(geometry.ambient_dimension[0])
+    chance = " or ".join(dict.fromkeys(map(number, geometry.chance)))
     resized = " Perturbations are resized where image sizes differ." if _sizes(result) > 1 else ""
     return (
         f"Not clipped, on {images} images of the column that made nothing; Euclidean perturbations "
         f"at the column's reference norm. Random directions of that norm fool: {noise}. Last two: "
-        f"R = {geometry.dimension}; at random R/D = {number(chance)}; on the diagonal of the "
-        f"normals, held-out ones.{resized}"
+        f"R = {geometry.dimension}; at random R/D = {chance}; normals at images that made no "
+        f"subspace.{resized}"
     )
 
 

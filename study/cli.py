@@ -15,7 +15,7 @@ from jsonargparse import ActionYesNo, ArgumentParser, DefaultHelpFormatter
 
 from boundary.errors import BoundaryError, StoreError, did_you_mean
 from boundary.ranks import Ranks, joined_ranks
-from study import comparing, perturbing, stages
+from study import comparing, perturbing, stages, universals
 from study.config import (
     RETIRED,
     FoolingOptions,
@@ -125,7 +125,7 @@ def _run(given: dict[str, Any], command: str, ranks: Ranks) -> None:
         stages.collect(run, config, subject)
         stages.untrained(run, config, subject)
         stages.spectrum(run, config)
-        perturbing.universal(run, config, subject)
+        universals.universal(run, config, subject)
         perturbing.fooling(run, config, subject)
         if ranks.first:
             comparing.natural(run, config, subject)
@@ -151,14 +151,14 @@ def _spectrum(given: dict[str, Any], _: str, ranks: Ranks) -> None:
             _keep_settings(run, config)
 
 
-def _perturbing(stage: str) -> Command:
+def _perturbing(name: str, stage: Callable[..., None]) -> Command:
     """Return the command of a stage that perturbs images."""
 
     def command(given: dict[str, Any], _: str, ranks: Ranks) -> None:
-        run, config, redo = _resume(given, stage, ranks)
+        run, config, redo = _resume(given, name, ranks)
         subject = ranks.first_goes_ahead(lambda: load_subject(config))
         with run.locked():
-            getattr(perturbing, stage)(run, config, subject, redo=redo)
+            stage(run, config, subject, redo=redo)
             if ranks.first:
                 _keep_settings(run, config)
 
@@ -209,8 +209,8 @@ _COMMANDS = {
     "run": _run,
     "collect": _collect,
     "spectrum": _spectrum,
-    "universal": _perturbing("universal"),
-    "fooling": _perturbing("fooling"),
+    "universal": _perturbing("universal", universals.universal),
+    "fooling": _perturbing("fooling", perturbing.fooling),
     "natural": _natural,
     "transfer": _transfer,
     "report": _report,

@@ -14,7 +14,6 @@ from analysis.fooling import FoolingRate, fooling_rates
 from analysis.natural import FEWEST_IMAGES, naturalness
 from analysis.perturbations import Perturbations, in_subspace, on_sphere
 from analysis.results import (
-    CollectionResult,
     SpectrumResult,
     UniversalResult,
     load_result,
@@ -22,6 +21,7 @@ from analysis.results import (
 )
 from analysis.survey import placed_batches
 from analysis.transfer import (
+    ModelNormals,
     TransferMatrix,
     TransferResult,
     check_models,
@@ -32,11 +32,14 @@ from boundary.errors import InputError, StoreError
 from boundary.images import sha256_of_ids
 from boundary.store import NormalsStore
 from study.config import StudyConfig
-from study.perturbing import reference_dimension, reference_norm, require_same_subject
+from study.perturbing import require_same_subject
 from study.run import RunDirectory
 from study.subject import Subject, load_subject
 
 _log = logging.getLogger(__name__)
+
+IMAGES = 1000
+"""The most natural images to hold perturbations against."""
 
 NORMALS = 200
 """Normals, and random vectors of the subspace, that are held against natural images."""
@@ -48,14 +51,7 @@ def natural(
     """Hold the subspace and the perturbations against natural images that made none of them."""
     begun = time.monotonic()
     others = np.setdiff1d(np.arange(len(subject.images)), subject.collecting)
-    chosen = np.random.default_rng(config.seed).permutation(others)[: config.natural_images]
-    if len(chosen) < FEWEST_IMAGES:
-        _log.warning(
-            "%d images made no normal, too few to hold perturbations against nature; that is left "
-            "out.",
-            len(chosen),
-        )
-        return
+    chosen = np.random.default_rng(config.seed).permutation(others)[:IMAGES]
     settings = {
         "universal": run.identity("universal"),
         "images": sha256_of_ids([subject.images.ids[place] for place in chosen]),
@@ -64,10 +60,17 @@ def natural(
     require_same_subject(run, config, subject)
     if run.is_done("natural", settings, redo=redo):
         return
-    collection = load_result(run.result("collect"), CollectionResult)
+    images = subject.images.read(chosen).images
+    if len(images) < FEWEST_IMAGES:
+        _log.warning(
+            "%d images made no normal, too few to hold perturbations against nature; that is left "
+            "out.",
+            len(images),
+        )
+        return
     spectrum = load_result(run.result("spectrum"), SpectrumResult)
     made = load_result(run.result("universal"), UniversalResult)
-    subspace = spectrum.spectrum.subspace(reference_dimension(config, spectrum))
+    subspace = spectrum.spectrum.subspace(made.reference_dimension)
     shape = spectrum.image_shape
     generator = torch.Generator().manual_seed(config.seed)
     store = NormalsStore.open(run.normals)
@@ -77,10 +80,10 @@ def natural(
     }
     families |= {found.family: found.vector[None] for found in made.found}
     result = naturalness(
-        subject.images.read(chosen).images.numpy(),
+        images.numpy(),
         subspace,
         families,
-        norm=reference_norm(config, collection),
+        norm=made.reference_norm,
         seed=config.seed,
     )
     save_result(run.result("natural"), result, settings)
@@ -93,15 +96,21 @@ class _Contender:
 
     run: RunDirectory
     config: StudyConfig
-    collection: CollectionResult
-    spectrum: SpectrumResult
+    shape: tuple[int, ...]
+    """(C, H, W) of its images."""
+    norm: float
+    """The l2 norm at which perturbations are tried on this model."""
+    dimension: int
+    """R of its subspace."""
     families: tuple[Perturbations, ...]
     """The same in every run: universal ones, and random ones of the subspace."""
 
-    @property
-    def norm(self) -> float:
-        """The l2 norm at which perturbations are tried on this model."""
-        return reference_norm(self.config, self.collection)
+    def model_normals(self) -> ModelNormals:
+        """Return the normals of the model, and at which images."""
+        store = NormalsStore.open(self.run.normals)
+        used = store.on_boundary
+        ids = [name for name, on in zip(store.ids, used, strict=True) if on]
+        return ModelNormals(store.normals(), ids, self.shape)
 
 
 def transfer(runs: list[RunDirectory], configs: list[StudyConfig], *, redo: bool = False) -> None:
@@ -119,15 +128,14 @@ def transfer(runs: list[RunDirectory], configs: list[StudyConfig], *, redo: bool
     home = runs[0]
     settings = {
         "universal": home.identity("universal"),
-        "models": [str(run.path.resolve().name) for run in runs],
         "others": [run.identity("universal") for run in runs[1:]],
+        "draws": [config.fooling.draws for config in configs],
     }
     if home.is_done("transfer", settings, redo=redo):
         return
     contenders = [_contender(run, config) for run, config in zip(runs, configs, strict=True)]
-    shapes = [tuple(c.spectrum.image_shape) for c in contenders]
     names = _names(runs)
-    check_models(names, shapes)
+    check_models(names, [contender.shape for contender in contenders])
     _same_families(contenders)
     columns: list[list[FoolingRate]] = []
     sizes = []
@@ -138,8 +146,6 @@ def transfer(runs: list[RunDirectory], configs: list[StudyConfig], *, redo: bool
         columns.append(_column(contenders, place, subject))
         sizes.append(subject.images.shape)
         device = subject.device_name
-    dimension = min(reference_dimension(c.config, c.spectrum) for c in contenders)
-    stores = [NormalsStore.open(run.normals) for run in runs]
     models = range(len(contenders))
     result = TransferResult(
         models=names,
@@ -159,11 +165,8 @@ def transfer(runs: list[RunDirectory], configs: list[StudyConfig], *, redo: bool
         norms=np.array([contender.norm for contender in contenders]),
         sizes=np.array(sizes),
         geometry=shared_geometry(
-            [contender.spectrum.spectrum for contender in contenders],
-            [store.normals() for store in stores],
-            [contender.spectrum.energy.held_out[:, dimension - 1] for contender in contenders],
-            shapes,
-            dimension=dimension,
+            [contender.model_normals() for contender in contenders],
+            dimension=min(contender.dimension for contender in contenders),
             seed=configs[0].seed,
         ),
     )
@@ -172,19 +175,25 @@ def transfer(runs: list[RunDirectory], configs: list[StudyConfig], *, redo: bool
 
 
 def _contender(run: RunDirectory, config: StudyConfig) -> _Contender:
-    collection = load_result(run.finished("collect"), CollectionResult)
     spectrum = load_result(run.finished("spectrum"), SpectrumResult)
     made = load_result(run.finished("universal"), UniversalResult)
     generator = torch.Generator().manual_seed(config.seed)
-    subspace = spectrum.spectrum.subspace(reference_dimension(config, spectrum))
     families = [
         Perturbations.of(
             found.family, torch.from_numpy(found.vector), found.own[0].norm, p=found.own[0].p
         )
         for found in made.found
     ]
+    subspace = spectrum.spectrum.subspace(made.reference_dimension)
     random = in_subspace(subspace, spectrum.image_shape, config.fooling.draws, 1.0, generator)
-    return _Contender(run, config, collection, spectrum, (*families, random))
+    return _Contender(
+        run=run,
+        config=config,
+        shape=tuple(spectrum.image_shape),
+        norm=made.reference_norm,
+        dimension=made.reference_dimension,
+        families=(*families, random),
+    )
 
 
 def _column(contenders: list[_Contender], place: int, subject: Subject) -> list[FoolingRate]:
@@ -211,16 +220,13 @@ def _column(contenders: list[_Contender], place: int, subject: Subject) -> list[
 
 
 def _judged(contenders: list[_Contender], subject: Subject) -> NDArray[np.int64]:
-    """Return the held-out images of a model that made nothing on any of them.
+    """Return the held-out images of a model whose ids made nothing in any run.
 
     Raises:
         InputError: If none is left.
     """
     used = {
-        name
-        for contender in contenders
-        if contender.config.images == subject.images.spec
-        for name in NormalsStore.open(contender.run.normals).ids
+        name for contender in contenders for name in NormalsStore.open(contender.run.normals).ids
     }
     left = np.array(
         [place for place in subject.evaluating if subject.images.ids[place] not in used],
@@ -228,21 +234,35 @@ def _judged(contenders: list[_Contender], subject: Subject) -> NDArray[np.int64]
     )
     if not len(left):
         raise InputError(
-            f"no held-out image of `{subject.images.spec}` is left that made no perturbation of "
-            "another run; begin the runs with the same --seed, so that they share their split."
+            f"no held-out image of `{subject.images.spec}` is left whose id made no perturbation "
+            "of another run; begin the runs with the same --seed, so that they share their split."
         )
     return left
 
 
 def _same_families(contenders: list[_Contender]) -> None:
-    names = [[family.family for family in contender.families] for contender in contenders]
-    for contender, found in zip(contenders, names, strict=True):
-        if found != names[0]:
+    """Refuse runs whose perturbations cannot be put in one matrix.
+
+    Raises:
+        StoreError: If families, or norms of l-infinity ones, differ.
+    """
+    first, *others = contenders
+    wanted = _described(first)
+    for contender in others:
+        if _described(contender) != wanted:
             raise StoreError(
                 f"the runs should have the same universal perturbations. Found "
-                f"{', '.join(names[0])} in `{contenders[0].run.path}` and {', '.join(found)} in "
-                f"`{contender.run.path}`; make them alike with `boundary universal`."
+                f"{', '.join(wanted)} in `{first.run.path}` and "
+                f"{', '.join(_described(contender))} in `{contender.run.path}`; make them alike "
+                "with `boundary universal`."
             )
+
+
+def _described(contender: _Contender) -> list[str]:
+    return [
+        f"{family.family} {family.norm:.6g}" if family.p == inf else family.family
+        for family in contender.families
+    ]
 
 
 def _names(runs: list[RunDirectory]) -> tuple[str, ...]:

@@ -75,8 +75,13 @@ class UniversalOptions:
             also tried on fewer images. [] leaves universal perturbations out.
         images: The most images to make them from.
         gradients: Image gradients that each may spend; by default ten for each image.
-        linf: Norm of the l-infinity ones, input units; 10/255 is that of the CVPR 2017 paper. The
-            Euclidean ones have the reference norm of the fooling rates.
+        reference: Norm of the Euclidean ones, at which all families are ranked and the subspace
+            dimension is varied, as a share of the mean image norm; by default 0.04, the 2000 of
+            about 50,000 of the CVPR 2017 paper, or what makes two median margins where that is
+            more.
+        dimension: Subspace dimension R of those within the subspace, at which the norm is varied;
+            by default 50, but at most half the normals and a quarter of the numbers of an image.
+        linf: Norm of the l-infinity ones, input units; 10/255 is that of the CVPR 2017 paper.
         target: Class to move images to; by default away from their own.
         mirror: Mirror images left to right one time in two, where that is natural.
         layer: Hidden layer for hidden_layer, by its name in the model.
@@ -89,6 +94,8 @@ class UniversalOptions:
     algorithms: list[Algorithm] = field(default_factory=lambda: ["smooth_rate"])
     images: int = 1000
     gradients: int | None = None
+    reference: float | None = None
+    dimension: int | None = None
     linf: float | None = 10 / 255
     target: int | None = None
     mirror: bool = False
@@ -105,20 +112,12 @@ class FoolingOptions:
         norms: Euclidean norms to try, input units, like [0.5,1,2]; by default the numbers 1, 2, 5
             times powers of ten from 1 % to 20 % of the mean image norm, or to 5 median margins
             where that is more. The reference norm is always added.
-        reference: The norm at which families are ranked, the subspace dimension is varied and
-            Euclidean universal perturbations are made, as a share of the mean image norm; by
-            default 0.04, the 2000 of about 50,000 of the CVPR 2017 paper, or what makes two median
-            margins where that is more.
-        dimension: Subspace dimension R at which the norm is varied; by default 50, but at most
-            half the normals and a quarter of the numbers of an image.
         dimensions: Subspace dimensions to try, like [1,10,100]; by default 1, 2, 5, 10, 20, 50,
-            100, ... as far as directions were kept. The one above is always added.
+            100, ... as far as directions were kept. The reference one is always added.
         draws: Random perturbations of each family, norm and dimension.
     """
 
     norms: list[float] | None = None
-    reference: float | None = None
-    dimension: int | None = None
     dimensions: list[int] | None = None
     draws: int = 10
 
@@ -168,8 +167,6 @@ class StudyConfig(SubjectOptions):
         evaluate: How many other images to measure fooling rates on.
         accuracy_images: Clean accuracy and mean image norm are taken on all images, but no more
             than this many.
-        natural_images: The most images to hold perturbations against, of those that made no
-            normal.
         untrained: Networks of the same architecture, weights initialised anew, whose boundary
             points are collected too, as a null model; 0 leaves it out.
         seed: Of the splits, the held-out share, the nulls and the draws.
@@ -182,7 +179,6 @@ class StudyConfig(SubjectOptions):
     collect: int = 500
     evaluate: int = 400
     accuracy_images: int = 5000
-    natural_images: int = 1000
     untrained: int = 3
     seed: int = 0
     search: SearchOptions = field(default_factory=SearchOptions)
@@ -199,7 +195,7 @@ class TrialConfig(SubjectOptions):
         count: Images to try them on, a seeded choice; all by default.
         seed: Of that choice, and of the places of shuffled pixels.
         norm: Scale every perturbation to this norm, input units; by default it stays as it is.
-        lp: In which norm: `2` or `inf`.
+        lp: In which norm: `2` or `inf`; by default that of the file, or 2.
         key: Name of the array, where a file holds several.
         layout: CHW or HWC; by default told from the shape.
         units: 255 where 255 is white, 1 where 1 is; by default told from the largest number.
@@ -209,7 +205,7 @@ class TrialConfig(SubjectOptions):
     count: int | None = None
     seed: int = 0
     norm: float | None = None
-    lp: Literal["2", "inf"] = "2"
+    lp: Literal["2", "inf"] | None = None
     key: str | None = None
     layout: Literal["CHW", "HWC"] | None = None
     units: Literal[1, 255] | None = None
@@ -223,13 +219,14 @@ REFERENCE, REFERENCE_IN_MARGINS = 0.04, 2.0
 """The reference norm, as a share of the mean image norm, or in median margins where that is more:
 a robust model would not be fooled at all."""
 
-FREE = ("device", "batch_size", "untrained", "natural_images")
+FREE = ("device", "batch_size", "untrained")
 """Settings that may differ when a run is continued: they change the speed alone, or, as the number
-of untrained networks, what is done beside the rest."""
+of untrained networks, what is collected beside the normals."""
 
 
-RETIRED = {"search": (RETIRED_OPTION,)}
-"""Settings that earlier versions wrote, which mean nothing now."""
+RETIRED = {"search": (RETIRED_OPTION,), "fooling": ("reference", "dimension")}
+"""Settings that earlier versions wrote, which mean nothing now; the last two are those of
+`universal`."""
 
 
 def config_from(*settings: Mapping[str, Any]) -> StudyConfig:
@@ -267,7 +264,6 @@ def _check_ranges(config: StudyConfig) -> None:
         "collect": config.collect,
         "evaluate": config.evaluate,
         "accuracy_images": config.accuracy_images,
-        "natural_images": config.natural_images,
         "search.candidates": config.search.candidates,
         "spectrum.null_draws": config.spectrum.null_draws,
         "spectrum.splits": config.spectrum.splits,
@@ -303,7 +299,7 @@ def _check_ranges(config: StudyConfig) -> None:
         if not 0 < share < 1:
             raise InputError(f"`--{name}` should be a share between 0 and 1. Found {share}.")
     for name, norms in (
-        ("fooling.reference", [config.fooling.reference]),
+        ("universal.reference", [config.universal.reference]),
         ("fooling.norms", config.fooling.norms or []),
         ("universal.linf", [config.universal.linf]),
     ):
@@ -320,7 +316,7 @@ def _check_ranges(config: StudyConfig) -> None:
     most = config.spectrum.directions or config.collect
     for name, dimensions in (
         ("spectrum.directions", [config.spectrum.directions]),
-        ("fooling.dimension", [config.fooling.dimension]),
+        ("universal.dimension", [config.universal.dimension]),
         ("fooling.dimensions", config.fooling.dimensions or []),
     ):
         if not all(number is None or 1 <= number <= most for number in dimensions):

@@ -218,11 +218,15 @@ class RunDirectory:
     def out_of_date(self) -> str | None:
         """Return a sentence on the first result made from another than is there, if there is."""
         for basis, stage in (*pairwise(STAGES), *(("universal", name) for name in OPTIONAL)):
-            path = self.result(stage)
-            if path.exists() and load_settings(path).get(basis) != self.identity(basis):
+            path, others = self.result(stage), " OTHER ..." if stage == "transfer" else ""
+            if not path.exists():
+                continue
+            made = self.result(basis).exists()
+            if not made or load_settings(path).get(basis) != self.identity(basis):
+                first = "" if made else f"`boundary {basis} {self.path}`, then "
                 return (
                     f"`{path}` was made from another `{self.result(basis).name}` than is there; "
-                    f"`boundary {stage} {self.path} --redo` makes it anew."
+                    f"{first}`boundary {stage} {self.path}{others} --redo` makes it anew."
                 )
         return None
 

@@ -37,6 +37,8 @@ def try_files(files: Sequence[str], config: TrialConfig) -> str:
     model, classifier, images = load_classifier(config)
     loaded = [_loaded(file, images.shape, config) for file in files]
     chosen = np.random.default_rng(config.seed).permutation(len(images))[: config.count]
+    if config.save is not None:
+        _save(Path(config.save), loaded[0].perturbations)
     families = [family for found in loaded for family in _trials(found.perturbations, config.seed)]
     rates = fooling_rates(
         classifier,
@@ -45,8 +47,6 @@ def try_files(files: Sequence[str], config: TrialConfig) -> str:
         images=len(chosen),
         progress=True,
     )
-    if config.save is not None:
-        _save(config.save, loaded[0].perturbations)
     lines = [f"{model.name} on {rates[0].fooled.shape[1]} images of {Path(images.spec).name}"]
     for place, (file, found) in enumerate(zip(files, loaded, strict=True)):
         own = rates[6 * place : 6 * place + 6]
@@ -66,13 +66,15 @@ def _check(files: Sequence[str], config: TrialConfig) -> None:
 
 
 def _loaded(file: str, shape: tuple[int, int, int], config: TrialConfig) -> LoadedPerturbations:
-    p = inf if config.lp == "inf" else 2.0
-    found = load_perturbations(
-        file, shape=shape, key=config.key, layout=config.layout, units=config.units, p=p
+    return load_perturbations(
+        file,
+        shape=shape,
+        key=config.key,
+        layout=config.layout,
+        units=config.units,
+        norm=config.norm,
+        p={None: None, "2": 2.0, "inf": inf}[config.lp],
     )
-    if config.norm is None:
-        return found
-    return LoadedPerturbations(found.perturbations.scaled(config.norm, p), found.how_read)
 
 
 def _trials(given: Perturbations, seed: int) -> tuple[Perturbations, ...]:
@@ -80,8 +82,8 @@ def _trials(given: Perturbations, seed: int) -> tuple[Perturbations, ...]:
     return given, given.rounded(), given.shuffled(generator)
 
 
-def _save(path: str, found: Perturbations) -> None:
-    if path.endswith(".safetensors"):
+def _save(path: Path, found: Perturbations) -> None:
+    if path.suffix.lower() == ".safetensors":
         save_perturbations(path, found)
     elif len(found.vectors) > 1:
         raise InputError(

@@ -73,6 +73,7 @@ def universal_result(class_names: tuple[str, ...] = ()) -> UniversalResult:
         ),
         learning=tuple(learning),
         labels=flows,
+        reference_norm=2.0,
         reference_dimension=10,
         mean_image_norm=20.0,
         seed=23,
@@ -107,11 +108,14 @@ def transfer_result() -> TransferResult:
         geometry=SharedGeometry(
             dimension=R,
             ambient_dimension=np.array([60, 60, 192]),
+            judged=np.full(models, 20),
             energy=shared / 2,
             energy_low=shared / 2 - 0.01,
             energy_high=shared / 2 + 0.01,
+            matched=shared / 4,
+            beyond_low=shared / 4 - 0.02,
             angles=angles,
-            random_angles=np.full((5, R), 1.3),
+            random_angles=np.full((models, 5, R), 1.3),
         ),
     )
 

@@ -470,7 +470,7 @@ def test_no_rates_cannot_be_drawn() -> None:
 def test_all_families_are_drawn_on_their_own_images_and_on_others() -> None:
     result = fooling_result()
     figure = drawn("plot_families")
-    for title, own in (("images that made them", True), ("other images", False)):
+    for title, own in (("collected images", True), ("held-out images", False)):
         (axes,) = [axes for axes in figure.axes if axes.get_title(loc="left") == title]
         for family in (*RANDOM, *SINGLE):
             label = family_label(family) + (", R = 10" if family == "subspace" else "")
@@ -480,7 +480,9 @@ def test_all_families_are_drawn_on_their_own_images_and_on_others() -> None:
             np.testing.assert_array_equal(values, [rate.rate for rate in rates])
             assert {rate.fooled.shape[1] for rate in rates} == {40 if own else 50}
     said = texts(figure)
-    assert "40 images that made them, 50 others; up to 4 draws" in said
+    assert (
+        "40 collected images, which made what is made of images, 50 held-out ones; up to 4" in said
+    )
     with pytest.raises(InputError, match="own images and others"):
         figures.plot_families(replace(result, own=()))
 

@@ -94,6 +94,10 @@ def test_ours_come_back_with_their_provenance(tmp_path: Path) -> None:
     assert (found.family, found.norm, found.p) == ("universal", 0.3, inf)
     assert found.subspace_dimension == 7
     assert found.source == given.source
+    rounded = given.rounded()
+    save_perturbations(file, rounded)
+    assert torch.equal(load_perturbations(file).perturbations.vectors, rounded.vectors)
+    save_perturbations(file, given)
     # Any other program reads it as well.
     assert torch.equal(load_file(file)["vectors"], given.vectors)
     with pytest.raises(InputError, match=r"end in \.safetensors"):
@@ -148,7 +152,13 @@ def test_a_matlab_file_of_version_7_3(tmp_path: Path) -> None:
 
 def test_several_vectors_and_grey_ones(tmp_path: Path) -> None:
     np.save(tmp_path / "many.npy", random(7, 4, 5, 3).numpy())
-    assert load_perturbations(tmp_path / "many.npy").perturbations.vectors.shape == (7, *SHAPE)
+    with pytest.raises(InputError, match=r"7 vectors .* one norm. Found l2 norms from .*`norm`"):
+        load_perturbations(tmp_path / "many.npy")
+    scaled = load_perturbations(tmp_path / "many.npy", norm=0.1, p=inf).perturbations
+    assert torch.allclose(scaled.vectors.flatten(1).norm(p=inf, dim=1), torch.tensor(0.1).double())
+    alike = Perturbations.of("mine", random(7, *SHAPE), 0.3).vectors
+    np.save(tmp_path / "many.npy", alike.permute(0, 2, 3, 1).numpy())
+    assert torch.allclose(load_perturbations(tmp_path / "many.npy").perturbations.vectors, alike)
     np.save(tmp_path / "grey.npy", random(4, 5).numpy())
     assert load_perturbations(tmp_path / "grey.npy").perturbations.vectors.shape == (1, 1, 4, 5)
     np.save(tmp_path / "cube.npy", random(3, 3, 3).numpy())
@@ -191,6 +201,14 @@ def test_a_picture_holds_the_rounded_vector(tmp_path: Path, channels: int) -> No
         assert picture.size == (5, 4)
     found = load_perturbations(file, shape=(channels, 4, 5)).perturbations
     assert torch.allclose(found.vectors, given.rounded().vectors)
+    small = torch.zeros(channels, 4, 5)
+    small[0, 1, 2] = 1 / 255
+    save_picture(file, small)
+    found = load_perturbations(file, shape=(channels, 4, 5)).perturbations
+    assert torch.allclose(found.vectors[0], small.double())
+    Image.new("P", (5, 4)).save(file)
+    with pytest.raises(InputError, match=r"grey or RGB, of 8 bits a channel. Found P"):
+        load_perturbations(file)
     with pytest.raises(InputError, match=r"more than 127/255.*Found 200/255"):
         save_picture(file, torch.full((channels, 4, 5), 200 / 255))
     with pytest.raises(InputError, match=r"end in \.png"):

@@ -228,8 +228,8 @@ def test_an_interrupted_run_is_finished_by_the_same_command(
         ("run --out /dev/null/run", "`/dev/null/run` should be a directory"),
         ("run --spectrum.held_out 1", "`--spectrum.held_out` should be a share between 0 and 1."),
         (
-            "run --fooling.reference 0",
-            "`--fooling.reference` should be positive and finite. Found 0.0.",
+            "run --universal.reference 0",
+            "`--universal.reference` should be positive and finite. Found 0.0.",
         ),
         ("run --spectrum.splits 0", "`--spectrum.splits` should be at least 1. Found 0."),
         ("run --untrained -1", "`--untrained` should not be negative. Found -1."),

@@ -7,10 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from analysis import Perturbations, Subspace, singular_spectrum
+from analysis import Perturbations, Subspace
 from analysis.results import UniversalResult, load_result, save_result
-from analysis.transfer import TransferResult, check_models, resized, shared_geometry
-from boundary import InputError, load_model
+from analysis.transfer import (
+    ModelNormals,
+    TransferResult,
+    check_models,
+    resized,
+    shared_geometry,
+)
+from boundary import InputError
 from figures import plot_transfer
 from study.cli import main
 
@@ -64,31 +70,45 @@ def test_geometry_of_planted_subspaces() -> None:
     first, second = normals([0, 1, 2, 3]), normals([2, 3, 4, 5])
     third = normals([0, 1, 2, 3])[:, :48]
     third /= np.linalg.norm(third, axis=1, keepdims=True)
-    spectra = [singular_spectrum(rows, directions=4) for rows in (first, second, third)]
-    found = shared_geometry(
-        spectra,
-        [first, second, third],
-        [np.ones(30), np.full(30, 0.5), np.ones(30)],
-        [(3, 4, 5), (3, 4, 5), (3, 4, 4)],
-        dimension=4,
-    )
+    # The same images throughout: those that make the subspaces judge none.
+    ids = [f"image {place}" for place in range(200)]
+    models = [
+        ModelNormals(first, ids, (3, 4, 5)),
+        ModelNormals(second, ids, (3, 4, 5)),
+        ModelNormals(third, ids, (3, 4, 4)),
+    ]
+    found = shared_geometry(models, dimension=4)
+    assert found.judged.tolist() == [40, 40, 40]
     np.testing.assert_allclose(found.shared[:2, :2], [[1, 0.5], [0.5, 1]], atol=1e-9)
-    np.testing.assert_allclose(np.degrees(found.angles[0, 1]), [0, 0, 90, 90], atol=1e-4)
+    np.testing.assert_allclose(np.degrees(found.angles[0, 1]), [90, 90, 0, 0], atol=1e-4)
     # A normal of the first has half its energy, in the mean, in the two directions they share.
-    assert found.energy[0, 1] == pytest.approx(0.5, abs=0.05)
+    assert found.energy[0, 1] == pytest.approx(0.5, abs=0.1)
     assert found.energy_low[0, 1] < found.energy[0, 1] < found.energy_high[0, 1]
-    np.testing.assert_allclose(np.diag(found.energy), [1, 0.5, 1])
+    np.testing.assert_allclose(np.diag(found.energy), 1)
     assert np.isnan(found.energy[2, :2]).all()
     assert np.isnan(found.angles[:2, 2]).all()
-    assert (np.cos(found.random_angles) ** 2).mean() == pytest.approx(4 / 60, abs=0.02)
+    np.testing.assert_allclose(found.chance, [4 / 60, 4 / 60, 4 / 48])
+    random_cosines = (np.cos(found.random_angles) ** 2).mean((1, 2))
+    np.testing.assert_allclose(random_cosines, found.chance, atol=0.03)
+    with pytest.raises(InputError, match="200 normals to make its subspace"):
+        shared_geometry(models, dimension=200)
+
+
+def test_models_that_agree_image_by_image_share_no_subspace() -> None:
+    """Normals without a common direction, the same for both models at each image."""
+    rows = np.random.default_rng(0).standard_normal((300, 600))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    ids = [f"image {place}" for place in range(300)]
+    models = [ModelNormals(rows, ids, (6, 10, 10)), ModelNormals(rows.copy(), ids, (6, 10, 10))]
+    found = shared_geometry(models, dimension=30)
+    assert found.energy_low[0, 1] < 30 / 600 < found.energy_high[0, 1]
+    assert found.beyond_low[0, 1] < 0
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Return runs of the digits network and of another that was trained less."""
+    """Return runs of the digits network and of the same with a little noise on its weights."""
     folder = tmp_path_factory.mktemp("transfer")
-    module = load_model("digits").module
-    torch.save(module.state_dict(), folder / "weights.pt")
     (folder / "net.py").write_text(
         "import torch\n"
         "from boundary import load_model\n\n\n"

@@ -1,0 +1,267 @@
+"""The stage of universal perturbations: made from the collected images, judged on others."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from math import inf
+
+import numpy as np
+from torch import Tensor
+
+from analysis.algorithms import Algorithm, Recipe, check_recipe, family_name, make_universal
+from analysis.ball import Ball
+from analysis.fooling import FoolingRate
+from analysis.labels import LabelFlows, label_flows
+from analysis.learning import LearnedRate, counts_below, subspaces_of_few, universal_of_few
+from analysis.perturbation_files import save_perturbations
+from analysis.perturbations import Perturbations
+from analysis.results import (
+    CollectionResult,
+    MadeUniversal,
+    SpectrumResult,
+    UniversalResult,
+    save_result,
+)
+from analysis.subspace import Subspace
+from analysis.survey import placed_batches
+from analysis.universal import UniversalPerturbation
+from boundary.store import NormalsStore
+from study.config import DIMENSION, REFERENCE, REFERENCE_IN_MARGINS, StudyConfig
+from study.perturbing import basis, judging, rates_on, require_same_subject
+from study.run import RunDirectory
+from study.subject import Subject
+
+WATCHED = 64
+"""Held-out images on which the fooling rate is shown while a perturbation is made."""
+
+
+def universal(
+    run: RunDirectory, config: StudyConfig, subject: Subject, *, redo: bool = False
+) -> None:
+    """Make universal perturbations from the collected images, and judge them on others."""
+    begun = time.monotonic()
+    options, ranks = config.universal, run.ranks
+    settings = ranks.from_first(
+        lambda: {
+            "spectrum": run.identity("spectrum"),
+            **judging(config, subject),
+            "draws": config.fooling.draws,
+            **asdict(options),
+        }
+    )
+    ranks.from_first(lambda: require_same_subject(run, config, subject))
+    if ranks.from_first(lambda: run.is_done("universal", settings, redo=redo)):
+        return
+    collection, normals = basis(run)
+    making = _Making(run, config, subject, collection, normals)
+    made = ranks.from_first(making.all)
+    few = ranks.from_first(making.from_few)
+    own = rates_on(run, subject, making.positions, [one.family for one in made])
+    tried = [*(one.family for one in made), *(family for _, family in few)]
+    others = rates_on(run, subject, subject.evaluating, tried)
+    if not ranks.first:
+        return
+    result = UniversalResult(
+        found=tuple(
+            one.judged(own[2 * place : 2 * place + 2], others[2 * place : 2 * place + 2])
+            for place, one in enumerate(made)
+        ),
+        learning=tuple(
+            LearnedRate(count, others[2 * place])
+            for place, (count, _) in enumerate(few, start=len(made))
+        ),
+        labels=_labels(config, subject, [one.family for one in made]),
+        reference_norm=making.norm,
+        reference_dimension=making.dimension,
+        mean_image_norm=collection.mean_image_norm,
+        seed=config.seed,
+    )
+    _save_vectors(run, [one.family for one in made])
+    save_result(run.result("universal"), result, settings)
+    run.record_done("universal", begun, subject.device_name)
+
+
+@dataclass(frozen=True, eq=False)
+class _Made:
+    """A universal perturbation, and the algorithm that made it."""
+
+    algorithm: Algorithm
+    family: Perturbations
+    found: UniversalPerturbation
+
+    def judged(self, own: Sequence[FoolingRate], others: Sequence[FoolingRate]) -> MadeUniversal:
+        """Return what is saved of it; of its own images those count that made it."""
+        trace = np.array(self.found.trace).reshape(-1, 2)
+        return MadeUniversal(
+            algorithm=self.algorithm,
+            vector=self.family.vectors[0].numpy(),
+            images_used=self.found.images_used,
+            forward_passes=self.found.forward_passes,
+            backward_passes=self.found.backward_passes,
+            spent=trace[:, 0].astype(np.int64),
+            watched=trace[:, 1],
+            own=tuple(
+                rate.among(np.arange(rate.fooled.shape[1]) < self.found.images_used) for rate in own
+            ),
+            others=tuple(others),
+        )
+
+
+class _Making:
+    """What universal perturbations of a run are made of; options are checked before any is."""
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        config: StudyConfig,
+        subject: Subject,
+        collection: CollectionResult,
+        normals: SpectrumResult,
+    ) -> None:
+        options = config.universal
+        self._run, self._config, self._subject = run, config, subject
+        self._spectrum = normals.spectrum
+        self.norm = reference_norm(config, collection)
+        self.dimension = reference_dimension(config, normals)
+        self.positions = subject.collecting[: options.images]
+        self._recipe = Recipe(
+            gradients=options.gradients or 10 * len(self.positions),
+            target=options.target,
+            mirror=options.mirror,
+            layer=options.layer,
+            q=options.q,
+            seed=config.seed,
+        )
+        self._counts = counts_below(options.counts, len(self.positions))
+        for algorithm in options.algorithms:
+            check_recipe(algorithm, subject.classifier, self._recipe)
+
+    def all(self) -> list[_Made]:
+        """Return each universal perturbation, the one within the subspace last."""
+        options, euclidean = self._config.universal, Ball(self.norm)
+        balls = [euclidean, *([] if options.linf is None else [Ball(options.linf, inf)])]
+        algorithms = list(dict.fromkeys(options.algorithms))
+        images = self._images() if algorithms else None
+        found = [
+            self._made(algorithm, images, ball, None)
+            for algorithm in algorithms
+            for ball in balls
+            if images is not None
+        ]
+        if images is not None:
+            subspace = self._spectrum.subspace(self.dimension)
+            found.append(self._made("smooth_rate", images, euclidean, subspace))
+        return found
+
+    def from_few(self) -> list[tuple[int, Perturbations]]:
+        """Return what the first algorithm, and the subspace, make of fewer images."""
+        algorithms, config = self._config.universal.algorithms, self._config
+        if not algorithms:
+            return []
+        found: list[tuple[int, Perturbations]] = []
+        if algorithms[0] != "hidden_layer":  # which takes few images anyway
+            of_images = universal_of_few(
+                self._subject.classifier,
+                self._images(),
+                self._counts,
+                algorithms[0],
+                Ball(self.norm),
+                self._recipe,
+                progress=True,
+            )
+            found += zip(self._counts, of_images, strict=True)
+        store, whole = NormalsStore.open(self._run.normals), self._spectrum.count
+        counts = [*(count for count in self._counts if count < whole), whole]
+        of_normals = subspaces_of_few(
+            store.normals(),
+            store.shape,
+            counts,
+            dimension=self.dimension,
+            draws=config.fooling.draws,
+            norm=self.norm,
+            seed=config.seed,
+        )
+        return [*found, *zip(counts, of_normals, strict=True)]
+
+    def _images(self) -> Tensor:
+        return self._subject.images.read(self.positions).images
+
+    def _made(
+        self, algorithm: Algorithm, images: Tensor, ball: Ball, subspace: Subspace | None
+    ) -> _Made:
+        subject = self._subject
+        watch = subject.images.read(subject.evaluating[:WATCHED]).images
+        found = make_universal(
+            algorithm,
+            subject.classifier,
+            images,
+            ball,
+            self._recipe,
+            subspace=subspace,
+            watch=watch if len(watch) else None,
+            progress=True,
+        )
+        source = {
+            "algorithm": algorithm,
+            "model": subject.model.name,
+            "model sha256": subject.model.sha256,
+            "images": subject.images.spec,
+            "images used": found.images_used,
+            "backward passes": found.backward_passes,
+            **self._recipe.used_by(algorithm),
+        }
+        name = family_name(
+            algorithm, ball.p, inside=subspace is not None, target=self._recipe.target
+        )
+        dimension = None if subspace is None else subspace.dimension
+        return _Made(algorithm, found.as_perturbations(name, source, dimension), found)
+
+
+def _labels(
+    config: StudyConfig, subject: Subject, families: Sequence[Perturbations]
+) -> tuple[LabelFlows, ...]:
+    """Return where images go under the first perturbation of each norm."""
+    order = np.random.default_rng(config.seed).permutation(len(subject.images))
+    judged = order[~np.isin(order, subject.collecting)][: config.accuracy_images]
+    first = {family.p: family for family in reversed(families) if "subspace" not in family.family}
+    return tuple(
+        label_flows(
+            subject.classifier,
+            placed_batches(subject.classifier, subject.images, judged, subject.batch_size),
+            first[p].vectors[0],
+            p=p,
+            family=first[p].family,
+            class_names=subject.class_names,
+            images=len(judged),
+            progress=True,
+        )
+        for p in sorted(first)
+    )
+
+
+def _save_vectors(run: RunDirectory, families: Sequence[Perturbations]) -> None:
+    """Leave one file for each perturbation, and none of earlier ones."""
+    run.perturbations.mkdir(exist_ok=True)
+    names = {f"{family.family.replace(' ', '-')}.safetensors": family for family in families}
+    for file in run.perturbations.glob("universal-*.safetensors"):
+        if file.name not in names:
+            file.unlink()
+    for name, family in names.items():
+        save_perturbations(run.perturbations / name, family)
+
+
+def reference_norm(config: StudyConfig, collection: CollectionResult) -> float:
+    """Return the norm at which families are ranked, input units."""
+    mean = collection.mean_image_norm
+    if config.universal.reference is not None:
+        return config.universal.reference * mean
+    return max(REFERENCE * mean, REFERENCE_IN_MARGINS * collection.median_margin)
+
+
+def reference_dimension(config: StudyConfig, normals: SpectrumResult) -> int:
+    """Return the R at which norms are varied: as asked for, else what the normals allow."""
+    if config.universal.dimension is not None:
+        return config.universal.dimension
+    spectrum = normals.spectrum
+    most = min(spectrum.count // 2, spectrum.dimension // 4, len(spectrum.directions))
+    return max(1, min(DIMENSION, most))
