@@ -281,8 +281,9 @@ def _fooled(
     clean = classifier.predict(images)
     changed = torch.empty(len(trials), len(images), dtype=torch.bool, device=clean.device)
     finite = torch.ones((), dtype=torch.bool, device=clean.device)
+    perturbed = torch.empty_like(images)  # one memory for all: fresh pages cost as much as sums
     for row, (direction, norm, clip) in zip(changed, trials, strict=True):
-        perturbed = torch.add(images, direction, alpha=norm)
+        torch.add(images, direction, alpha=norm, out=perturbed)
         if clip:
             perturbed.clamp_(*classifier.bounds)
         logits = classifier(perturbed)

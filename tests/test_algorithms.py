@@ -41,7 +41,7 @@ def test_every_algorithm_finds_the_normal_of_a_linear_boundary(algorithm: str, b
     best = unit if ball.p == 2 else unit.sign()
     cosine = float((found * best).sum() / found.norm() / best.norm())
     if algorithm == "hidden_layer":  # it moves the layer most, whatever the classes
-        leading = torch.linalg.svd(classifier.module[0].weight).Vh[0].view(SHAPE)
+        leading = torch.linalg.svd(classifier.module[0].weight.detach()).Vh[0].view(SHAPE)
         cosine = float((found * leading).sum().abs() / found.norm()) if ball.p == 2 else 1.0
     # The loop over images ends where the last increment leaves it.
     assert cosine > (0.85 if algorithm == "deepfool" else 0.999)

@@ -13,7 +13,7 @@ import yaml
 
 from analysis.results import CollectionResult, FoolingResult, SpectrumResult, load_result
 from boundary import Classifier, NormalsStore, StoreError, nearest_boundary_points
-from study import perturbing, stages
+from study import perturbing, stages, universals
 from study.cli import main
 from study.config import SearchOptions, config_from
 from study.run import RunDirectory
@@ -104,8 +104,8 @@ def test_a_finished_run_is_not_computed_again(run: Path, monkeypatch: pytest.Mon
 
     for name in ("survey", "shared_directions", "write_report"):
         monkeypatch.setattr(stages, name, never)
-    for name in ("make_universal", "fooling_rates"):
-        monkeypatch.setattr(perturbing, name, never)
+    monkeypatch.setattr(universals, "make_universal", never)
+    monkeypatch.setattr(perturbing, "fooling_rates", never)
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*.h5")}
     assert main(["run", *SMALL, "--out", str(run)]) == 0
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*.h5")} == before
