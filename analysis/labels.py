@@ -212,6 +212,20 @@ class LabelFlows:
             of_fooled=_share(count, len(labels)),
         )
 
+    def reached(self, label: int) -> Estimate:
+        """Return the share of the images of other classes that have a class after it.
+
+        Args:
+            label: Index of that class.
+
+        Raises:
+            InputError: If every image has it before.
+        """
+        others = self.source != label
+        if not others.any():
+            raise InputError(f"no image has another class than {label} before the perturbation.")
+        return _share(int((self.moved[others] == label).sum()), int(others.sum()))
+
     @property
     def single_targets(self) -> SingleTargets:
         """Classes with two fooled images or more, all of which go to one class."""

@@ -107,6 +107,10 @@ class Perturbations:
             source=self.source,
         )
 
+    def described(self, **facts: Any) -> "Perturbations":
+        """Return them with facts added to their source, JSON values."""
+        return replace(self, source={**self.source, **facts})
+
     def rounded(self) -> "Perturbations":
         """Return them as an 8-bit picture can hold them: each number a multiple of 1/255.
 
@@ -154,6 +158,21 @@ def on_sphere(
     """
     normal = torch.randn(count, *shape, dtype=torch.float64, generator=generator)
     return Perturbations.of("sphere", normal, norm)
+
+
+def random_signs(
+    shape: tuple[int, ...], count: int, norm: float, generator: torch.Generator
+) -> Perturbations:
+    """Return perturbations of random signs: corners of the l-infinity ball.
+
+    Args:
+        shape: (C, H, W) of an image.
+        count: How many.
+        norm: l-infinity length of each, input units.
+        generator: On the CPU.
+    """
+    heads = torch.rand(count, *shape, dtype=torch.float64, generator=generator) < 0.5
+    return Perturbations.of("random signs", 2.0 * heads - 1.0, norm, p=inf)
 
 
 def in_subspace(

@@ -133,6 +133,11 @@ class UniversalResult:
     """Universal perturbations, judged on the images that made them and on others."""
 
     found: tuple[MadeUniversal, ...]
+    noise: tuple[FoolingRate, ...]
+    """Of random directions at the same norms, the sphere or random signs, on held-out images, not
+    clipped and clipped."""
+    target: int
+    """Class that images were to be moved to; -1 where it was away from their own."""
     learning: tuple[LearnedRate, ...]
     """Of the first of them, and of random vectors of the subspace, from fewer images."""
     labels: tuple[LabelFlows, ...]

@@ -98,7 +98,7 @@ def random_families(
     """
     if draws < 1:
         raise InputError(f"`draws` should be at least 1. Found {draws}.")
-    sphere = on_sphere(shape, draws, 1.0, _generator(seed, 0))
+    sphere = on_sphere(shape, draws, 1.0, _generator(seed, 0)).described(seed=seed)
     families = [sphere.scaled(norm) for norm in norms]
     for family, spectrum in spectra.items():
         for dimension in dimensions:
@@ -106,6 +106,7 @@ def random_families(
                 continue
             subspace, generator = spectrum.subspace(dimension), _generator(seed, dimension)
             unit = in_subspace(subspace, shape, draws, 1.0, generator, family=family)
+            unit = unit.described(seed=seed)
             tried = norms if dimension == reference_dimension else [reference_norm]
             families += [unit.scaled(norm) for norm in tried]
     return families

@@ -34,6 +34,9 @@ class TransferMatrix:
     """Of the norm: 2 or infinity."""
     rates: tuple[FoolingRate, ...]
     """models x models, row by row; not clipped, each column on its own images."""
+    noise: tuple[FoolingRate, ...]
+    """(models,), of random directions (of random signs where p is infinity) of the same norm, on
+    each column's images."""
 
     def at(self, row: int, column: int) -> FoolingRate:
         """Return the rate of the row's perturbations on the column's model."""
@@ -100,8 +103,6 @@ class TransferResult:
 
     models: tuple[str, ...]
     matrices: tuple[TransferMatrix, ...]
-    noise: tuple[FoolingRate, ...]
-    """(models,), of random directions of the same l2 norm on each column's images."""
     norms: NDArray[np.float64]
     """(models,), l2 norm at which each column is tried, input units."""
     sizes: NDArray[np.int64]

@@ -67,15 +67,34 @@ class UniversalPerturbation:
 
         Args:
             family: Its name.
-            source: Provenance, JSON values.
+            source: Provenance, JSON values; what it took to find the vector is added.
             subspace_dimension: R of the subspace that it was confined to.
         """
+        took = {
+            "images used": self.images_used,
+            "forward passes": self.forward_passes,
+            "backward passes": self.backward_passes,
+            "trace": [list(look) for look in self.trace],
+        }
         return Perturbations.of(
             family,
             self.vector,
             p=self.ball.p,
             subspace_dimension=subspace_dimension,
-            source=source,
+            source={**(source or {}), **took},
+        )
+
+    @classmethod
+    def from_perturbations(cls, saved: Perturbations) -> "UniversalPerturbation":
+        """Return what `as_perturbations` made a family of; its ball is that of its own norm."""
+        took = saved.source
+        return cls(
+            vector=saved.vectors[0],
+            ball=Ball(saved.norm, saved.p),
+            images_used=int(took["images used"]),
+            forward_passes=int(took["forward passes"]),
+            backward_passes=int(took["backward passes"]),
+            trace=tuple((int(spent), float(rate)) for spent, rate in took["trace"]),
         )
 
 

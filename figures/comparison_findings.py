@@ -69,7 +69,7 @@ def _of_transfer(result: TransferResult, matrix: TransferMatrix) -> Finding:
     cells = [(row, column) for row in models for column in models if row != column]
     rates = [matrix.at(row, column) for row, column in cells]
     above = [
-        compare(rate, result.noise[column]).difference_interval.low > 0
+        compare(rate, matrix.noise[column]).difference_interval.low > 0
         for rate, (_, column) in zip(rates, cells, strict=True)
     ]
     order = sorted(range(len(cells)), key=lambda place: rates[place].rate)
@@ -79,18 +79,15 @@ def _of_transfer(result: TransferResult, matrix: TransferMatrix) -> Finding:
         for place in dict.fromkeys((order[0], order[-1]))
     )
     norm = "" if matrix.p == 2 else ", at their own l-infinity norm,"
-    beyond = (
-        f"In {sum(above)} of {len(cells)} pairs of models that is more than random directions of "
-        "the same norm fool (95 % paired interval of each pair)."
-        if matrix.p == 2
-        else ""
-    )
+    noise = "directions" if matrix.p == 2 else "signs"
     sentence = (
         f"Tried on another model, {family_label(matrix.family)}{norm} fools between {listed}; on "
-        f"its own {_range([matrix.at(i, i).rate for i in models])}. {beyond}"
-    ).rstrip()
+        f"its own {_range([matrix.at(i, i).rate for i in models])}. In {sum(above)} of "
+        f"{len(cells)} pairs of models that is more than random {noise} of the same norm fool "
+        "(95 % paired interval of each pair)."
+    )
     name = f"transfer_{matrix.family.replace(' ', '_')}"
-    present = all(above) if matrix.p == 2 and len(set(above)) == 1 else None
+    present = all(above) if len(set(above)) == 1 else None
     return Finding(name, sentence, present, {"above_noise": sum(above), "pairs": len(cells)})
 
 

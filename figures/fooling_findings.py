@@ -24,6 +24,7 @@ from figures.tables import (
     PairRow,
     family_differences,
     family_rows,
+    noise_of,
     pair_rows,
     share_of_image_norm,
 )
@@ -48,7 +49,7 @@ def fooling_findings(result: FoolingResult) -> list[Finding]:
 def universal_findings(result: UniversalResult) -> list[Finding]:
     """Return how often universal perturbations fool, and where the images go."""
     found = [_of_universal(result, made) for made in result.found]
-    return found + [_of_labels(flows) for flows in result.labels]
+    return found + [_of_labels(flows, result.target) for flows in result.labels]
 
 
 def _order(result: FoolingResult, clipped: bool) -> Finding | None:
@@ -122,7 +123,7 @@ def _beyond_rivals(result: FoolingResult, clipped: bool) -> Finding | None:
 
 
 def _of_universal(result: UniversalResult, made: MadeUniversal) -> Finding:
-    own, others = made.own[0], made.others[0]
+    own, others, noise = made.own[0], made.others[0], noise_of(result, made)
     norm = f"{'l2' if own.p == 2 else 'l-infinity'} norm {number(own.norm)}"
     share = own.norm / result.mean_image_norm if own.p == 2 and result.mean_image_norm > 0 else None
     relative = "" if share is None else f", {percent(share)} of the mean image norm"
@@ -131,7 +132,9 @@ def _of_universal(result: UniversalResult, made: MadeUniversal) -> Finding:
         f"prediction of {percent(others.rate)} of other images ({others.count} of {others.total}; "
         f"95 % interval {percent_interval(others.interval)}) and of {percent(own.rate)} of the "
         f"{made.images_used} that made it; clipped to the bounds of the input, of "
-        f"{percent(made.others[1].rate)} and {percent(made.own[1].rate)}."
+        f"{percent(made.others[1].rate)} and {percent(made.own[1].rate)}. Random "
+        f"{'directions' if own.p == 2 else 'signs'} of that norm change {percent(noise.rate)} "
+        f"({percent_interval(noise.interval)}) of the other images."
     )
     numbers = {
         "norm": own.norm,
@@ -139,6 +142,8 @@ def _of_universal(result: UniversalResult, made: MadeUniversal) -> Finding:
         "others": others.rate,
         "others_interval": others.interval,
         "own": own.rate,
+        "noise": noise.rate,
+        "noise_interval": noise.interval,
         "others_clipped": made.others[1].rate,
         "own_clipped": made.own[1].rate,
         "backward_passes": made.backward_passes,
@@ -146,7 +151,7 @@ def _of_universal(result: UniversalResult, made: MadeUniversal) -> Finding:
     return Finding(made.family.replace(" ", "_"), sentence, None, numbers)
 
 
-def _of_labels(flows: LabelFlows) -> Finding:
+def _of_labels(flows: LabelFlows, target: int) -> Finding:
     name = f"labels_{'l2' if flows.p == 2 else 'linf'}"
     fooled, total = int(flows.fooled.sum()), len(flows.source)
     sink = flows.top_sink
@@ -162,6 +167,13 @@ def _of_labels(flows: LabelFlows) -> Finding:
         f"from {at_least}{number(before.value)} bits to {at_least}{number(after.value)} "
         f"({number_interval(after.interval)})."
     )
+    if target >= 0 and (flows.source != target).any():
+        reached = flows.reached(target)
+        sentence += (
+            f" It was made to move images to “{class_label(flows.class_names, target)}”: of those "
+            f"of other classes {percent(reached.value)} (95 % "
+            f"{percent_interval(reached.interval)}) go there."
+        )
     numbers = {
         "sink": sink.label,
         "of_fooled": sink.of_fooled,

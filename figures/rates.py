@@ -34,6 +34,8 @@ _ALGORITHMS = {
 
 def family_label(family: str) -> str:
     """Return a family in words."""
+    if family.startswith("file "):
+        return f"{family.removeprefix('file ')} (file)"
     if family in _LABELS or not family.startswith("universal "):
         return _LABELS.get(family, family)
     algorithm, _, rest = family.removeprefix("universal ").partition(" ")

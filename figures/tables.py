@@ -9,7 +9,7 @@ import numpy as np
 from analysis.comparisons import PairDifference, compare_all
 from analysis.fooling import FoolingRate, compare
 from analysis.intervals import Interval
-from analysis.results import FoolingResult, UniversalResult
+from analysis.results import FoolingResult, MadeUniversal, UniversalResult
 from analysis.transfer import TransferResult
 from figures.rates import (
     SPHERE,
@@ -77,6 +77,8 @@ class UniversalRow:
     others: PlainRate
     own_clipped: PlainRate
     others_clipped: PlainRate
+    noise: PlainRate
+    """Of random directions, or signs, of the same norm, on the others, not clipped."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,8 @@ class TransferRow:
     made_on: str
     tried_on: str
     found: PlainRate
-    noise: PlainRate | None
-    """Of random directions of the same norm; None for l-infinity."""
+    noise: PlainRate
+    """Of random directions, or signs, of the same norm."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class ClassRow:
 
     index: int
     images: int
-    rates: dict[str, float]
+    rates: dict[str, PlainRate]
     """Family -> rate."""
 
 
@@ -163,8 +165,8 @@ class FamilyRow:
     lowest: float
     """Rate of the draw that fools least."""
     highest: float
-    correct: float | None
-    """Rate on the images that are classified correctly; None where no label is known."""
+    correct: PlainRate | None
+    """On the images that are classified correctly; None where no label is known."""
     own: float | None
     """Rate on the images that made it; None where clipped, or not taken."""
     above: PairDifference | None
@@ -192,7 +194,7 @@ def family_rows(result: FoolingResult, clipped: bool) -> tuple[FamilyRow, ...]:
             interval=rate.interval,
             lowest=float(rate.fooled.mean(1).min()),
             highest=float(rate.fooled.mean(1).max()),
-            correct=rate.among(correct).rate if correct.any() else None,
+            correct=_plain_rate(rate.among(correct)) if correct.any() else None,
             own=_own_rate(result, rate.family, clipped),
             above=next_one.get(place),
         )
@@ -221,7 +223,7 @@ def class_rows(result: FoolingResult) -> tuple[ClassRow, ...]:
             int(classes[place]),
             int(counts[place]),
             {
-                family: rate.among(result.predictions == classes[place]).rate
+                family: _plain_rate(rate.among(result.predictions == classes[place]))
                 for family, rate in rates.items()
             },
         )
@@ -243,9 +245,15 @@ def universal_rows(result: UniversalResult) -> tuple[UniversalRow, ...]:
             others=_plain_rate(made.others[0]),
             own_clipped=_plain_rate(made.own[1]),
             others_clipped=_plain_rate(made.others[1]),
+            noise=_plain_rate(noise_of(result, made)),
         )
         for made in result.found
     )
+
+
+def noise_of(result: UniversalResult, made: MadeUniversal) -> FoolingRate:
+    """Return the rate of random directions, or signs, of a perturbation's norm, not clipped."""
+    return next(rate for rate in result.noise if rate.p == made.own[0].p and not rate.clipped)
 
 
 def transfer_rows(result: TransferResult) -> tuple[TransferRow, ...]:
@@ -258,7 +266,7 @@ def transfer_rows(result: TransferResult) -> tuple[TransferRow, ...]:
             made_on=result.models[row],
             tried_on=result.models[column],
             found=_plain_rate(matrix.at(row, column)),
-            noise=_plain_rate(result.noise[column]) if matrix.p == 2 else None,
+            noise=_plain_rate(matrix.noise[column]),
         )
         for matrix in result.matrices
         for row in models

@@ -114,18 +114,22 @@ def _draw_matrix(axes: Axes, panel: _Panel, models: tuple[str, ...], *, named: b
 
 
 def _caption(result: TransferResult) -> str:
-    noise = ", ".join(
-        f"{name} {_share(rate.rate)}"
-        for name, rate in zip(result.models, result.noise, strict=True)
+    noise = {matrix.p: matrix.noise for matrix in result.matrices}
+    listed = "; ".join(
+        f"random {'directions' if p == 2 else 'signs'} of the same norm fool "
+        + ", ".join(
+            f"{name} {_share(rate.rate)}" for name, rate in zip(result.models, rates, strict=True)
+        )
+        for p, rates in noise.items()
     )
-    counts = sorted({rate.fooled.shape[1] for rate in result.noise})
+    counts = sorted({rate.fooled.shape[1] for rates in noise.values() for rate in rates})
     images = " to ".join(str(count) for count in {counts[0]: 0, counts[-1]: 0})
     geometry = result.geometry
     chance = " or ".join(dict.fromkeys(map(number, geometry.chance)))
     resized = " Perturbations are resized where image sizes differ." if _sizes(result) > 1 else ""
     return (
         f"Not clipped, on {images} images of the column that made nothing; Euclidean perturbations "
-        f"at the column's reference norm. Random directions of that norm fool: {noise}. Last two: "
+        f"at the column's reference norm. For comparison {listed}. Last two: "
         f"R = {geometry.dimension}; at random R/D = {chance}; normals at images that made no "
         f"subspace.{resized}"
     )

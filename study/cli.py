@@ -31,6 +31,7 @@ from study.subject import Subject, load_subject
 from study.trial import try_files
 
 MISTAKE, INTERRUPTED = 2, 130
+TRANSFERRED = ("subspace", "spectrum-matched")
 OUT = "run"
 LISTED = "; `boundary --help` lists them."
 
@@ -96,6 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status.
     """
     logging.basicConfig(format="%(levelname)s: %(message)s")
+    logging.getLogger("study").setLevel(logging.INFO)
     words = [_underscored(word) for word in (sys.argv[1:] if arguments is None else arguments)]
     printing = any(word.startswith("--print_config") for word in words)
     try:
@@ -176,11 +178,11 @@ def _natural(given: dict[str, Any], _: str, ranks: Ranks) -> None:
 def _transfer(given: dict[str, Any], _: str, ranks: Ranks) -> None:
     if not ranks.first:
         return
-    redo = given.pop("redo", False)
+    redo, families = given.pop("redo", False), given.pop("families", list(TRANSFERRED))
     paths = [given["run"], *given["others"]]
     runs, configs = zip(*(_resume({"run": path}, "", ranks)[:2] for path in paths), strict=True)
     with runs[0].locked():
-        comparing.transfer(list(runs), list(configs), redo=redo)
+        comparing.transfer(list(runs), list(configs), families, redo=redo)
         _show(runs[0])
 
 
@@ -279,6 +281,12 @@ def _parser() -> Parser:
                 command.usage = "boundary transfer RUN OTHER [OTHER ...] [options]"
                 command.add_argument(
                     "others", type=str, nargs="+", help="run directories of other models"
+                )
+                command.add_argument(
+                    "--families",
+                    type=list[str],
+                    default=list(TRANSFERRED),
+                    help="to try beside universal ones, as named in RUN/perturbations",
                 )
             if name in _OPTIONS:
                 command.description = f"{text} Settings not given here are those of RUN/study.yaml."

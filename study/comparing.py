@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from analysis.fooling import FoolingRate, fooling_rates
 from analysis.natural import FEWEST_IMAGES, naturalness
-from analysis.perturbations import Perturbations, in_subspace, on_sphere
+from analysis.perturbation_files import load_perturbations
+from analysis.perturbations import Perturbations, in_subspace, on_sphere, random_signs
 from analysis.results import (
     SpectrumResult,
     UniversalResult,
@@ -103,7 +104,7 @@ class _Contender:
     dimension: int
     """R of its subspace."""
     families: tuple[Perturbations, ...]
-    """The same in every run: universal ones, and random ones of the subspace."""
+    """The same in every run: universal ones, then others by name."""
 
     def model_normals(self) -> ModelNormals:
         """Return the normals of the model, and at which images."""
@@ -113,12 +114,19 @@ class _Contender:
         return ModelNormals(store.normals(), ids, self.shape)
 
 
-def transfer(runs: list[RunDirectory], configs: list[StudyConfig], *, redo: bool = False) -> None:
+def transfer(
+    runs: list[RunDirectory],
+    configs: list[StudyConfig],
+    families: list[str],
+    *,
+    redo: bool = False,
+) -> None:
     """Try what every model made on every other; the result goes to the first run.
 
     Args:
-        runs: Of two models at least, each with its universal perturbations made.
+        runs: Of two models at least, each with its fooling rates taken.
         configs: Of these runs.
+        families: To try beside the universal ones, as their files are named.
         redo: Replace a result made from others.
 
     Raises:
@@ -127,13 +135,15 @@ def transfer(runs: list[RunDirectory], configs: list[StudyConfig], *, redo: bool
     begun = time.monotonic()
     home = runs[0]
     settings = {
-        "universal": home.identity("universal"),
-        "others": [run.identity("universal") for run in runs[1:]],
-        "draws": [config.fooling.draws for config in configs],
+        "fooling": home.identity("fooling"),
+        "others": [run.identity("fooling") for run in runs[1:]],
+        "families": families,
     }
     if home.is_done("transfer", settings, redo=redo):
         return
-    contenders = [_contender(run, config) for run, config in zip(runs, configs, strict=True)]
+    contenders = [
+        _contender(run, config, families) for run, config in zip(runs, configs, strict=True)
+    ]
     names = _names(runs)
     check_models(names, [contender.shape for contender in contenders])
     _same_families(contenders)
@@ -158,10 +168,10 @@ def transfer(runs: list[RunDirectory], configs: list[StudyConfig], *, redo: bool
                     for i in models
                     for j in models
                 ),
+                tuple(column[-1 if family.p == inf else -2] for column in columns),
             )
             for place, family in enumerate(contenders[0].families)
         ),
-        noise=tuple(column[-1] for column in columns),
         norms=np.array([contender.norm for contender in contenders]),
         sizes=np.array(sizes),
         geometry=shared_geometry(
@@ -174,30 +184,29 @@ def transfer(runs: list[RunDirectory], configs: list[StudyConfig], *, redo: bool
     home.record_done("transfer", begun, device)
 
 
-def _contender(run: RunDirectory, config: StudyConfig) -> _Contender:
+def _contender(run: RunDirectory, config: StudyConfig, families: list[str]) -> _Contender:
     spectrum = load_result(run.finished("spectrum"), SpectrumResult)
     made = load_result(run.finished("universal"), UniversalResult)
-    generator = torch.Generator().manual_seed(config.seed)
-    families = [
-        Perturbations.of(
-            found.family, torch.from_numpy(found.vector), found.own[0].norm, p=found.own[0].p
-        )
-        for found in made.found
-    ]
-    subspace = spectrum.spectrum.subspace(made.reference_dimension)
-    random = in_subspace(subspace, spectrum.image_shape, config.fooling.draws, 1.0, generator)
+    files = [run.perturbation(name) for name in (*(one.family for one in made.found), *families)]
+    for file in files:
+        if not file.exists():
+            there = sorted(one.stem for one in run.perturbations.glob("*.safetensors"))
+            raise StoreError(
+                f"`--families` should name files of `{run.perturbations}`: {', '.join(there)}. "
+                f"Found `{file.stem}`; `boundary fooling {run.path} --redo` makes what is missing."
+            )
     return _Contender(
         run=run,
         config=config,
         shape=tuple(spectrum.image_shape),
         norm=made.reference_norm,
         dimension=made.reference_dimension,
-        families=(*families, random),
+        families=tuple(load_perturbations(file).perturbations for file in files),
     )
 
 
 def _column(contenders: list[_Contender], place: int, subject: Subject) -> list[FoolingRate]:
-    """Return the rates of every row's families on one model, and of random directions last."""
+    """Return the rates of every row's families on one model, then of random ones, l2 and linf."""
     column = contenders[place]
     shape = subject.images.shape
     tried = [
@@ -207,12 +216,17 @@ def _column(contenders: list[_Contender], place: int, subject: Subject) -> list[
         for moved in [resized(family, shape)]
     ]
     generator = torch.Generator().manual_seed(column.config.seed)
-    noise = on_sphere(shape, column.config.fooling.draws, column.norm, generator)
+    draws = column.config.fooling.draws
+    bounded = next((family.norm for family in column.families if family.p == inf), column.norm)
+    noise = [
+        on_sphere(shape, draws, column.norm, generator),
+        random_signs(shape, draws, bounded, generator),
+    ]
     judged = _judged(contenders, subject)
     return fooling_rates(
         subject.classifier,
         placed_batches(subject.classifier, subject.images, judged, subject.batch_size),
-        [*tried, noise],
+        [*tried, *noise],
         clips=(False,),
         images=len(judged),
         progress=True,

@@ -115,11 +115,13 @@ class FoolingOptions:
         dimensions: Subspace dimensions to try, like [1,10,100]; by default 1, 2, 5, 10, 20, 50,
             100, ... as far as directions were kept. The reference one is always added.
         draws: Random perturbations of each family, norm and dimension.
+        files: Perturbations of others to compare with, like [v.mat,w.npy], scaled to each norm.
     """
 
     norms: list[float] | None = None
     dimensions: list[int] | None = None
     draws: int = 10
+    files: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

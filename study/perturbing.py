@@ -3,9 +3,13 @@
 Several processes share the images; the perturbations are made by the first, or by each alike.
 """
 
+import hashlib
+import logging
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +25,7 @@ from analysis.baselines import (
 )
 from analysis.fooling import FoolingRate, fooling_rates, joined_rates
 from analysis.gram import Where
+from analysis.perturbation_files import load_perturbations, save_perturbations
 from analysis.perturbations import Perturbations
 from analysis.results import (
     CollectionResult,
@@ -35,12 +40,14 @@ from analysis.rivals import rival_spectra
 from analysis.survey import placed_batches, survey
 from analysis.sweep import dimension_sweep, norm_sweep, random_families
 from boundary.collect import changed_settings, collection_settings
-from boundary.errors import StoreError
+from boundary.errors import InputError, StoreError
 from boundary.images import sha256_of_ids
 from boundary.store import NormalsStore
 from study.config import StudyConfig
 from study.run import RunDirectory
 from study.subject import Subject, device_named
+
+_log = logging.getLogger(__name__)
 
 EXAMPLES = 6
 """Images shown with and without a perturbation."""
@@ -51,12 +58,14 @@ def fooling(
 ) -> None:
     """Measure the fooling rates of all families, on images that made none and that made them."""
     begun = time.monotonic()
+    loaded = run.ranks.from_first(lambda: _from_files(config.fooling.files, subject.images.shape))
     settings = run.ranks.from_first(
         lambda: {
             "universal": run.identity("universal"),
             **judging(config, subject),
             "untrained": config.untrained,
             **asdict(config.fooling),
+            "files": {family.family: _sha256(family) for family in loaded},
         }
     )
     run.ranks.from_first(lambda: require_same_subject(run, config, subject))
@@ -65,7 +74,7 @@ def fooling(
     collection, normals = basis(run)
     made = load_result(run.result("universal"), UniversalResult)
     reference, dimension = made.reference_norm, made.reference_dimension
-    families = _families(run, config, subject, collection, normals, reference, dimension)
+    families = _families(run, config, subject, collection, normals, made, loaded)
     at_every_norm = [
         family
         for family in families
@@ -79,6 +88,7 @@ def fooling(
     clean = survey(
         subject.classifier, subject.images, subject.evaluating, batch_size=subject.batch_size
     )
+    _save_families(run, at_every_norm, reference)
     result = FoolingResult(
         rates=tuple(rates),
         own=tuple(own),
@@ -130,6 +140,17 @@ def basis(run: RunDirectory) -> tuple[CollectionResult, SpectrumResult]:
     )
 
 
+def origin(subject: Subject, positions: NDArray[np.int64]) -> dict[str, Any]:
+    """Return from which model and images perturbations were made, for their source."""
+    return {
+        "model": subject.model.name,
+        "model sha256": subject.model.sha256,
+        "images": subject.images.spec,
+        "images used": len(positions),
+        "ids sha256": sha256_of_ids([subject.images.ids[place] for place in positions]),
+    }
+
+
 def rates_on(
     run: RunDirectory,
     subject: Subject,
@@ -137,25 +158,37 @@ def rates_on(
     families: Sequence[Perturbations],
     clips: Sequence[bool] = (False, True),
 ) -> list[FoolingRate]:
-    """Return fooling rates on some images, each process taking as many of their batches."""
+    """Return fooling rates on some images, each process taking as many of their batches.
+
+    Raises:
+        InputError: If none of them can be read.
+    """
     if not families:
         return []
     size, ranks = subject.batch_size, run.ranks
     starts = np.array_split(np.arange(0, len(positions), size), ranks.count)[ranks.rank]
     own = positions[starts[0] : starts[-1] + size] if len(starts) else positions[:0]
+    batches = placed_batches(subject.classifier, subject.images, own, size)
+    first = next(batches, None)  # none where every image of this process is unreadable
     part = (
-        fooling_rates(
+        None
+        if first is None
+        else fooling_rates(
             subject.classifier,
-            placed_batches(subject.classifier, subject.images, own, size),
+            chain([first], batches),
             families,
             clips=clips,
             images=len(own),
             progress=ranks.first,
         )
-        if len(own)
-        else None
     )
-    return joined_rates([found for found in ranks.gather(part) if found is not None])
+    parts = [found for found in ranks.gather(part) if found is not None]
+    if not parts:
+        raise InputError(
+            f"none of {len(positions)} images of `{subject.images.spec}` can be read; bring them "
+            "back, or begin another run."
+        )
+    return joined_rates(parts)
 
 
 def _families(
@@ -164,11 +197,12 @@ def _families(
     subject: Subject,
     collection: CollectionResult,
     normals: SpectrumResult,
-    reference: float,
-    dimension: int,
+    made: UniversalResult,
+    loaded: Sequence[Perturbations],
 ) -> list[Perturbations]:
-    """Return every family: the random ones, the baselines and the Euclidean universal ones."""
+    """Return every family: random ones, baselines, Euclidean universal ones and those of files."""
     options, spectrum, shape = config.fooling, normals.spectrum, normals.image_shape
+    reference, dimension = made.reference_norm, made.reference_dimension
     norms = norm_sweep(
         options.norms, collection.mean_image_norm, collection.median_margin, reference
     )
@@ -197,28 +231,72 @@ def _families(
         draws=options.draws,
         seed=config.seed,
     )
-    images = subject.images.read(subject.collecting[: config.universal.images]).images
+    positions = subject.collecting[: config.universal.images]
+    images = subject.images.read(positions).images
     margins = collection.margin[collection.on_boundary]
-    made = load_result(run.result("universal"), UniversalResult).found
-    single = [
+    of_normals = [
         single_displacements(rows, shape, options.draws, 1.0, seed=config.seed),
         displacement_sum(rows, margins, shape, 1.0),
+        singular_pairs(spectrum, shape, options.draws, 1.0),
+    ]
+    of_images = [
         run.ranks.from_first(
             lambda: gradient_sign(subject.classifier, images, 1.0, batch_size=subject.batch_size)
         ),
         mean_image(images, 1.0),
-        singular_pairs(spectrum, shape, options.draws, 1.0),
-        *(
-            Perturbations.of(
-                found.family,
-                torch.from_numpy(found.vector),
-                subspace_dimension=found.own[0].subspace_dimension,
-            )
-            for found in made
-            if found.own[0].p == 2
-        ),
     ]
-    return [*random, *(family.scaled(norm) for family in single for norm in norms)]
+    universals = [
+        Perturbations.of(
+            found.family,
+            torch.from_numpy(found.vector),
+            subspace_dimension=found.own[0].subspace_dimension,
+        )
+        for found in made.found
+        if found.own[0].p == 2
+    ]
+    all_normals = origin(subject, subject.collecting)
+    single = [
+        *(family.described(**all_normals, seed=config.seed) for family in of_normals),
+        *(family.described(**origin(subject, positions)) for family in of_images),
+        *universals,
+        *loaded,
+    ]
+    return [
+        *(f if f.family == "sphere" else f.described(**all_normals) for f in random),
+        *(family.scaled(norm) for family in single for norm in norms),
+    ]
+
+
+def _from_files(files: Sequence[str], shape: tuple[int, ...]) -> list[Perturbations]:
+    """Return perturbations from files, of Euclidean norm 1, and log how each was read.
+
+    Raises:
+        InputError: If one cannot be read, or two have one name.
+    """
+    found: dict[str, Perturbations] = {}
+    for file in files:
+        family = f"file {Path(file).stem}"
+        if family in found:
+            raise InputError(
+                "`--fooling.files` should have different names, by which they are told apart. "
+                f"Found `{Path(file).stem}` twice; copy one to another name."
+            )
+        loaded = load_perturbations(file, shape=shape, norm=1.0, p=2.0)
+        _log.info("%s: %s", Path(file).name, loaded.how_read)
+        found[family] = replace(loaded.perturbations, family=family)
+    return list(found.values())
+
+
+def _sha256(family: Perturbations) -> str:
+    return hashlib.sha256(family.vectors.numpy().tobytes()).hexdigest()
+
+
+def _save_families(run: RunDirectory, families: Sequence[Perturbations], norm: float) -> None:
+    """Save those at the reference norm that have no file yet."""
+    run.perturbations.mkdir(exist_ok=True)
+    for family in families:
+        if family.norm == norm and not family.family.startswith(("universal ", "file ")):
+            save_perturbations(run.perturbation(family.family), family)
 
 
 def _examples(
@@ -226,9 +304,8 @@ def _examples(
 ) -> Examples:
     """Return the first images, perturbed by the first draw of some families at a norm, clipped."""
     classifier = subject.classifier
-    batch = subject.images.read(subject.evaluating[:EXAMPLES])
-    clean = classifier.place(batch.images)
-    whole = clean[0].numel() if len(clean) else 0
+    clean = next(placed_batches(classifier, subject.images, subject.evaluating, EXAMPLES))
+    whole = clean[0].numel()
     universals = [family.family for family in families if family.family.startswith("universal")]
     wanted = {*universals[:1], "subspace", "sphere"}
     shown = {

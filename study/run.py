@@ -30,7 +30,13 @@ STAGES = ("collect", "spectrum", "universal", "fooling")
 """Those that leave a result which the report needs, each resting on those before it."""
 
 OPTIONAL = ("natural", "transfer")
-"""Those whose results the report shows where they are there; they rest on ``universal``."""
+"""Those whose results the report shows where they are there."""
+
+_RESTS_ON = {
+    **{stage: basis for basis, stage in pairwise(STAGES)},
+    "natural": "universal",
+    "transfer": "fooling",
+}
 
 DISTRIBUTION = "boundary-geometry"
 PACKAGES = (DISTRIBUTION, "torch", "numpy", "scipy", "h5py", "matplotlib")
@@ -94,8 +100,12 @@ class RunDirectory:
 
     @property
     def perturbations(self) -> Path:
-        """Directory of the universal perturbations, one file each."""
+        """Directory of the perturbations at the reference norm, one file a family."""
         return self.path / "perturbations"
+
+    def perturbation(self, family: str) -> Path:
+        """Return the file of a family of perturbations."""
+        return self.perturbations / f"{family.replace(' ', '-')}.safetensors"
 
     @property
     def config_file(self) -> Path:
@@ -217,7 +227,7 @@ class RunDirectory:
 
     def out_of_date(self) -> str | None:
         """Return a sentence on the first result made from another than is there, if there is."""
-        for basis, stage in (*pairwise(STAGES), *(("universal", name) for name in OPTIONAL)):
+        for stage, basis in _RESTS_ON.items():
             path, others = self.result(stage), " OTHER ..." if stage == "transfer" else ""
             if not path.exists():
                 continue
@@ -294,8 +304,13 @@ class RunDirectory:
         Raises:
             StoreError: If the stage has not been run.
         """
-        text = json.dumps(load_settings(self.finished(stage)), sort_keys=True)
-        return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
+        return digest(load_settings(self.finished(stage)))
+
+
+def digest(settings: Mapping[str, Any]) -> str:
+    """Return a short hash of settings, JSON values."""
+    text = json.dumps(dict(settings), sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
 
 
 def _environment() -> dict[str, Any]:

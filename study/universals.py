@@ -4,8 +4,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import inf
+from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from analysis.algorithms import Algorithm, Recipe, check_recipe, family_name, make_universal
@@ -13,8 +15,8 @@ from analysis.ball import Ball
 from analysis.fooling import FoolingRate
 from analysis.labels import LabelFlows, label_flows
 from analysis.learning import LearnedRate, counts_below, subspaces_of_few, universal_of_few
-from analysis.perturbation_files import save_perturbations
-from analysis.perturbations import Perturbations
+from analysis.perturbation_files import load_perturbations, save_perturbations
+from analysis.perturbations import Perturbations, on_sphere, random_signs
 from analysis.results import (
     CollectionResult,
     MadeUniversal,
@@ -25,10 +27,11 @@ from analysis.results import (
 from analysis.subspace import Subspace
 from analysis.survey import placed_batches
 from analysis.universal import UniversalPerturbation
+from boundary.errors import InputError
 from boundary.store import NormalsStore
 from study.config import DIMENSION, REFERENCE, REFERENCE_IN_MARGINS, StudyConfig
-from study.perturbing import basis, judging, rates_on, require_same_subject
-from study.run import RunDirectory
+from study.perturbing import basis, judging, origin, rates_on, require_same_subject
+from study.run import RunDirectory, digest
 from study.subject import Subject
 
 WATCHED = 64
@@ -53,11 +56,11 @@ def universal(
     if ranks.from_first(lambda: run.is_done("universal", settings, redo=redo)):
         return
     collection, normals = basis(run)
-    making = _Making(run, config, subject, collection, normals)
-    made = ranks.from_first(making.all)
+    making = _Making(run, config, subject, collection, normals, digest(settings))
+    made = ranks.from_first(lambda: making.all(redo=redo))
     few = ranks.from_first(making.from_few)
     own = rates_on(run, subject, making.positions, [one.family for one in made])
-    tried = [*(one.family for one in made), *(family for _, family in few)]
+    tried = [*(one.family for one in made), *(family for _, family in few), *making.noise()]
     others = rates_on(run, subject, subject.evaluating, tried)
     if not ranks.first:
         return
@@ -70,13 +73,15 @@ def universal(
             LearnedRate(count, others[2 * place])
             for place, (count, _) in enumerate(few, start=len(made))
         ),
+        noise=tuple(others[2 * (len(made) + len(few)) :]),
+        target=-1 if config.universal.target is None else config.universal.target,
         labels=_labels(config, subject, [one.family for one in made]),
         reference_norm=making.norm,
         reference_dimension=making.dimension,
         mean_image_norm=collection.mean_image_norm,
         seed=config.seed,
     )
-    _save_vectors(run, [one.family for one in made])
+    _forget_others(run, made)
     save_result(run.result("universal"), result, settings)
     run.record_done("universal", begun, subject.device_name)
 
@@ -117,10 +122,11 @@ class _Making:
         subject: Subject,
         collection: CollectionResult,
         normals: SpectrumResult,
+        identity: str,
     ) -> None:
         options = config.universal
         self._run, self._config, self._subject = run, config, subject
-        self._spectrum = normals.spectrum
+        self._spectrum, self._identity = normals.spectrum, identity
         self.norm = reference_norm(config, collection)
         self.dimension = reference_dimension(config, normals)
         self.positions = subject.collecting[: options.images]
@@ -132,26 +138,42 @@ class _Making:
             q=options.q,
             seed=config.seed,
         )
+        linf = options.linf
+        self._balls = [Ball(self.norm), *([] if linf is None else [Ball(linf, inf)])]
         self._counts = counts_below(options.counts, len(self.positions))
         for algorithm in options.algorithms:
             check_recipe(algorithm, subject.classifier, self._recipe)
 
-    def all(self) -> list[_Made]:
-        """Return each universal perturbation, the one within the subspace last."""
-        options, euclidean = self._config.universal, Ball(self.norm)
-        balls = [euclidean, *([] if options.linf is None else [Ball(options.linf, inf)])]
-        algorithms = list(dict.fromkeys(options.algorithms))
-        images = self._images() if algorithms else None
+    def all(self, *, redo: bool) -> list[_Made]:
+        """Return each universal perturbation, the one within the subspace last.
+
+        Each is saved as soon as it is made; one that an interrupted command of the same settings
+        has left is taken from there.
+        """
+        algorithms = list(dict.fromkeys(self._config.universal.algorithms))
+        if not algorithms:
+            return []
+        self._run.perturbations.mkdir(exist_ok=True)
+        if redo:
+            for file in _files(self._run):
+                file.unlink()
+        images = self._images()
         found = [
             self._made(algorithm, images, ball, None)
             for algorithm in algorithms
-            for ball in balls
-            if images is not None
+            for ball in self._balls
         ]
-        if images is not None:
-            subspace = self._spectrum.subspace(self.dimension)
-            found.append(self._made("smooth_rate", images, euclidean, subspace))
-        return found
+        subspace = self._spectrum.subspace(self.dimension)
+        return [*found, self._made("smooth_rate", images, self._balls[0], subspace)]
+
+    def noise(self) -> list[Perturbations]:
+        """Return random directions of the same norms."""
+        shape, draws = self._subject.images.shape, self._config.fooling.draws
+        generator = torch.Generator().manual_seed(self._config.seed)
+        return [
+            (on_sphere if ball.p == 2 else random_signs)(shape, draws, ball.norm, generator)
+            for ball in self._balls
+        ]
 
     def from_few(self) -> list[tuple[int, Perturbations]]:
         """Return what the first algorithm, and the subspace, make of fewer images."""
@@ -165,7 +187,7 @@ class _Making:
                 self._images(),
                 self._counts,
                 algorithms[0],
-                Ball(self.norm),
+                self._balls[0],
                 self._recipe,
                 progress=True,
             )
@@ -189,7 +211,10 @@ class _Making:
     def _made(
         self, algorithm: Algorithm, images: Tensor, ball: Ball, subspace: Subspace | None
     ) -> _Made:
-        subject = self._subject
+        subject, target = self._subject, self._recipe.target
+        name = family_name(algorithm, ball.p, inside=subspace is not None, target=target)
+        if kept := self._kept(name):
+            return _Made(algorithm, kept, UniversalPerturbation.from_perturbations(kept))
         watch = subject.images.read(subject.evaluating[:WATCHED]).images
         found = make_universal(
             algorithm,
@@ -202,19 +227,23 @@ class _Making:
             progress=True,
         )
         source = {
+            **origin(subject, self.positions[: found.images_used]),
             "algorithm": algorithm,
-            "model": subject.model.name,
-            "model sha256": subject.model.sha256,
-            "images": subject.images.spec,
-            "images used": found.images_used,
-            "backward passes": found.backward_passes,
             **self._recipe.used_by(algorithm),
+            "settings": self._identity,
         }
-        name = family_name(
-            algorithm, ball.p, inside=subspace is not None, target=self._recipe.target
-        )
         dimension = None if subspace is None else subspace.dimension
-        return _Made(algorithm, found.as_perturbations(name, source, dimension), found)
+        family = found.as_perturbations(name, source, dimension)
+        save_perturbations(self._run.perturbation(name), family)
+        return _Made(algorithm, family, found)
+
+    def _kept(self, name: str) -> Perturbations | None:
+        """Return what a command of the same settings has saved; None where there is no such."""
+        try:
+            found = load_perturbations(self._run.perturbation(name)).perturbations
+        except InputError:  # none is there, or it is damaged and made anew
+            return None
+        return found if found.source.get("settings") == self._identity else None
 
 
 def _labels(
@@ -239,15 +268,16 @@ def _labels(
     )
 
 
-def _save_vectors(run: RunDirectory, families: Sequence[Perturbations]) -> None:
-    """Leave one file for each perturbation, and none of earlier ones."""
-    run.perturbations.mkdir(exist_ok=True)
-    names = {f"{family.family.replace(' ', '-')}.safetensors": family for family in families}
-    for file in run.perturbations.glob("universal-*.safetensors"):
-        if file.name not in names:
+def _files(run: RunDirectory) -> list[Path]:
+    return list(run.perturbations.glob("universal-*.safetensors"))
+
+
+def _forget_others(run: RunDirectory, made: Sequence[_Made]) -> None:
+    """Delete universal perturbations of earlier settings."""
+    kept = {run.perturbation(one.family.family) for one in made}
+    for file in _files(run):
+        if file not in kept:
             file.unlink()
-    for name, family in names.items():
-        save_perturbations(run.perturbations / name, family)
 
 
 def reference_norm(config: StudyConfig, collection: CollectionResult) -> float:

@@ -71,6 +71,12 @@ def universal_result(class_names: tuple[str, ...] = ()) -> UniversalResult:
             made("smooth_rate", inf, 0.8),
             made("smooth_rate", 2.0, 0.5, dimension=10),
         ),
+        noise=tuple(
+            FoolingRate(name, 60, norm, clipped, outcomes(0.2, draws=4), p)
+            for name, norm, p in (("sphere", 2.0, 2.0), ("random signs", 0.04, inf))
+            for clipped in (False, True)
+        ),
+        target=-1,
         learning=tuple(learning),
         labels=flows,
         reference_norm=2.0,
@@ -90,6 +96,9 @@ def transfer_result() -> TransferResult:
     inside = tuple(
         FoolingRate("subspace", 10, 2.0, False, outcomes(0.3, draws=4)) for _ in range(models**2)
     )
+    noise = tuple(
+        FoolingRate("sphere", 60, 2.0, False, outcomes(0.1, draws=4)) for _ in range(models)
+    )
     shared = np.full((models, models), 0.2)
     shared[2, :2] = shared[:2, 2] = np.nan
     np.fill_diagonal(shared, 1.0)
@@ -97,11 +106,8 @@ def transfer_result() -> TransferResult:
     return TransferResult(
         models=("net <b>", "$other$", "a model with a long name"),
         matrices=(
-            TransferMatrix("universal smooth_rate l2", 2.0, rates),
-            TransferMatrix("subspace", 2.0, inside),
-        ),
-        noise=tuple(
-            FoolingRate("sphere", 60, 2.0, False, outcomes(0.1, draws=4)) for _ in range(models)
+            TransferMatrix("universal smooth_rate l2", 2.0, rates, noise),
+            TransferMatrix("subspace", 2.0, inside, noise),
         ),
         norms=np.full(models, 2.0),
         sizes=np.array([[3, 4, 5], [3, 4, 5], [3, 8, 8]]),

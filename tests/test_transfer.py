@@ -1,14 +1,16 @@
 """What models share, on linear classifiers where it is known, and the stage on real runs."""
 
+import shutil
 from math import inf
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from analysis import Perturbations, Subspace
-from analysis.results import UniversalResult, load_result, save_result
+from analysis.results import FoolingResult, UniversalResult, load_result, save_result
 from analysis.transfer import (
     ModelNormals,
     TransferResult,
@@ -16,8 +18,9 @@ from analysis.transfer import (
     resized,
     shared_geometry,
 )
-from boundary import InputError
+from boundary import InputError, open_images
 from figures import plot_transfer
+from figures.rates import reference_rate
 from study.cli import main
 
 SMALL = [
@@ -137,13 +140,21 @@ def test_the_stage_tries_every_model_on_every_other(
     assert result.models == ("digits", "turned")
     names = [matrix.family for matrix in result.matrices]
     assert names[0] == "universal smooth_rate l2"
-    assert names[-1] == "subspace"
+    assert names[-2:] == ["subspace", "spectrum-matched"]
     for matrix in result.matrices:
         assert len(matrix.rates) == 4
         assert matrix.at(1, 0).fooled.shape[1] == 40
     # What is tried on its own model, on the images it was judged on, fools as many.
     made = load_result(runs[0] / "universal.h5", UniversalResult)
     assert result.matrices[0].at(0, 0).count == made.found[0].others[0].count
+    fooling = load_result(runs[0] / "fooling.h5", FoolingResult)
+    for matrix in result.matrices[-2:]:
+        own = reference_rate(fooling, matrix.family, clipped=False)
+        assert own is not None
+        assert matrix.at(0, 0).count == own.count
+    noise = {matrix.family: matrix.noise[0].family for matrix in result.matrices}
+    assert noise["universal smooth_rate linf"] == "random signs"
+    assert noise["subspace"] == "sphere"
     # A network that differs by a little noise has the same subspace, nearly.
     assert result.geometry.shared[0, 1] > 0.5
     assert main(["report", one]) == 0
@@ -153,6 +164,55 @@ def test_the_stage_tries_every_model_on_every_other(
     with pytest.raises(SystemExit):
         main(["transfer", one])
     assert "two run directories" in capsys.readouterr().err
+
+
+def test_a_transfer_of_older_rates_is_called_out_of_date(
+    runs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = tmp_path / "one"
+    shutil.copytree(runs[0], one)
+    other = str(runs[1])
+    assert main(["transfer", str(one), other, "--families", "[displacement-sum]", "--redo"]) == 0
+    result = load_result(one / "transfer.h5", TransferResult)
+    assert result.matrices[-1].family == "displacement sum"
+    with pytest.raises(SystemExit):
+        main(["transfer", str(one), other, "--families", "[displacement]"])
+    assert "made with other settings: families was ['displacement-sum']" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["transfer", str(one), other, "--families", "[sum]", "--redo"])
+    assert "displacement-sum, gradient-sign" in capsys.readouterr().err
+    assert main(["fooling", str(one), "--draws", "2", "--redo"]) == 0
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["report", str(one)])
+    said = capsys.readouterr().err
+    assert "transfer.h5` was made from another `fooling.h5`" in said
+    assert "OTHER ... --redo" in said
+
+
+def test_models_of_other_image_sizes(tmp_path: Path, runs: tuple[Path, Path]) -> None:
+    digits = open_images("digits")
+    batch = digits.read(range(len(digits)))
+    larger = functional.interpolate(batch.images, (12, 12), mode="bilinear")
+    np.savez(tmp_path / "larger.npz", images=larger.numpy(), labels=batch.labels.numpy())
+    (tmp_path / "wide.py").write_text(
+        "from torch import nn\n"
+        "from boundary import load_model\n\n\n"
+        "def make():\n"
+        "    return nn.Sequential(nn.AdaptiveAvgPool2d(8), load_model('digits').module).eval()\n"
+    )
+    wide = tmp_path / "wide"
+    model, images = f"--model={tmp_path}/wide.py:make", f"--images={tmp_path}/larger.npz"
+    assert main(["run", *SMALL, model, images, "--out", str(wide)]) == 0
+    # Their ids differ from those of the built-in images, so nothing is known to be shared.
+    assert main(["transfer", str(wide), str(runs[0])]) == 0
+    result = load_result(wide / "transfer.h5", TransferResult)
+    np.testing.assert_array_equal(result.sizes, [[1, 12, 12], [1, 8, 8]])
+    assert np.isnan(result.geometry.energy[0, 1])
+    moved = result.matrices[0].at(0, 1)
+    assert moved.norm == pytest.approx(result.norms[1])
+    assert moved.rate > result.matrices[0].noise[1].rate
+    assert main(["report", str(wide)]) == 0
 
 
 def test_results_survive_the_disk_and_are_drawn(tmp_path: Path, runs: tuple[Path, Path]) -> None:

@@ -1,0 +1,212 @@
+"""The stages that perturb images, from the command line on small runs."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from analysis import load_perturbations
+from analysis.results import FoolingResult, UniversalResult, load_result
+from boundary import NormalsStore, open_images
+from figures.fooling_findings import universal_findings
+from figures.formats import percent
+from figures.rates import reference_rate
+from study import universals
+from study.cli import main
+from study.run import RunDirectory
+
+SMALL = [
+    "--collect=60",
+    "--evaluate=40",
+    "--fooling.draws=2",
+    "--fooling.norms=[0.5]",
+    "--fooling.dimensions=[2]",
+    "--spectrum.null_draws=2",
+    "--spectrum.splits=2",
+    "--universal.gradients=300",
+    "--universal.counts=[]",
+    "--untrained=0",
+    "--device=cpu",
+]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("perturbing") / "run"
+    assert main(["run", *SMALL, "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def run(made: Path, tmp_path: Path) -> Path:
+    shutil.copytree(made, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def findings(run: Path) -> dict[str, Any]:
+    assert main(["report", str(run)]) == 0
+    numbers = json.loads((run / "numbers.json").read_text(encoding="utf-8"))
+    return dict(numbers["findings"])
+
+
+def test_every_family_is_left_as_a_file_with_its_source(run: Path) -> None:
+    fooling = load_result(run / "fooling.h5", FoolingResult)
+    universal = load_result(run / "universal.h5", UniversalResult)
+    families = {rate.family for rate in fooling.rates}
+    families |= {one.family for one in universal.found}
+    directory = RunDirectory(run)
+    names = NormalsStore.open(run / "normals").ids
+    for family in families:
+        found = load_perturbations(directory.perturbation(family)).perturbations
+        assert found.family == family
+        if found.p == 2:
+            assert found.norm == pytest.approx(fooling.reference_norm)
+            rate = reference_rate(fooling, family, clipped=False)
+            assert rate is not None
+            assert rate.fooled.shape[0] == len(found.vectors)
+            assert rate.subspace_dimension == found.subspace_dimension
+        if family != "sphere":
+            assert found.source["model"] == "digits"
+            assert found.source["images used"] == len(names)
+            assert len(found.source["ids sha256"]) == 64
+        if family in {"sphere", "subspace", "displacement", "universal smooth_rate l2"}:
+            assert found.source["seed"] == 0
+    assert {file.stem for file in (run / "perturbations").iterdir()} == {
+        family.replace(" ", "-") for family in families
+    }
+
+
+def test_an_interrupted_universal_stage_keeps_what_was_made(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, calls = universals.make_universal, []
+
+    def counted(algorithm: str, *arguments: Any, **options: Any) -> Any:
+        calls.append(algorithm)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return original(algorithm, *arguments, **options)
+
+    before = load_result(run / "universal.h5", UniversalResult)
+    (run / "universal.h5").unlink()
+    for file in (run / "perturbations").glob("universal-*"):
+        file.unlink()
+    monkeypatch.setattr(universals, "make_universal", counted)
+    command = ["universal", str(run)]
+    assert main(command) == 130
+    assert len(calls) == 3
+    assert main(command) == 0
+    assert len(calls) == 4  # the third again, and neither of the first two
+    after = load_result(run / "universal.h5", UniversalResult)
+    for one, other in zip(before.found, after.found, strict=True):
+        np.testing.assert_allclose(other.vector, one.vector, atol=1e-12)
+        np.testing.assert_array_equal(other.watched, one.watched)
+        assert other.backward_passes == one.backward_passes
+        assert [rate.count for rate in other.others] == [rate.count for rate in one.others]
+    assert main([*command, "--gradients", "200", "--redo"]) == 0
+    assert len(calls) == 7
+
+
+def test_perturbations_of_others_are_compared_with(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    vector = load_result(run / "universal.h5", UniversalResult).found[0].vector
+    np.save(tmp_path / "theirs.npy", 255 * vector.transpose(1, 2, 0))
+    capsys.readouterr()
+    command = ["fooling", str(run), "--files", f"[{tmp_path}/theirs.npy]", "--redo"]
+    assert main(command) == 0
+    assert "units of 0 to 255 by its largest number" in caplog.text
+    fooling = load_result(run / "fooling.h5", FoolingResult)
+    theirs = reference_rate(fooling, "file theirs", clipped=False)
+    ours = reference_rate(fooling, "universal smooth_rate l2", clipped=False)
+    assert theirs is not None
+    assert ours is not None
+    assert theirs.count == ours.count
+    assert "theirs (file)" in findings(run)["families"]["sentence"]
+    np.save(tmp_path / "theirs.npy", vector[:, ::-1].copy())
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(command[:-1])
+    assert "made with other settings: files.file theirs was" in capsys.readouterr().err
+    (tmp_path / "more").mkdir()
+    np.save(tmp_path / "more" / "theirs.npy", vector)
+    with pytest.raises(SystemExit):
+        main(
+            ["fooling", str(run), "--files", f"[{tmp_path}/theirs.npy,{tmp_path}/more/theirs.npy]"]
+        )
+    assert "Found `theirs` twice" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["fooling", str(run), "--files", "[nowhere.npy]"])
+    assert "nowhere.npy" in capsys.readouterr().err
+
+
+def test_a_target_and_how_often_it_is_reached(run: Path) -> None:
+    command = ["universal", str(run), "--target", "8", "--reference", "0.4", "--redo"]
+    assert main(command) == 0
+    result = load_result(run / "universal.h5", UniversalResult)
+    assert result.target == 8
+    flows = result.labels[0]
+    moved = int(((flows.source != 8) & (flows.moved == 8)).sum())
+    reached = flows.reached(8)
+    assert reached.value == moved / int((flows.source != 8).sum())
+    assert reached.value > 0.5
+    said = {finding.name: finding.sentence for finding in universal_findings(result)}
+    assert "It was made to move images to “8”: of those of other classes" in said["labels_l2"]
+    assert percent(reached.value) in said["labels_l2"]
+
+
+def test_a_hidden_layer_from_the_command_line(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["universal", str(run), "--algorithms", "[hidden_layer]", "--redo"]
+    with pytest.raises(SystemExit):
+        main(command)
+    said = capsys.readouterr().err
+    assert "`layer` should be one of the" in said
+    layer = said.split("(")[1].split(",")[0]
+    assert main([*command, "--layer", layer]) == 0
+    result = load_result(run / "universal.h5", UniversalResult)
+    assert [one.algorithm for one in result.found] == [
+        "hidden_layer",
+        "hidden_layer",
+        "smooth_rate",
+    ]
+    assert result.found[0].images_used == 60
+    assert result.found[0].others[0].fooled.shape == (1, 40)
+
+
+def test_images_that_cannot_be_read_are_left_out_of_every_stage(tmp_path: Path) -> None:
+    digits = open_images("digits").read(range(260))
+    folder = tmp_path / "photos"
+    for place, (image, label) in enumerate(zip(digits.images, digits.labels, strict=True)):
+        (folder / str(int(label))).mkdir(parents=True, exist_ok=True)
+        levels = (255 * image[0]).round().byte().numpy()
+        Image.fromarray(levels).save(folder / str(int(label)) / f"{place:03d}.png")
+    run = tmp_path / "run"
+    options = [*SMALL, f"--images={folder}", "--channels=1", "--batch_size=8"]
+    assert main(["collect", *options, "--out", str(run)]) == 0
+    assert main(["spectrum", str(run)]) == 0
+    collected = set(NormalsStore.open(run / "normals").ids)
+    others = [file for file in sorted(folder.rglob("*.png")) if not named(file, folder) & collected]
+    order = np.random.default_rng(0).permutation(260)[-40:]
+    every = sorted(folder.rglob("*.png"))
+    judged = [every[place] for place in order]
+    assert set(judged) <= set(others)
+    for file in judged[:9]:  # a whole batch, and one of the next
+        file.write_bytes(b"no picture")
+    for stage in ("universal", "fooling", "natural", "report"):
+        assert main([stage, str(run)]) == 0
+    fooling = load_result(run / "fooling.h5", FoolingResult)
+    assert len(fooling.image_ids) == 31
+    assert {rate.fooled.shape[1] for rate in fooling.rates} == {31}
+    assert {rate.fooled.shape[1] for rate in fooling.own} == {60}
+
+
+def named(file: Path, folder: Path) -> set[str]:
+    """Return the ids that a picture may have in a store."""
+    inside = file.relative_to(folder)
+    return {str(inside), inside.as_posix(), inside.with_suffix("").as_posix()}
