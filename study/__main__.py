@@ -15,10 +15,12 @@ def main() -> int:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         # An interrupt inside an import can come out as any error.
         signal.signal(signal.SIGINT, _leave)
+    from boundary.memory import keep_freed_memory
     from study.cli import main as run_command
 
     if signal.getsignal(signal.SIGINT) is _leave:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    keep_freed_memory()
     return run_command()
 
 

@@ -203,7 +203,7 @@ def test_images_that_cannot_be_read_are_left_out_of_every_stage(tmp_path: Path) 
     fooling = load_result(run / "fooling.h5", FoolingResult)
     assert len(fooling.image_ids) == 31
     assert {rate.fooled.shape[1] for rate in fooling.rates} == {31}
-    assert {rate.fooled.shape[1] for rate in fooling.own} == {60}
+    assert {rate.fooled.shape[1] for rate in fooling.own} == {40}
 
 
 def named(file: Path, folder: Path) -> set[str]:
