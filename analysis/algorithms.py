@@ -10,7 +10,7 @@ from analysis.ball import Ball
 from analysis.deepfool_loop import deepfool_perturbation
 from analysis.singular_vectors import Q, singular_perturbation
 from analysis.subspace import Subspace
-from analysis.universal import UniversalPerturbation, universal_perturbation
+from analysis.universal import BATCH, UniversalPerturbation, universal_perturbation
 from boundary.classifier import Classifier
 from boundary.errors import InputError, did_you_mean
 from boundary.layers import layer_names
@@ -21,6 +21,9 @@ ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
 
 _AGGREGATED = 25
 """Steps ahead whose gradients are aggregated: 250 images in batches of 10, as the authors do."""
+
+_FEWEST_UPDATES = 20
+"""Steps ahead are fewer where the gradients would not do for as many updates."""
 
 _IMAGES_OF_A_LAYER = 64
 """As many do for a hidden layer, by its authors."""
@@ -45,11 +48,15 @@ class Recipe:
     its authors do, and 1 in the Euclidean one, where larger q gather the vector on few pixels."""
     seed: int = 0
 
+    def q_in(self, ball: Ball) -> float:
+        """Return q, the one of the ball where none is given."""
+        return self.q or (Q if ball.p == inf else 1.0)
+
     def used_by(self, algorithm: Algorithm) -> dict[str, Any]:
         """Return the options that an algorithm makes use of."""
         options: dict[str, Any] = {"gradients": self.gradients, "seed": self.seed}
         if algorithm == "hidden_layer":
-            return {"layer": self.layer, "q": self.q, "seed": self.seed}
+            return {"layer": self.layer, "seed": self.seed}
         if algorithm == "deepfool":
             return options
         return {**options, "target": self.target, "mirror": self.mirror}
@@ -131,7 +138,7 @@ def make_universal(
             images[:_IMAGES_OF_A_LAYER],
             ball,
             layer=str(recipe.layer),
-            q=recipe.q or (Q if ball.p == inf else 1.0),
+            q=recipe.q_in(ball),
             seed=recipe.seed,
             progress=progress,
         )
@@ -143,12 +150,16 @@ def make_universal(
         loss="rate" if algorithm == "smooth_rate" else "cross_entropy",
         target=recipe.target,
         subspace=subspace,
-        aggregate=_AGGREGATED if algorithm == "aggregated" else 1,
+        aggregate=_steps_ahead(recipe.gradients) if algorithm == "aggregated" else 1,
         mirror=recipe.mirror,
         watch=watch,
         seed=recipe.seed,
         progress=progress,
     )
+
+
+def _steps_ahead(gradients: int) -> int:
+    return max(1, min(_AGGREGATED, gradients // (BATCH * _FEWEST_UPDATES)))
 
 
 def family_name(

@@ -1,11 +1,12 @@
 """Which random perturbations a study compares: sweeps over norms and over dimensions."""
 
 from collections.abc import Mapping, Sequence
+from math import inf
 
 import numpy as np
 import torch
 
-from analysis.perturbations import Perturbations, in_subspace, on_sphere
+from analysis.perturbations import Perturbations, in_subspace, on_sphere, random_signs
 from analysis.spectrum import SingularSpectrum
 from boundary.errors import InputError
 
@@ -65,6 +66,28 @@ def dimension_sweep(dimensions: Sequence[int] | None, available: int, reference:
             f"Found {found[0] if found[0] < 1 else found[-1]}."
         )
     return found
+
+
+NOISE_DRAWS = 10
+"""Random directions beside universal perturbations."""
+
+
+def noise_beside(
+    families: Sequence[Perturbations], shape: tuple[int, ...], seed: int
+) -> list[Perturbations]:
+    """Return random directions, or random signs, of each norm that some families have.
+
+    The directions are those of `random_families`.
+
+    Args:
+        families: Of l2 or l-infinity norm.
+        shape: (C, H, W) of an image.
+        seed: Of the draws.
+    """
+    kinds = {2.0: on_sphere, inf: random_signs}
+    unit = {p: make(shape, NOISE_DRAWS, 1.0, _generator(seed, 0)) for p, make in kinds.items()}
+    wanted = dict.fromkeys((family.p, float(f"{family.norm:.9g}")) for family in families)
+    return [unit[p].scaled(norm).described(seed=seed) for p, norm in wanted]
 
 
 def random_families(

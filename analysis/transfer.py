@@ -137,6 +137,7 @@ def resized(perturbations: Perturbations, shape: tuple[int, ...]) -> Perturbatio
         larger,
         perturbations.norm,
         p=perturbations.p,
+        sampled=perturbations.sampled,
         source=perturbations.source,
     )
 

@@ -29,6 +29,8 @@ TEMPERATURE = 0.5
 CLIPPED_AT = 9.0
 """Cross-entropy beyond which an image counts no more."""
 
+BATCH = 10
+"""Images of one step."""
 _MOMENTUM = 0.9
 _FORWARD = 64
 """Images of one pass where no gradient is taken."""
@@ -104,7 +106,7 @@ def universal_perturbation(
     ball: Ball,
     *,
     gradients: int = 10_000,
-    batch_size: int = 10,
+    batch_size: int = BATCH,
     step: float = 0.1,
     loss: Literal["rate", "cross_entropy"] = "rate",
     target: int | None = None,
@@ -179,13 +181,10 @@ def universal_perturbation(
                 total = torch.zeros_like(total)
             bar.update(len(batch))
             if watched is not None and spent * _LOOKS // gradients > len(trace):
-                trace.append((spent, watched.rate(vector)))
+                trace.append((spent, watched.rate(_full(vector, ball))))
                 bar.set_postfix_str(f"fooling rate {trace[-1][1]:.3f}")
-    found = require_direction(vector)
-    if ball.p == 2:
-        found *= ball.norm / float(found.norm())
     return UniversalPerturbation(
-        vector=found,
+        vector=_full(require_direction(vector), ball),
         ball=ball,
         images_used=len(images),
         forward_passes=len(images) + spent,
@@ -317,6 +316,12 @@ def _moved(vector: Tensor, direction: Tensor, ball: Ball, share: float, inside: 
     if inside:
         return ball.shrink(vector + share * ball.norm * ball.unit(direction))
     return ball.project(vector + share * ball.norm * ball.steepest(direction))
+
+
+def _full(vector: Tensor, ball: Ball) -> Tensor:
+    """Return a vector scaled to the full norm of the ball; zero stays."""
+    length = float(torch.linalg.vector_norm(vector, ball.p))
+    return vector * (ball.norm / length) if length > 0 else vector
 
 
 def _mirrored(images: Tensor, generator: torch.Generator) -> Tensor:

@@ -23,6 +23,8 @@ def keep_freed_memory() -> None:
     process's, so programs set it, never a library; elsewhere than under glibc nothing happens.
     """
     set_option = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if set_option is not None:
-        set_option(_MMAP_THRESHOLD, 1 << 30)
+    if set_option is None:
+        return
+    # Older ones refuse more than 32 MiB, and one option alone would make things worse.
+    if any(set_option(_MMAP_THRESHOLD, most) for most in (1 << 30, 1 << 25)):
         set_option(_TRIM_THRESHOLD, (1 << 31) - 1)

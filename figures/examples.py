@@ -1,5 +1,7 @@
 """Images, clean and perturbed, with what the classifier calls them."""
 
+from textwrap import fill
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -8,10 +10,13 @@ from numpy.typing import NDArray
 from analysis.results import FoolingResult
 from boundary.errors import InputError
 from figures.formats import class_label, number, percent
+from figures.rates import family_label
 from figures.style import TWO_COLUMNS, VERMILION, add_caption, new_figure, styled
 
 _INCHES_PER_LETTER = 0.062
 _WIDEST = 1.1
+_NAME = 18
+"""Characters in a line of a row's name."""
 
 
 @styled
@@ -28,7 +33,8 @@ def plot_examples(result: FoolingResult) -> Figure:
     if count == 0:
         raise InputError("`result.examples` should hold images to draw. Found none.")
     rows = [("clean", examples.clean, examples.predictions)]
-    rows += zip(examples.families, examples.perturbed, examples.perturbed_predictions, strict=True)
+    labels = [fill(family_label(family), _NAME) for family in examples.families]
+    rows += zip(labels, examples.perturbed, examples.perturbed_predictions, strict=True)
     column = min(_WIDEST, (TWO_COLUMNS - 0.3) / count)
     figure = new_figure(
         max(3.0, count * column + 0.3), len(rows) * (column * _tallness(examples.clean) + 0.2) + 0.4
@@ -39,7 +45,7 @@ def plot_examples(result: FoolingResult) -> Figure:
     high = float(max(examples.clean.max(), examples.perturbed.max(initial=-np.inf)))
     letters = int(column / _INCHES_PER_LETTER) - 2
     for line, (name, images, predictions) in zip(grid, rows, strict=True):
-        line[0].set_ylabel(name, parse_math=False)
+        line[0].set_ylabel(name, parse_math=False, fontsize=6.5)
         for place, axes in enumerate(line):
             _draw_image(axes, images[place], low, high)
             label = class_label(result.class_names, int(predictions[place]), letters)

@@ -3,6 +3,7 @@
 After Fig. 8 of Moosavi-Dezfooli et al. (CVPR 2017).
 """
 
+from itertools import cycle
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,6 @@ from figures.fooling import draw_norm_axis, show_percentages
 from figures.formats import SPACE, number
 from figures.rates import SPHERE, SUBSPACE, family_label, ranked_rates, rates_by_norm
 from figures.style import (
-    BLACK,
     BLUE,
     GREEN,
     GREY,
@@ -29,6 +29,7 @@ from figures.style import (
     add_caption,
     new_figure,
     styled,
+    universal_colours,
 )
 
 
@@ -50,8 +51,11 @@ _LOOKS = {
     "mean image": _Look(GREY, "x", "--"),
 }
 
-_UNIVERSAL = ("*", "P", "X", "p", "h", "d")
-"""Markers of universal perturbations, in the order of their families."""
+_UNIVERSAL = "*"
+"""Marker of universal perturbations; each has a colour of its own, and is dashed within S_f."""
+
+_FILES = ("P", "X", "p", "h")
+"""Markers of perturbations of others, which are grey and dotted."""
 
 
 @styled
@@ -83,12 +87,20 @@ def plot_families(result: FoolingResult) -> Figure:
 
 
 def _looks(families: list[str]) -> dict[str, _Look]:
-    others = iter(sorted(family for family in families if family not in _LOOKS))
-    universal = {
-        family: _Look(BLACK, marker, "--" if "subspace" in family else "-")
-        for family, marker in zip(others, _UNIVERSAL * len(families), strict=False)
+    files = sorted(family for family in families if family.startswith("file "))
+    universal = sorted(family for family in families if family.startswith("universal "))
+    colours = universal_colours(universal)
+    return {
+        **_LOOKS,
+        **{
+            family: _Look(colours[family], _UNIVERSAL, "--" if "subspace" in family else "-")
+            for family in universal
+        },
+        **{
+            family: _Look(GREY, marker, ":")
+            for family, marker in zip(files, cycle(_FILES), strict=False)
+        },
     }
-    return _LOOKS | universal
 
 
 def _draw_family(axes: Axes, result: FoolingResult, family: str, look: _Look, *, own: bool) -> None:
@@ -128,7 +140,7 @@ def _caption(result: FoolingResult, shown: tuple[float, float]) -> str:
     return (
         f"Not clipped; {result.own[0].fooled.shape[1]} collected images, which made what is made "
         f"of images, {len(result.image_ids)} held-out ones; up to {draws} draws of a family, seed "
-        f"{result.seed}. Bands: 95 % intervals. Dash-dotted: reference norm{SPACE}{norm}, at "
+        f"{result.seed}. Bands: 95 % intervals. Dash-dotted: reference norm{SPACE}{norm}, for "
         "which universal perturbations were made, and scaled to the others; median margin"
         f"{SPACE}{number(result.median_margin)}{dotted} (input units). Families by their rate on "
         "other images at the reference norm."

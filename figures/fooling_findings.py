@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from analysis.fooling import FoolingRate
+from analysis.fooling import FoolingRate, compare
 from analysis.intervals import Interval
 from analysis.labels import LabelFlows
 from analysis.results import FoolingResult, MadeUniversal, UniversalResult
@@ -68,10 +68,13 @@ def _order(result: FoolingResult, clipped: bool) -> Finding | None:
         if apart
         else "No two neighbours in this order are shown to differ"
     )
+    loaded = any(row.family.startswith("file ") for row in rows)
+    unknown = " (of files this is not known)" if loaded else ""
     sentence = (
         f"{_CLIPPING[clipped]}, at the reference norm {number(result.reference_norm)}, families in "
         f"the order of their fooling rates on {len(result.image_ids)} images that made none of "
-        f"them: {listed}. {shown} (95 % intervals that hold for all {pairs} pairs together)."
+        f"them{unknown}: {listed}. {shown} (95 % intervals that hold for all {pairs} pairs "
+        "together)."
     )
     name = "families_clipped" if clipped else "families"
     return Finding(name, sentence, None, {"families": rows})
@@ -124,6 +127,7 @@ def _beyond_rivals(result: FoolingResult, clipped: bool) -> Finding | None:
 
 def _of_universal(result: UniversalResult, made: MadeUniversal) -> Finding:
     own, others, noise = made.own[0], made.others[0], noise_of(result, made)
+    beyond = compare(others, noise)
     norm = f"{'l2' if own.p == 2 else 'l-infinity'} norm {number(own.norm)}"
     share = own.norm / result.mean_image_norm if own.p == 2 and result.mean_image_norm > 0 else None
     relative = "" if share is None else f", {percent(share)} of the mean image norm"
@@ -133,8 +137,9 @@ def _of_universal(result: UniversalResult, made: MadeUniversal) -> Finding:
         f"95 % interval {percent_interval(others.interval)}) and of {percent(own.rate)} of the "
         f"{made.images_used} that made it; clipped to the bounds of the input, of "
         f"{percent(made.others[1].rate)} and {percent(made.own[1].rate)}. Random "
-        f"{'directions' if own.p == 2 else 'signs'} of that norm change {percent(noise.rate)} "
-        f"({percent_interval(noise.interval)}) of the other images."
+        f"{'directions' if own.p == 2 else 'signs'} of that norm change {percent(noise.rate)} of "
+        f"the other images: a difference of {points(beyond.difference)} points (95 % paired "
+        f"interval {points_interval(beyond.difference_interval)})."
     )
     numbers = {
         "norm": own.norm,
@@ -156,7 +161,17 @@ def _of_labels(flows: LabelFlows, target: int) -> Finding:
     fooled, total = int(flows.fooled.sum()), len(flows.source)
     sink = flows.top_sink
     if sink is None:
-        return Finding(name, f"Of {total} images none is fooled by {flows.family}.", None)
+        said = f"Of {total} images none is fooled by {family_label(flows.family)}."
+        return Finding(name, said, None)
+    if target >= 0 and (flows.source != target).any():
+        reached = flows.reached(target)
+        said = (
+            f"{family_label(flows.family)} was made to move images to "
+            f"“{class_label(flows.class_names, target)}”: of {int((flows.source != target).sum())} "
+            f"images of other classes {percent(reached.value)} (95 % "
+            f"{percent_interval(reached.interval)}) go there."
+        )
+        return Finding(name, said[0].upper() + said[1:], None, {"reached": reached})
     before, after = flows.entropy_before, flows.entropy_after
     at_least = "" if before.enough and after.enough else "at least "
     sentence = (
@@ -167,13 +182,6 @@ def _of_labels(flows: LabelFlows, target: int) -> Finding:
         f"from {at_least}{number(before.value)} bits to {at_least}{number(after.value)} "
         f"({number_interval(after.interval)})."
     )
-    if target >= 0 and (flows.source != target).any():
-        reached = flows.reached(target)
-        sentence += (
-            f" It was made to move images to “{class_label(flows.class_names, target)}”: of those "
-            f"of other classes {percent(reached.value)} (95 % "
-            f"{percent_interval(reached.interval)}) go there."
-        )
     numbers = {
         "sink": sink.label,
         "of_fooled": sink.of_fooled,

@@ -7,7 +7,7 @@ are.
 
 import json
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from functools import partial
@@ -263,7 +263,7 @@ _PLATES = (
 )
 
 
-def write_report(directory: Path) -> Path:
+def write_report(directory: Path, optional: Collection[str] = ("natural", "transfer")) -> Path:
     """Write the figures, ``report.html`` and ``numbers.json`` of a run.
 
     The title is read from the provenance: ``model`` and ``images`` (a text, or a mapping with a
@@ -272,6 +272,7 @@ def write_report(directory: Path) -> Path:
     Args:
         directory: Of the run: ``collect.h5``, ``spectrum.h5``, ``universal.h5``, ``fooling.h5``,
             ``study.yaml`` and ``provenance.json``.
+        optional: Stages whose results are shown too, where they are there.
 
     Returns:
         The path of the page.
@@ -284,8 +285,8 @@ def write_report(directory: Path) -> Path:
         load_result(directory / "spectrum.h5", SpectrumResult),
         load_result(directory / "universal.h5", UniversalResult),
         load_result(directory / "fooling.h5", FoolingResult),
-        _load_if_there(directory / "natural.h5", NaturalResult),
-        _load_if_there(directory / "transfer.h5", TransferResult),
+        _optional(directory, "natural", NaturalResult, optional),
+        _optional(directory, "transfer", TransferResult, optional),
     )
     study = _read_text(directory / "study.yaml")
     provenance = _read_json(directory / "provenance.json")
@@ -319,8 +320,11 @@ def write_report(directory: Path) -> Path:
     return page
 
 
-def _load_if_there(path: Path, kind: type[Result]) -> Result | None:
-    return load_result(path, kind) if path.exists() else None
+def _optional(
+    directory: Path, stage: str, kind: type[Result], shown: Collection[str]
+) -> Result | None:
+    path = directory / f"{stage}.h5"
+    return load_result(path, kind) if stage in shown and path.exists() else None
 
 
 def _tables(results: _Results) -> dict[str, Any]:

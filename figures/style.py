@@ -1,8 +1,9 @@
 """What every figure shares: sizes, colours, log axes, the caption line, and how it is saved."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from io import BytesIO
+from itertools import cycle
 from pathlib import Path
 from textwrap import fill
 from typing import TypeVar
@@ -26,6 +27,8 @@ TWO_COLUMNS = 7.0
 BLUE, VERMILION, GREY, BLACK = "#0072b2", "#d55e00", "#8c8c8c", "#000000"
 
 SKY, PINK, GREEN, ORANGE, YELLOW = "#56b4e9", "#cc79a7", "#009e73", "#e69f00", "#b8a800"
+
+_UNIVERSAL_COLOURS = (BLACK, VERMILION, GREEN, ORANGE, PINK, SKY, YELLOW, "#7a5195", "#5a3a1a")
 
 NULL_COLOURS = {"isotropic": GREY, "permuted": GREEN, "phases": PINK, "untrained": ORANGE}
 
@@ -51,6 +54,11 @@ def styled(draw: Callable[[Result], Figure]) -> Callable[[Result], Figure]:
         return figure
 
     return inside
+
+
+def universal_colours(families: Iterable[str]) -> dict[str, str]:
+    """Return a colour for each universal perturbation, in their order."""
+    return dict(zip(families, cycle(_UNIVERSAL_COLOURS), strict=False))
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from math import isfinite
+from math import isclose, isfinite
 
 import numpy as np
 
@@ -253,7 +253,12 @@ def universal_rows(result: UniversalResult) -> tuple[UniversalRow, ...]:
 
 def noise_of(result: UniversalResult, made: MadeUniversal) -> FoolingRate:
     """Return the rate of random directions, or signs, of a perturbation's norm, not clipped."""
-    return next(rate for rate in result.noise if rate.p == made.own[0].p and not rate.clipped)
+    own = made.own[0]
+    return next(
+        rate
+        for rate in result.noise
+        if rate.p == own.p and not rate.clipped and isclose(rate.norm, own.norm, rel_tol=1e-6)
+    )
 
 
 def transfer_rows(result: TransferResult) -> tuple[TransferRow, ...]:

@@ -1,6 +1,7 @@
 """What one model's perturbations and subspace are worth on another model, as matrices."""
 
 from collections.abc import Callable
+from textwrap import fill
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,9 @@ from boundary.errors import InputError
 from figures.formats import number
 from figures.rates import family_label
 from figures.style import TWO_COLUMNS, add_caption, new_figure, styled
+
+_TITLE = 30
+"""Characters in a line of a panel's title."""
 
 _LONGEST = 14
 """Letters of a model's name on an axis."""
@@ -74,8 +78,7 @@ def plot_transfer(result: TransferResult) -> Figure:
 
 
 def _title(matrix: TransferMatrix) -> str:
-    label = "random in S_f" if matrix.family == "subspace" else family_label(matrix.family)
-    return f"{label}, fooled"
+    return fill(family_label(matrix.family), _TITLE)
 
 
 def _rates(matrix: TransferMatrix, result: TransferResult) -> NDArray[np.float64]:

@@ -13,21 +13,14 @@ from figures.fooling import show_percentages
 from figures.formats import number
 from figures.rates import family_label
 from figures.style import (
-    BLACK,
     BLUE,
-    GREEN,
-    ORANGE,
-    PINK,
-    SKY,
     TWO_COLUMNS,
-    VERMILION,
     add_caption,
     new_figure,
     plain_log_ticks,
     styled,
+    universal_colours,
 )
-
-_COLOURS = (BLACK, VERMILION, GREEN, ORANGE, PINK, SKY)
 
 
 @styled
@@ -41,7 +34,7 @@ def plot_universal(result: UniversalResult) -> Figure:
         raise InputError("`result.found` should hold a universal perturbation. Found none.")
     figure = new_figure(TWO_COLUMNS, 3.4)
     left, right = figure.subplots(1, 2)
-    colours = {made.family: _COLOURS[i % len(_COLOURS)] for i, made in enumerate(result.found)}
+    colours = universal_colours(made.family for made in result.found)
     for made in result.found:
         _draw_trace(left, made, colours[made.family])
     left.set_title("while it is made")

@@ -321,6 +321,7 @@ def _begin(
         images=subject.images.spec,
         weights=_absolute(config.weights),
         classes=_absolute(config.classes),
+        fooling=_with_absolute_files(config.fooling),
     )
     if ranks.first:
         run.prepare(asdict(config))
@@ -337,7 +338,8 @@ def _resume(
     parser = Parser(prog="boundary")
     parser.add_class_arguments(StudyConfig)
     saved = parser.parse_object(run.config(), defaults=False).as_dict()
-    return run, config_from(saved, {section: given} if given else {}), redo
+    config = config_from(saved, {section: given} if given else {})
+    return run, replace(config, fooling=_with_absolute_files(config.fooling)), redo
 
 
 def _keep_settings(run: RunDirectory, config: StudyConfig) -> None:
@@ -352,6 +354,10 @@ def _show(run: RunDirectory) -> None:
 def _absolute(path: str | None) -> str | None:
     """Return a path that means the same from any folder; ``random`` is no path."""
     return path if path in {None, "random"} else str(Path(str(path)).expanduser().absolute())
+
+
+def _with_absolute_files(options: FoolingOptions) -> FoolingOptions:
+    return replace(options, files=[str(_absolute(file)) for file in options.files])
 
 
 def _underscored(word: str) -> str:

@@ -3,7 +3,7 @@
 import logging
 import time
 from dataclasses import dataclass
-from math import inf
+from math import inf, isclose
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from analysis.fooling import FoolingRate, fooling_rates
 from analysis.natural import FEWEST_IMAGES, naturalness
 from analysis.perturbation_files import load_perturbations
-from analysis.perturbations import Perturbations, in_subspace, on_sphere, random_signs
+from analysis.perturbations import Perturbations, in_subspace
 from analysis.results import (
     SpectrumResult,
     UniversalResult,
@@ -21,6 +21,7 @@ from analysis.results import (
     save_result,
 )
 from analysis.survey import placed_batches
+from analysis.sweep import noise_beside
 from analysis.transfer import (
     ModelNormals,
     TransferMatrix,
@@ -34,7 +35,7 @@ from boundary.images import sha256_of_ids
 from boundary.store import NormalsStore
 from study.config import StudyConfig
 from study.perturbing import require_same_subject
-from study.run import RunDirectory
+from study.run import STAGES, RunDirectory
 from study.subject import Subject, load_subject
 
 _log = logging.getLogger(__name__)
@@ -134,6 +135,8 @@ def transfer(
     """
     begun = time.monotonic()
     home = runs[0]
+    _check_runs(runs)
+    families = list(dict.fromkeys(families))
     settings = {
         "fooling": home.identity("fooling"),
         "others": [run.identity("fooling") for run in runs[1:]],
@@ -168,7 +171,10 @@ def transfer(
                     for i in models
                     for j in models
                 ),
-                tuple(column[-1 if family.p == inf else -2] for column in columns),
+                tuple(
+                    _noise_of(family, contender, column)
+                    for contender, column in zip(contenders, columns, strict=True)
+                ),
             )
             for place, family in enumerate(contenders[0].families)
         ),
@@ -187,13 +193,15 @@ def transfer(
 def _contender(run: RunDirectory, config: StudyConfig, families: list[str]) -> _Contender:
     spectrum = load_result(run.finished("spectrum"), SpectrumResult)
     made = load_result(run.finished("universal"), UniversalResult)
-    files = [run.perturbation(name) for name in (*(one.family for one in made.found), *families)]
+    own = [run.perturbation(one.family) for one in made.found]
+    files = list(dict.fromkeys([*own, *map(run.perturbation, families)]))
     for file in files:
         if not file.exists():
             there = sorted(one.stem for one in run.perturbations.glob("*.safetensors"))
+            stage = "universal" if file in own else "fooling"
             raise StoreError(
                 f"`--families` should name files of `{run.perturbations}`: {', '.join(there)}. "
-                f"Found `{file.stem}`; `boundary fooling {run.path} --redo` makes what is missing."
+                f"Found `{file.stem}`; `boundary {stage} {run.path} --redo` makes what is missing."
             )
     return _Contender(
         run=run,
@@ -206,7 +214,7 @@ def _contender(run: RunDirectory, config: StudyConfig, families: list[str]) -> _
 
 
 def _column(contenders: list[_Contender], place: int, subject: Subject) -> list[FoolingRate]:
-    """Return the rates of every row's families on one model, then of random ones, l2 and linf."""
+    """Return the rates of every row's families on one model, then of noise of each norm."""
     column = contenders[place]
     shape = subject.images.shape
     tried = [
@@ -215,13 +223,7 @@ def _column(contenders: list[_Contender], place: int, subject: Subject) -> list[
         for family in row.families
         for moved in [resized(family, shape)]
     ]
-    generator = torch.Generator().manual_seed(column.config.seed)
-    draws = column.config.fooling.draws
-    bounded = next((family.norm for family in column.families if family.p == inf), column.norm)
-    noise = [
-        on_sphere(shape, draws, column.norm, generator),
-        random_signs(shape, draws, bounded, generator),
-    ]
+    noise = noise_beside(tried, shape, column.config.seed)
     judged = _judged(contenders, subject)
     return fooling_rates(
         subject.classifier,
@@ -231,6 +233,37 @@ def _column(contenders: list[_Contender], place: int, subject: Subject) -> list[
         images=len(judged),
         progress=True,
     )
+
+
+def _noise_of(
+    family: Perturbations, contender: _Contender, column: list[FoolingRate]
+) -> FoolingRate:
+    """Return the rate of random directions, or signs, of the norm at which a family is tried."""
+    norm = family.norm if family.p == inf else contender.norm
+    return next(
+        rate
+        for rate in reversed(column)
+        if rate.p == family.p and isclose(rate.norm, norm, rel_tol=1e-6)
+    )
+
+
+def _check_runs(runs: list[RunDirectory]) -> None:
+    """Refuse a run that is named twice, or whose results do not rest on each other.
+
+    Raises:
+        InputError: If one is named twice.
+        StoreError: If a result was made from another than is there.
+    """
+    paths = [run.path.resolve() for run in runs]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise InputError(
+                f"`boundary transfer` takes runs of other models. Found `{path}` twice."
+            )
+    for run in runs:
+        outdated = run.out_of_date(STAGES)
+        if outdated:
+            raise StoreError(outdated)
 
 
 def _judged(contenders: list[_Contender], subject: Subject) -> NDArray[np.int64]:
@@ -274,7 +307,9 @@ def _same_families(contenders: list[_Contender]) -> None:
 
 def _described(contender: _Contender) -> list[str]:
     return [
-        f"{family.family} {family.norm:.6g}" if family.p == inf else family.family
+        f"{family.family} {family.source.get('ball', family.norm):.6g}"
+        if family.p == inf
+        else family.family
         for family in contender.families
     ]
 

@@ -23,9 +23,8 @@ def describe(run: RunDirectory) -> str:
     """Return one screen of text about a run directory."""
     done = [stage for stage in (*STAGES, *OPTIONAL) if run.result(stage).exists()]
     lines = [f"{run.path}: {', '.join(done) or 'nothing'} done, {_kept(run)} images collected"]
-    outdated = run.out_of_date()
-    if outdated:
-        return "\n".join([*lines, outdated])
+    outdated = run.out_of_date((*STAGES, *OPTIONAL))
+    lines += [outdated] if outdated else []
     collection = _result(run, "collect", CollectionResult)
     if collection is not None:
         spectrum = _result(run, "spectrum", SpectrumResult)
@@ -40,12 +39,19 @@ def describe(run: RunDirectory) -> str:
             ).findings
         ]
     if run.report.exists():
-        lines.append(f"report: {run.report}")
+        results = [path for path in map(run.result, (*STAGES, *OPTIONAL)) if path.exists()]
+        newest = max((path.stat().st_mtime for path in results), default=0.0)
+        older = run.report.stat().st_mtime < newest
+        again = f", older than these results; `boundary report {run.path}` writes it anew"
+        lines.append(f"report: {run.report}{again if older else ''}")
     return "\n".join(lines)
 
 
 def _result(run: RunDirectory, stage: str, kind: type[Result]) -> Result | None:
-    return load_result(run.result(stage), kind) if run.result(stage).exists() else None
+    """Return a stage's result if it is there and rests, stage by stage, on what is there."""
+    before = STAGES[: STAGES.index(stage)] if stage in STAGES else STAGES
+    current = run.current(stage) and run.out_of_date(before) is None
+    return load_result(run.result(stage), kind) if current else None
 
 
 def _kept(run: RunDirectory) -> int:

@@ -36,7 +36,7 @@ from analysis.results import (
     load_result,
     save_result,
 )
-from analysis.rivals import rival_spectra
+from analysis.rivals import UNTRAINED, rival_spectra
 from analysis.survey import placed_batches, survey
 from analysis.sweep import dimension_sweep, norm_sweep, random_families
 from boundary.collect import changed_settings, collection_settings
@@ -231,8 +231,7 @@ def _families(
         draws=options.draws,
         seed=config.seed,
     )
-    positions = subject.collecting[: config.universal.images]
-    images = subject.images.read(positions).images
+    batch = subject.images.read(subject.collecting[: config.universal.images])
     margins = collection.margin[collection.on_boundary]
     of_normals = [
         single_displacements(rows, shape, options.draws, 1.0, seed=config.seed),
@@ -241,9 +240,11 @@ def _families(
     ]
     of_images = [
         run.ranks.from_first(
-            lambda: gradient_sign(subject.classifier, images, 1.0, batch_size=subject.batch_size)
+            lambda: gradient_sign(
+                subject.classifier, batch.images, 1.0, batch_size=subject.batch_size
+            )
         ),
-        mean_image(images, 1.0),
+        mean_image(batch.images, 1.0),
     ]
     universals = [
         Perturbations.of(
@@ -254,15 +255,17 @@ def _families(
         for found in made.found
         if found.own[0].p == 2
     ]
-    all_normals = origin(subject, subject.collecting)
+    all_normals = origin(subject, store.column("position")[store.on_boundary])
+    not_trained = {**all_normals, "model": f"{subject.model.name}, untrained", "model sha256": ""}
+    sources = {"sphere": {"shape": list(shape)}, UNTRAINED: not_trained}
     single = [
         *(family.described(**all_normals, seed=config.seed) for family in of_normals),
-        *(family.described(**origin(subject, positions)) for family in of_images),
+        *(family.described(**origin(subject, batch.positions.numpy())) for family in of_images),
         *universals,
         *loaded,
     ]
     return [
-        *(f if f.family == "sphere" else f.described(**all_normals) for f in random),
+        *(family.described(**sources.get(family.family, all_normals)) for family in random),
         *(family.scaled(norm) for family in single for norm in norms),
     ]
 
@@ -292,8 +295,11 @@ def _sha256(family: Perturbations) -> str:
 
 
 def _save_families(run: RunDirectory, families: Sequence[Perturbations], norm: float) -> None:
-    """Save those at the reference norm that have no file yet."""
+    """Leave one file for each made here, at the reference norm, and none of earlier ones."""
     run.perturbations.mkdir(exist_ok=True)
+    for file in run.perturbations.glob("*.safetensors"):
+        if not file.name.startswith("universal-"):
+            file.unlink()
     for family in families:
         if family.norm == norm and not family.family.startswith(("universal ", "file ")):
             save_perturbations(run.perturbation(family.family), family)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import platform
 import sys
 import time
@@ -37,6 +38,8 @@ _RESTS_ON = {
     "natural": "universal",
     "transfer": "fooling",
 }
+
+_log = logging.getLogger(__name__)
 
 DISTRIBUTION = "boundary-geometry"
 PACKAGES = (DISTRIBUTION, "torch", "numpy", "scipy", "h5py", "matplotlib")
@@ -102,6 +105,11 @@ class RunDirectory:
     def perturbations(self) -> Path:
         """Directory of the perturbations at the reference norm, one file a family."""
         return self.path / "perturbations"
+
+    @property
+    def unfinished(self) -> Path:
+        """Directory of universal perturbations whose stage has not ended."""
+        return self.perturbations / "unfinished"
 
     def perturbation(self, family: str) -> Path:
         """Return the file of a family of perturbations."""
@@ -205,6 +213,8 @@ class RunDirectory:
     def is_done(self, stage: str, settings: Mapping[str, Any], *, redo: bool = False) -> bool:
         """Return whether a stage's result is there and was made with these settings.
 
+        One that differs by what it was made from alone is of no use any more, and is made anew.
+
         Args:
             stage: Name of the stage.
             settings: All that its result depends on.
@@ -216,7 +226,11 @@ class RunDirectory:
         path = self.result(stage)
         if redo or not path.exists():
             return False
-        changed = differences(load_settings(path), dict(settings))
+        made, basis = load_settings(path), _RESTS_ON.get(stage, "")
+        changed = differences({**made, basis: ""}, {**settings, basis: ""})
+        if not changed and made.get(basis) != settings.get(basis):
+            _log.info("`%s` was made from another `%s` and is made anew.", path, basis)
+            return False
         if changed:
             raise StoreError(
                 f"`{path}` was made with other settings: {'; '.join(changed)}. "
@@ -225,20 +239,35 @@ class RunDirectory:
             )
         return True
 
-    def out_of_date(self) -> str | None:
-        """Return a sentence on the first result made from another than is there, if there is."""
-        for stage, basis in _RESTS_ON.items():
-            path, others = self.result(stage), " OTHER ..." if stage == "transfer" else ""
-            if not path.exists():
-                continue
-            made = self.result(basis).exists()
-            if not made or load_settings(path).get(basis) != self.identity(basis):
-                first = "" if made else f"`boundary {basis} {self.path}`, then "
-                return (
-                    f"`{path}` was made from another `{self.result(basis).name}` than is there; "
-                    f"{first}`boundary {stage} {self.path}{others} --redo` makes it anew."
-                )
-        return None
+    def out_of_date(self, stages: Sequence[str] = STAGES) -> str | None:
+        """Return a sentence on the first result made from another than is there, if there is.
+
+        Args:
+            stages: Whose results are looked at.
+        """
+        return next((said for said in map(self._out_of_date, stages) if said), None)
+
+    def notes(self) -> list[str]:
+        """Return a sentence on each optional result that was made from another than is there."""
+        return [said for said in map(self._out_of_date, OPTIONAL) if said]
+
+    def current(self, stage: str) -> bool:
+        """Return whether a stage's result is there and rests on what is there."""
+        return self.result(stage).exists() and self._out_of_date(stage) is None
+
+    def _out_of_date(self, stage: str) -> str | None:
+        basis, path = _RESTS_ON.get(stage), self.result(stage)
+        if basis is None or not path.exists():
+            return None
+        made = self.result(basis).exists()
+        if made and load_settings(path).get(basis) == self.identity(basis):
+            return None
+        first = "" if made else f"`boundary {basis} {self.path}`, then "
+        others = " OTHER ..." if stage == "transfer" else ""
+        return (
+            f"`{path}` was made from another `{self.result(basis).name}` than is there; "
+            f"{first}`boundary {stage} {self.path}{others}` makes it anew."
+        )
 
     def model_name(self) -> str:
         """Return the name of the model, or of the folder where no record says it."""

@@ -177,11 +177,13 @@ def report(run: RunDirectory, *, redo: bool = False) -> None:
     outdated = run.out_of_date()
     if outdated:
         raise StoreError(outdated)
-    results = [run.finished(stage) for stage in STAGES]
-    results += [path for path in map(run.result, OPTIONAL) if path.exists()]
+    for note in run.notes():
+        _log.warning("%s The report leaves it out.", note)
+    optional = [stage for stage in OPTIONAL if run.current(stage)]
+    results = [*map(run.finished, STAGES), *map(run.result, optional)]
     newest = max(path.stat().st_mtime for path in results)
     if redo or not run.report.exists() or run.report.stat().st_mtime < newest:
-        write_report(run.path)
+        write_report(run.path, optional)
         run.record_stage("report", {})
 
 

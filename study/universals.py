@@ -1,14 +1,12 @@
 """The stage of universal perturbations: made from the collected images, judged on others."""
 
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import inf
-from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from analysis.algorithms import Algorithm, Recipe, check_recipe, family_name, make_universal
 from analysis.ball import Ball
@@ -16,7 +14,7 @@ from analysis.fooling import FoolingRate
 from analysis.labels import LabelFlows, label_flows
 from analysis.learning import LearnedRate, counts_below, subspaces_of_few, universal_of_few
 from analysis.perturbation_files import load_perturbations, save_perturbations
-from analysis.perturbations import Perturbations, on_sphere, random_signs
+from analysis.perturbations import Perturbations
 from analysis.results import (
     CollectionResult,
     MadeUniversal,
@@ -26,8 +24,10 @@ from analysis.results import (
 )
 from analysis.subspace import Subspace
 from analysis.survey import placed_batches
+from analysis.sweep import noise_beside
 from analysis.universal import UniversalPerturbation
 from boundary.errors import InputError
+from boundary.images import ImageBatch
 from boundary.store import NormalsStore
 from study.config import DIMENSION, REFERENCE, REFERENCE_IN_MARGINS, StudyConfig
 from study.perturbing import basis, judging, origin, rates_on, require_same_subject
@@ -48,7 +48,6 @@ def universal(
         lambda: {
             "spectrum": run.identity("spectrum"),
             **judging(config, subject),
-            "draws": config.fooling.draws,
             **asdict(options),
         }
     )
@@ -57,10 +56,11 @@ def universal(
         return
     collection, normals = basis(run)
     making = _Making(run, config, subject, collection, normals, digest(settings))
-    made = ranks.from_first(lambda: making.all(redo=redo))
+    made = ranks.from_first(making.all)
     few = ranks.from_first(making.from_few)
     own = rates_on(run, subject, making.positions, [one.family for one in made])
-    tried = [*(one.family for one in made), *(family for _, family in few), *making.noise()]
+    noise = ranks.from_first(lambda: making.noise(made))
+    tried = [*(one.family for one in made), *(family for _, family in few), *noise]
     others = rates_on(run, subject, subject.evaluating, tried)
     if not ranks.first:
         return
@@ -81,8 +81,8 @@ def universal(
         mean_image_norm=collection.mean_image_norm,
         seed=config.seed,
     )
-    _forget_others(run, made)
     save_result(run.result("universal"), result, settings)
+    _keep(run, made)
     run.record_done("universal", begun, subject.device_name)
 
 
@@ -144,36 +144,29 @@ class _Making:
         for algorithm in options.algorithms:
             check_recipe(algorithm, subject.classifier, self._recipe)
 
-    def all(self, *, redo: bool) -> list[_Made]:
+    def all(self) -> list[_Made]:
         """Return each universal perturbation, the one within the subspace last.
 
-        Each is saved as soon as it is made; one that an interrupted command of the same settings
-        has left is taken from there.
+        Each is saved as soon as it is made, beside those of the present result, which stay until
+        all are there; one that an interrupted command of the same settings has left is taken.
         """
         algorithms = list(dict.fromkeys(self._config.universal.algorithms))
         if not algorithms:
             return []
-        self._run.perturbations.mkdir(exist_ok=True)
-        if redo:
-            for file in _files(self._run):
-                file.unlink()
-        images = self._images()
+        self._run.unfinished.mkdir(parents=True, exist_ok=True)
+        batch = self._batch()
         found = [
-            self._made(algorithm, images, ball, None)
+            self._made(algorithm, batch, ball, None)
             for algorithm in algorithms
             for ball in self._balls
         ]
         subspace = self._spectrum.subspace(self.dimension)
-        return [*found, self._made("smooth_rate", images, self._balls[0], subspace)]
+        return [*found, self._made("smooth_rate", batch, self._balls[0], subspace)]
 
-    def noise(self) -> list[Perturbations]:
-        """Return random directions of the same norms."""
-        shape, draws = self._subject.images.shape, self._config.fooling.draws
-        generator = torch.Generator().manual_seed(self._config.seed)
-        return [
-            (on_sphere if ball.p == 2 else random_signs)(shape, draws, ball.norm, generator)
-            for ball in self._balls
-        ]
+    def noise(self, made: Sequence[_Made]) -> list[Perturbations]:
+        """Return random directions, or signs, of each norm that was made."""
+        shape = self._subject.images.shape
+        return noise_beside([one.family for one in made], shape, self._config.seed)
 
     def from_few(self) -> list[tuple[int, Perturbations]]:
         """Return what the first algorithm, and the subspace, make of fewer images."""
@@ -184,7 +177,7 @@ class _Making:
         if algorithms[0] != "hidden_layer":  # which takes few images anyway
             of_images = universal_of_few(
                 self._subject.classifier,
-                self._images(),
+                self._batch().images,
                 self._counts,
                 algorithms[0],
                 self._balls[0],
@@ -205,11 +198,11 @@ class _Making:
         )
         return [*found, *zip(counts, of_normals, strict=True)]
 
-    def _images(self) -> Tensor:
-        return self._subject.images.read(self.positions).images
+    def _batch(self) -> ImageBatch:
+        return self._subject.images.read(self.positions)
 
     def _made(
-        self, algorithm: Algorithm, images: Tensor, ball: Ball, subspace: Subspace | None
+        self, algorithm: Algorithm, batch: ImageBatch, ball: Ball, subspace: Subspace | None
     ) -> _Made:
         subject, target = self._subject, self._recipe.target
         name = family_name(algorithm, ball.p, inside=subspace is not None, target=target)
@@ -219,7 +212,7 @@ class _Making:
         found = make_universal(
             algorithm,
             subject.classifier,
-            images,
+            batch.images,
             ball,
             self._recipe,
             subspace=subspace,
@@ -227,20 +220,23 @@ class _Making:
             progress=True,
         )
         source = {
-            **origin(subject, self.positions[: found.images_used]),
+            **origin(subject, batch.positions.numpy()[: found.images_used]),
             "algorithm": algorithm,
+            "ball": ball.norm,
             **self._recipe.used_by(algorithm),
+            **({"q": self._recipe.q_in(ball)} if algorithm == "hidden_layer" else {}),
             "settings": self._identity,
         }
         dimension = None if subspace is None else subspace.dimension
         family = found.as_perturbations(name, source, dimension)
-        save_perturbations(self._run.perturbation(name), family)
+        save_perturbations(self._run.unfinished / self._run.perturbation(name).name, family)
         return _Made(algorithm, family, found)
 
     def _kept(self, name: str) -> Perturbations | None:
         """Return what a command of the same settings has saved; None where there is no such."""
         try:
-            found = load_perturbations(self._run.perturbation(name)).perturbations
+            file = self._run.unfinished / self._run.perturbation(name).name
+            found = load_perturbations(file).perturbations
         except InputError:  # none is there, or it is damaged and made anew
             return None
         return found if found.source.get("settings") == self._identity else None
@@ -268,16 +264,16 @@ def _labels(
     )
 
 
-def _files(run: RunDirectory) -> list[Path]:
-    return list(run.perturbations.glob("universal-*.safetensors"))
-
-
-def _forget_others(run: RunDirectory, made: Sequence[_Made]) -> None:
-    """Delete universal perturbations of earlier settings."""
-    kept = {run.perturbation(one.family.family) for one in made}
-    for file in _files(run):
-        if file not in kept:
-            file.unlink()
+def _keep(run: RunDirectory, made: Sequence[_Made]) -> None:
+    """Put the files of a finished result in the place of those of an earlier one."""
+    run.perturbations.mkdir(exist_ok=True)
+    for file in run.perturbations.glob("universal-*.safetensors"):
+        file.unlink()
+    for one in made:
+        file = run.perturbation(one.family.family)
+        (run.unfinished / file.name).replace(file)
+    if run.unfinished.is_dir():
+        shutil.rmtree(run.unfinished)
 
 
 def reference_norm(config: StudyConfig, collection: CollectionResult) -> float:

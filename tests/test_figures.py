@@ -535,7 +535,11 @@ def test_examples_mark_changed_predictions_without_colour_alone() -> None:
     changed = [False] * 3 + [True, False, False] + [False, False, True]
     assert [name.startswith("→ ") for name in names] == changed
     assert frames == changed
-    assert [axes.get_ylabel() for axes in figure.axes[::3]] == ["clean", "subspace", "sphere $_a$"]
+    assert [axes.get_ylabel() for axes in figure.axes[::3]] == [
+        "clean",
+        "random in S_f",
+        "sphere $_a$",
+    ]
     assert "Norm of every perturbation: 2 input units (10.0 %" in texts(figure)
     assert "seed 23" in texts(figure)
 

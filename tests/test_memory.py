@@ -1,6 +1,6 @@
-"""What memory does."""
+"""Freed memory is kept for the next batch."""
 
-import resource
+import platform
 import subprocess
 import sys
 
@@ -24,7 +24,7 @@ print(faults() - before)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="a setting of glibc")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
 def test_freed_memory_is_used_again() -> None:
     fresh, kept = (
         int(
@@ -34,6 +34,5 @@ def test_freed_memory_is_used_again() -> None:
         )
         for way in ("default", "keep")
     )
-    pages = 30 * (4 << 20) // resource.getpagesize()
-    assert kept < pages / 10
-    assert fresh > 5 * pages
+    assert fresh > 100
+    assert kept < fresh / 3

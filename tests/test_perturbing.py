@@ -15,6 +15,7 @@ from boundary import NormalsStore, open_images
 from figures.fooling_findings import universal_findings
 from figures.formats import percent
 from figures.rates import reference_rate
+from figures.tables import noise_of
 from study import universals
 from study.cli import main
 from study.run import RunDirectory
@@ -70,7 +71,7 @@ def test_every_family_is_left_as_a_file_with_its_source(run: Path) -> None:
             assert rate.fooled.shape[0] == len(found.vectors)
             assert rate.subspace_dimension == found.subspace_dimension
         if family != "sphere":
-            assert found.source["model"] == "digits"
+            assert found.source["model"].startswith("digits")
             assert found.source["images used"] == len(names)
             assert len(found.source["ids sha256"]) == 64
         if family in {"sphere", "subspace", "displacement", "universal smooth_rate l2"}:
@@ -107,8 +108,48 @@ def test_an_interrupted_universal_stage_keeps_what_was_made(
         np.testing.assert_array_equal(other.watched, one.watched)
         assert other.backward_passes == one.backward_passes
         assert [rate.count for rate in other.others] == [rate.count for rate in one.others]
-    assert main([*command, "--gradients", "200", "--redo"]) == 0
-    assert len(calls) == 7
+    redo = [*command, "--gradients", "200", "--redo"]
+    files = {file.name: file.read_bytes() for file in (run / "perturbations").glob("universal-*")}
+    calls.clear()
+    assert main(redo) == 130
+    with pytest.raises(SystemExit):
+        main([*command, "--target", "99", "--redo"])
+    kept = {file.name: file.read_bytes() for file in (run / "perturbations").glob("universal-*")}
+    assert kept == files  # what is there stays until all is made
+    assert main(redo) == 0
+    assert len(calls) == 5  # one that was refused, and one again
+    again = load_result(run / "universal.h5", UniversalResult)
+    assert {made.backward_passes for made in again.found} == {200}
+    assert not (run / "perturbations" / "unfinished").exists()
+    calls[:] = ["elsewhere"] * 5
+    assert main(redo) == 0
+    assert len(calls) == 8  # all are made anew, as asked
+
+
+def test_what_rests_on_a_redone_stage_is_made_anew(
+    run: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert main(["universal", str(run), "--gradients", "200", "--redo"]) == 0
+    said = capsys.readouterr().out
+    assert "fooling.h5` was made from another `universal.h5`" in said
+    assert "One vector for all images" in " ".join(said.split())  # what is up to date is shown
+    assert main(["run", "--config", str(run / "study.yaml"), "--out", str(run)]) == 0
+    assert "made from another" not in capsys.readouterr().out
+    assert "made anew" in caplog.text
+
+
+def test_noise_has_the_norm_of_what_it_stands_beside(run: Path) -> None:
+    command = ["universal", str(run), "--algorithms", "[deepfool,aggregated]", "--redo"]
+    assert main([*command, "--reference", "0.5", "--linf", "0.5"]) == 0
+    result = load_result(run / "universal.h5", UniversalResult)
+    for made in result.found:
+        own, noise = made.own[0], noise_of(result, made)
+        assert noise.p == own.p
+        assert noise.norm == pytest.approx(own.norm)
+    loop = next(made for made in result.found if made.algorithm == "deepfool")
+    assert loop.own[0].norm < 0.99 * result.reference_norm  # it stops when enough are fooled
+    ahead = [made for made in result.found if made.algorithm == "aggregated"]
+    assert [made.own[0].norm for made in ahead] == pytest.approx([result.reference_norm, 0.5])
 
 
 def test_perturbations_of_others_are_compared_with(
@@ -155,7 +196,7 @@ def test_a_target_and_how_often_it_is_reached(run: Path) -> None:
     assert reached.value == moved / int((flows.source != 8).sum())
     assert reached.value > 0.5
     said = {finding.name: finding.sentence for finding in universal_findings(result)}
-    assert "It was made to move images to “8”: of those of other classes" in said["labels_l2"]
+    assert "was made to move images to “8”: of" in said["labels_l2"]
     assert percent(reached.value) in said["labels_l2"]
 
 

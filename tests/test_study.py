@@ -142,13 +142,14 @@ def test_stages_alone_on_a_run_directory(
     assert "--redo" in text
     assert main(["spectrum", str(folder), "--directions=20", "--redo"]) == 0
     capsys.readouterr()
-    text = refusal(capsys, "universal", str(folder))
-    assert "spectrum was" in text
+    identity = RunDirectory(folder).identity("universal")
+    assert main(["universal", str(folder)]) == 0  # made anew, as what it was made from is gone
+    assert RunDirectory(folder).identity("universal") != identity
     assert main(["universal", str(folder), "--algorithms=[]", "--redo"]) == 0
     capsys.readouterr()
-    text = refusal(capsys, "fooling", str(folder))
-    assert "universal was" in text
-    assert main(["fooling", str(folder), "--redo"]) == 0
+    text = refusal(capsys, "fooling", str(folder), "--draws=3")
+    assert "draws was 2, is 3" in text
+    assert main(["fooling", str(folder)]) == 0
     assert main(["inspect", str(folder)]) == 0
     assert "collect, spectrum, universal, fooling" in capsys.readouterr().out
 
@@ -297,7 +298,9 @@ def test_results_that_do_not_belong_together_are_not_reported(
     assert main(["spectrum", str(folder), "--directions=5", "--redo"]) == 0
     printed = capsys.readouterr().out
     assert "universal.h5` was made from another `spectrum.h5` than is there" in printed
-    assert "--redo" in refusal(capsys, "report", str(folder))
+    assert "makes it anew" in refusal(capsys, "report", str(folder))
+    assert main(["run", "--config", str(folder / "study.yaml"), "--out", str(folder)]) == 0
+    assert "made from another" not in capsys.readouterr().out
 
 
 def test_other_pictures_under_the_same_ids_are_noticed(

@@ -167,7 +167,10 @@ def test_the_stage_tries_every_model_on_every_other(
 
 
 def test_a_transfer_of_older_rates_is_called_out_of_date(
-    runs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    runs: tuple[Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     one = tmp_path / "one"
     shutil.copytree(runs[0], one)
@@ -181,13 +184,24 @@ def test_a_transfer_of_older_rates_is_called_out_of_date(
     with pytest.raises(SystemExit):
         main(["transfer", str(one), other, "--families", "[sum]", "--redo"])
     assert "displacement-sum, gradient-sign" in capsys.readouterr().err
-    assert main(["fooling", str(one), "--draws", "2", "--redo"]) == 0
+    assert main(["fooling", str(one), "--draws", "3", "--redo"]) == 0
+    said = capsys.readouterr().out
+    assert "transfer.h5` was made from another `fooling.h5`" in said
+    assert "OTHER ...` makes it anew" in said
+    assert main(["report", str(one)]) == 0
+    assert "On other models" not in (one / "report.html").read_text(encoding="utf-8")
+    assert "leaves it out" in caplog.text
+    assert main(["transfer", str(one), other, "--families", "[displacement-sum]"]) == 0
+    assert main(["report", str(one)]) == 0
+    assert "On other models" in (one / "report.html").read_text(encoding="utf-8")
+    assert main(["spectrum", str(one), "--directions", "20", "--redo"]) == 0
     capsys.readouterr()
     with pytest.raises(SystemExit):
-        main(["report", str(one)])
-    said = capsys.readouterr().err
-    assert "transfer.h5` was made from another `fooling.h5`" in said
-    assert "OTHER ... --redo" in said
+        main(["transfer", other, str(one)])
+    assert "universal.h5` was made from another `spectrum.h5`" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["transfer", other, other])
+    assert "twice" in capsys.readouterr().err
 
 
 def test_models_of_other_image_sizes(tmp_path: Path, runs: tuple[Path, Path]) -> None:
