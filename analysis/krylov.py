@@ -99,7 +99,7 @@ def leading_eigenpairs(
     for turn in range(1, most_passes + 1):
         image = apply(newest)
         basis, images = torch.hstack([basis, newest]), torch.hstack([images, image])
-        newest = _new_directions(image, basis)
+        newest = new_directions(image, basis)
         ended = turn == most_passes or not newest.shape[1]
         if turn == check or ended:
             check += max(1, turn // 8)
@@ -118,7 +118,7 @@ def _ritz(basis: Tensor, images: Tensor, count: int) -> _Pairs:
     return values, residuals, vectors
 
 
-def _new_directions(image: Tensor, basis: Tensor) -> Tensor:
+def new_directions(image: Tensor, basis: Tensor) -> Tensor:
     """Return an orthonormal basis of what the image adds to the basis; maybe nothing."""
     room = basis.shape[0] - basis.shape[1]
     scale = torch.linalg.vector_norm(image, dim=0).max()

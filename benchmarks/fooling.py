@@ -15,6 +15,7 @@ from torch import Tensor, nn
 import subject
 from analysis import fooling_rates, on_sphere
 from boundary import Classifier, faster
+from boundary.memory import keep_freed_memory
 
 PERTURBATIONS = 20
 
@@ -39,6 +40,7 @@ def naive(module: nn.Module, images: Tensor, vectors: Tensor, batch: int) -> lis
 
 
 def main() -> None:
+    keep_freed_memory()  # as the command does
     parser = subject.parser(__doc__, count=1000, rounds=5)
     parser.add_argument("--batch", type=int, default=64, help="images in one pass")
     parser.add_argument("--norm", type=float, default=1.0, help="input units")

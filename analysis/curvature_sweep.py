@@ -1,0 +1,164 @@
+"""Curvature along families of directions, over scales, at anchors of many images: curves over s."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from boundary.anchors import SURFACES, Anchors
+from boundary.classifier import Classifier
+from boundary.progress import progress_bar
+from boundary.sections import ESTIMATORS, SECTION, curvatures
+
+NEAREST, RANDOM, BETWEEN, IMAGE = "nearest", "random", "between", "image"
+ANCHORS = (NEAREST, RANDOM, BETWEEN, IMAGE)
+"""Nearest boundary point; boundary in a random direction; on the way to an image of another class;
+the image itself."""
+
+
+@dataclass(frozen=True, eq=False)
+class DirectionFamily:
+    """Unit directions that curvature is measured along, the same for all images."""
+
+    name: str
+    directions: NDArray[np.float64]
+    """(draws, D), unit."""
+    sampled: bool = True
+    """Whether they are a random sample of more, or a fixed list."""
+
+
+@dataclass(frozen=True, eq=False)
+class CurvatureCurve:
+    """Curvature along one family at one kind of anchor, by one estimator on one surface."""
+
+    family: str
+    anchor: str
+    """One of `ANCHORS`."""
+    estimator: str
+    """``values``, ``gradients`` or ``section``."""
+    surface: str
+    """``pair`` or ``region``."""
+    scales: NDArray[np.float64]
+    """(scales,), s, input units, ascending."""
+    curvature: NDArray[np.float64]
+    """(scales, draws, points), 1 / input units, positive where the boundary bends towards the
+    image; of a censored section a bound."""
+    censored: NDArray[np.bool_]
+    """(scales, draws, points): a section met no boundary within its reach."""
+    residual: float
+    """Largest distance of a section's ends from the boundary, first order, input units."""
+    sampled: bool = True
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """(scales,), mean over draws and points."""
+        return np.asarray(self.curvature.mean((1, 2)))
+
+    @property
+    def positive_share(self) -> NDArray[np.float64]:
+        """(scales,), share of draws and points with positive curvature."""
+        return np.asarray((self.curvature > 0).mean((1, 2)))
+
+    @property
+    def zero_share(self) -> NDArray[np.float64]:
+        """(scales,), share that is exactly zero: piecewise linear at this scale, not flat."""
+        return np.asarray((self.curvature == 0).mean((1, 2)))
+
+
+def measure_curvatures(
+    classifier: Classifier,
+    anchors: Mapping[str, Anchors],
+    families: Sequence[DirectionFamily],
+    scales: Sequence[float],
+    *,
+    estimators: Sequence[str] = ESTIMATORS,
+    surfaces: Sequence[str] = SURFACES,
+    sections_at: Sequence[str] = ANCHORS,
+    batch_size: int = 64,
+    progress: bool = False,
+) -> list[CurvatureCurve]:
+    """Return the curvature of every family at every kind of anchor, over scales.
+
+    Args:
+        classifier: Whose boundary it is.
+        anchors: By kind, each of as many points as there are; kinds without points are left out.
+        families: Along which directions.
+        scales: s, input units.
+        estimators: Some of ``values``, ``gradients``, ``section``.
+        surfaces: Some of ``pair``, ``region``.
+        sections_at: Kinds of anchors where sections are taken, which cost most.
+        batch_size: Anchors in one pass.
+        progress: Show a progress bar on standard error.
+    """
+    ascending = sorted(set(scales))
+    sizes = [len(family.directions) for family in families]
+    vectors = torch.from_numpy(np.concatenate([family.directions for family in families]))
+    used = {kind: at for kind, at in anchors.items() if len(at)}
+    total = sum(map(len, used.values())) * len(ascending)
+    found: list[CurvatureCurve] = []
+    with progress_bar("curvature", total, "points", shown=progress) as bar:
+        for kind, at in used.items():
+            taken = [e for e in estimators if e != SECTION or kind in sections_at]
+            directions = vectors.to(at.point).view(-1, *at.point.shape[1:])
+            by_scale = []
+            for scale in ascending:
+                parts = []
+                for start in range(0, len(at), batch_size):
+                    part = at.subset(slice(start, start + batch_size))
+                    parts.append(
+                        curvatures(
+                            classifier,
+                            part,
+                            directions,
+                            scale,
+                            estimators=taken,
+                            surfaces=surfaces,
+                        )
+                    )
+                    bar.update(len(part))
+                by_scale.append(list(zip(*parts, strict=True)))
+            for same in zip(*by_scale, strict=True):
+                first = same[0][0]
+                # (scales, draws of all families, points)
+                curvature = np.stack(
+                    [torch.cat([p.curvature for p in parts]).T.double().cpu() for parts in same]
+                )
+                censored = np.stack(
+                    [torch.cat([p.censored for p in parts]).T.cpu() for parts in same]
+                )
+                residual = max(part.residual for parts in same for part in parts)
+                ends = np.cumsum([0, *sizes])
+                found += [
+                    CurvatureCurve(
+                        family=family.name,
+                        anchor=kind,
+                        estimator=first.estimator,
+                        surface=first.surface,
+                        scales=np.array(ascending),
+                        curvature=curvature[:, low:high],
+                        censored=censored[:, low:high],
+                        residual=residual,
+                        sampled=family.sampled,
+                    )
+                    for family, low, high in zip(families, ends[:-1], ends[1:], strict=True)
+                ]
+    return found
+
+
+def joined_curves(parts: Sequence[Sequence[CurvatureCurve]]) -> list[CurvatureCurve]:
+    """Return the curves that several processes took, each at its own points, as those of all.
+
+    Args:
+        parts: Of each process, the same curves in the same order.
+    """
+    return [
+        replace(
+            same[0],
+            curvature=np.concatenate([curve.curvature for curve in same], axis=2),
+            censored=np.concatenate([curve.censored for curve in same], axis=2),
+            residual=max(curve.residual for curve in same),
+        )
+        for same in zip(*parts, strict=True)
+    ]

@@ -1,0 +1,312 @@
+"""The shared curved subspace S_c: directions along which the boundaries of many images bend alike.
+
+Two ways to it, from the anchors of many images:
+
+- the leading eigenvectors of the mean shape operator, known by its products at a scale
+  (`mean_curvature_pairs`). At a large scale that operator is not linear, so its asymmetry and its
+  failure of additivity come with the result;
+- ascent of the mean curvature of an orthonormal frame, by stochastic steps (`ascended_frame`),
+  which needs no linearity: the gradient of the values estimator along v at the scale s is twice a
+  central difference of gradients at z + s v and z - s v (Oja's rule, with that product).
+
+Curvature in the sample that made a subspace says little: `held_out_curvature` takes it at anchors
+that had no part in it.
+
+The *reference mode* keeps the recipe of the authors of the ICLR 2018 paper, as its port to the code
+of the NeurIPS 2018 paper has it: points short of the boundary, no projection, no division by the
+slope, and a step of sqrt(D) range / 512 * 10. Its gap is the negative of this project's; here the
+project's sign stands.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from analysis.krylov import new_directions
+from boundary.anchors import PAIR, REGION, Anchors
+from boundary.classifier import Classifier
+from boundary.curvature import ShapeOperator, difference_products
+from boundary.errors import InputError
+from boundary.progress import progress_bar
+from boundary.ranks import ALONE, Ranks
+
+REFERENCE_STEP = 10 / 512
+"""Of sqrt(D) times the range of the input: the authors' step."""
+
+REFERENCE_DEPTH = 0.8
+"""Of the way from the image to its boundary point: where the authors look."""
+
+_ADDITIVITY_PAIRS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class MeanShapeOperator:
+    """v -> the mean over anchors of S v, at a scale or exact; several processes share the anchors.
+
+    With ``projected`` false it is the mean of Hess(g) v itself: neither P nor 1 / |grad g|.
+    """
+
+    classifier: Classifier
+    anchors: Anchors
+    """Those of this process."""
+    scale: float | None
+    """s of central differences, input units; None for the exact Hessian."""
+    surface: str = REGION
+    batch_size: int = 64
+    projected: bool = True
+    ranks: Ranks = ALONE
+
+    @property
+    def count(self) -> int:
+        """n, the anchors of all processes."""
+        return sum(self.ranks.gather(len(self.anchors)))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(C, H, W)."""
+        return tuple(self.anchors.point.shape[1:])
+
+    def products(self, rows: Tensor) -> Tensor:
+        """Return the mean of S v for M directions, (M, D) to the same, float64 on the CPU."""
+        total = self._sum(rows)
+        self.ranks.sum(total)
+        return total / self.count
+
+    def subset(self, places: NDArray[np.intp] | Tensor) -> "MeanShapeOperator":
+        """Return the mean over some of this process's anchors."""
+        return replace(self, anchors=self.anchors.subset(torch.as_tensor(places)))
+
+    def _sum(self, rows: Tensor) -> Tensor:
+        vectors = rows.to(self.anchors.point).view(-1, *self.shape)
+        total = torch.zeros(rows.shape, dtype=torch.float64)
+        for start in range(0, len(self.anchors), self.batch_size):
+            part = self.anchors.subset(slice(start, start + self.batch_size))
+            found = self._products(part, vectors)
+            total += found.flatten(2).double().sum(1).cpu()
+        return total
+
+    def _products(self, at: Anchors, vectors: Tensor) -> Tensor:
+        if self.projected:
+            return ShapeOperator(self.classifier, at, self.scale, self.surface).products(vectors)
+        assert self.scale is not None, "the reference mode has a step"
+        target = at.target if self.surface == PAIR else None
+        return difference_products(
+            self.classifier, at.point, at.source, target, vectors, self.scale
+        )
+
+
+def reference_step(shape: tuple[int, ...], bounds: tuple[float, float]) -> float:
+    """Return the step of the reference mode, input units: sqrt(D) range / 512 * 10."""
+    return float(np.sqrt(np.prod(shape)) * (bounds[1] - bounds[0]) * REFERENCE_STEP)
+
+
+@dataclass(frozen=True, eq=False)
+class Eigenpairs:
+    """Eigenvalues of a mean shape operator and their directions."""
+
+    values: NDArray[np.float64]
+    """(R,), mean curvature along each direction in the sample, 1 / input units."""
+    directions: NDArray[np.float64]
+    """(R, D), orthonormal."""
+    residual: NDArray[np.float64]
+    """(R,), |A v - value v|."""
+
+
+@dataclass(frozen=True, eq=False)
+class CurvaturePairs:
+    """What the eigenvectors of a mean shape operator say, and how far it is from having any."""
+
+    positive: Eigenpairs
+    """Largest first: the boundary bends towards the images."""
+    negative: Eigenpairs
+    """Smallest first: it bends away."""
+    flattest: Eigenpairs
+    """Nearest to zero first, of the span that was searched."""
+    asymmetry: float
+    """|T - T'| / |T + T'| of the operator in that span; 0 where it is symmetric."""
+    additivity: float
+    """Mean of |A(u + v) - A u - A v| / (|A u| + |A v|) over pairs of leading directions."""
+    gradients: int
+    """Input gradients spent: images times directions times two."""
+    images: int
+    """n that made it."""
+
+
+def mean_curvature_pairs(
+    operator: MeanShapeOperator,
+    dimension: int,
+    *,
+    passes: int = 4,
+    seed: int = 0,
+    title: str = "curved directions",
+    progress: bool = False,
+) -> CurvaturePairs:
+    """Return the leading eigenvectors of both signs of a mean shape operator.
+
+    A block Krylov method from a random start: each pass multiplies the newest block, and Rayleigh
+    and Ritz's best vectors of all blocks together follow. Eigenvalues beyond those that many passes
+    separate have large residuals.
+
+    Args:
+        operator: Of the images that make the subspace.
+        dimension: R, directions of each sign.
+        passes: Products with a block of about 1.5 R directions.
+        seed: Of the start.
+        title: Of the progress bar.
+        progress: Show one on standard error.
+
+    Raises:
+        InputError: If there are fewer numbers than directions.
+    """
+    side = int(np.prod(operator.shape))
+    width = dimension + max(2, dimension // 2)
+    if dimension < 1 or width * passes > side:
+        raise InputError(
+            f"`dimension` should lie in 1..{max(1, 2 * side // (3 * passes) - 2)}, as images have "
+            f"{side} numbers. Found {dimension}."
+        )
+    generator = torch.Generator().manual_seed(seed)
+    start = torch.randn(side, width, dtype=torch.float64, generator=generator)
+    newest = torch.linalg.qr(start).Q
+    basis, images = newest[:, :0], newest[:, :0]
+    columns = 0
+    with progress_bar(title, passes, "passes", shown=progress and operator.ranks.first) as bar:
+        for turn in range(passes):
+            image = operator.products(newest.T).T
+            columns += newest.shape[1]
+            basis, images = torch.hstack([basis, newest]), torch.hstack([images, image])
+            bar.update(1)
+            if turn + 1 < passes:
+                newest = new_directions(image, basis)
+                if not newest.shape[1]:
+                    break
+    seen = basis.T @ images
+    values, turns = torch.linalg.eigh((seen + seen.T) / 2)
+    size = torch.linalg.matrix_norm(seen + seen.T)
+    odd = torch.linalg.matrix_norm(seen - seen.T)
+
+    def chosen(places: Tensor) -> Eigenpairs:
+        vectors = basis @ turns[:, places]
+        residual = images @ turns[:, places] - values[places] * vectors
+        return Eigenpairs(values[places].numpy(), vectors.T.numpy(), residual.norm(dim=0).numpy())
+
+    order = torch.arange(len(values))
+    positive = chosen(order.flip(0)[:dimension])
+    additivity, more = _additivity(operator, torch.from_numpy(positive.directions))
+    return CurvaturePairs(
+        positive=positive,
+        negative=chosen(order[:dimension]),
+        flattest=chosen(values.abs().argsort()[:dimension]),
+        asymmetry=float(odd / size) if size > 0 else 0.0,
+        additivity=additivity,
+        gradients=2 * operator.count * (columns + more),
+        images=operator.count,
+    )
+
+
+def _additivity(operator: MeanShapeOperator, directions: Tensor) -> tuple[float, int]:
+    """Return by how much the operator fails to be additive, and how many products it took."""
+    pairs = min(_ADDITIVITY_PAIRS, len(directions) // 2)
+    if not pairs:
+        return 0.0, 0
+    one, other = directions[:pairs], directions[pairs : 2 * pairs]
+    found = operator.products(torch.cat([one, other, one + other]))
+    first, second, both = found.view(3, pairs, -1)
+    size = first.norm(dim=1) + second.norm(dim=1)
+    error = (both - first - second).norm(dim=1)
+    return float((error / torch.where(size > 0, size, 1.0)).mean()), 3 * pairs
+
+
+@dataclass(frozen=True, eq=False)
+class AscendedFrame:
+    """An orthonormal frame of large mean curvature, found by stochastic ascent."""
+
+    directions: NDArray[np.float64]
+    """(R, D), orthonormal; no order among them means anything."""
+    gradients: int
+    """Input gradients spent."""
+    images: int
+    """n that made it."""
+
+
+def ascended_frame(
+    operator: MeanShapeOperator,
+    dimension: int,
+    *,
+    steps: int = 100,
+    batch_size: int = 20,
+    step: float = 1.0,
+    seed: int = 0,
+    title: str = "curved frame",
+    progress: bool = False,
+) -> AscendedFrame:
+    """Return a frame along which the mean curvature at the operator's scale is large.
+
+    Each step adds to the frame V the mean products of a few anchors, of spectral norm 1 and without
+    their part in V, times a size that shrinks to nothing as a half cosine, and makes it orthonormal
+    again. The number of steps is the stopping rule.
+
+    Args:
+        operator: Of the images that make the frame; every process takes its share of each batch.
+        dimension: R.
+        steps: How many.
+        batch_size: Anchors of one step, of each process.
+        step: Size of the first step.
+        seed: Of the start and of the order of the anchors.
+        title: Of the progress bar.
+        progress: Show one on standard error.
+
+    Raises:
+        InputError: If an option is out of range.
+    """
+    side = int(np.prod(operator.shape))
+    if not 1 <= dimension < side:
+        raise InputError(f"`dimension` should lie in 1..{side - 1}. Found {dimension}.")
+    for name, number in (("steps", steps), ("batch_size", batch_size)):
+        if number < 1:
+            raise InputError(f"`{name}` should be at least 1. Found {number}.")
+    generator = torch.Generator().manual_seed(seed)
+    start = torch.randn(side, dimension, dtype=torch.float64, generator=generator)
+    frame = torch.linalg.qr(start).Q
+    own = len(operator.anchors)
+    order, spent = torch.randperm(own, generator=generator), 0
+    with progress_bar(title, steps, "steps", shown=progress and operator.ranks.first) as bar:
+        for turn in range(steps):
+            if len(order) < min(batch_size, own):
+                order = torch.randperm(own, generator=generator)
+            batch, order = order[:batch_size], order[batch_size:]
+            product = operator.subset(batch).products(frame.T).T
+            spent += 2 * len(batch) * dimension
+            product = product - frame @ (frame.T @ product)
+            length = float(torch.linalg.matrix_norm(product, 2))
+            if length > 0:
+                size = step * 0.5 * (1 + np.cos(np.pi * turn / steps))
+                frame = torch.linalg.qr(frame + (size / length) * product).Q
+            bar.update(1)
+    return AscendedFrame(frame.T.numpy(), sum(operator.ranks.gather(spent)), operator.count)
+
+
+def held_out_curvature(
+    operator: MeanShapeOperator, directions: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return v'Sv / v'v at every anchor of this process, (n, R): Rayleigh quotients by gradients.
+
+    Args:
+        operator: Of anchors that had no part in making the directions.
+        directions: (R, D).
+    """
+    vectors = torch.from_numpy(directions).to(operator.anchors.point).view(-1, *operator.shape)
+    found = []
+    for start in range(0, len(operator.anchors), operator.batch_size):
+        part = operator.anchors.subset(slice(start, start + operator.batch_size))
+        shape = ShapeOperator(operator.classifier, part, operator.scale, operator.surface)
+        found.append(shape.normal_curvatures(vectors).T.double().cpu().numpy())
+    return np.concatenate(found)
+
+
+def shared_energy(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Return the mean squared cosine of the principal angles of two frames; R/D if random."""
+    return float(((one @ other.T) ** 2).sum() / min(len(one), len(other)))
