@@ -224,8 +224,10 @@ def _additivity(operator: MeanShapeOperator, directions: Tensor) -> tuple[float,
 class AscendedFrame:
     """An orthonormal frame of large mean curvature, found by stochastic ascent."""
 
+    values: NDArray[np.float64]
+    """(R,), mean curvature along each direction in the sample, descending, 1 / input units."""
     directions: NDArray[np.float64]
-    """(R, D), orthonormal; no order among them means anything."""
+    """(R, D), orthonormal: those of the mean shape operator seen in their span."""
     gradients: int
     """Input gradients spent."""
     images: int
@@ -286,7 +288,19 @@ def ascended_frame(
                 size = step * 0.5 * (1 + np.cos(np.pi * turn / steps))
                 frame = torch.linalg.qr(frame + (size / length) * product).Q
             bar.update(1)
-    return AscendedFrame(frame.T.numpy(), sum(operator.ranks.gather(spent)), operator.count)
+    values, turns = torch.linalg.eigh(_seen(frame, operator.products(frame.T).T))
+    return AscendedFrame(
+        values.flip(0).numpy(),
+        (frame @ turns.flip(1)).T.numpy(),
+        sum(operator.ranks.gather(spent + 2 * own * dimension)),
+        operator.count,
+    )
+
+
+def _seen(basis: Tensor, images: Tensor) -> Tensor:
+    """Return the symmetric part of an operator seen in the span of a basis."""
+    seen = basis.T @ images
+    return (seen + seen.T) / 2
 
 
 def held_out_curvature(

@@ -15,10 +15,13 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.curvature_sweep import CurvatureCurve
+from analysis.curved_checks import CurvedSubspace, LearnedCurvature
 from analysis.energy import CapturedEnergy
 from analysis.fooling import FoolingRate
 from analysis.groups import ClassMeans, GroupSpectra
 from analysis.halves import HalfSamples, Overlaps
+from analysis.hypothesis import HypothesisRow, ItemVerdict
 from analysis.labels import LabelFlows
 from analysis.learning import LearnedRate
 from analysis.nulls import Null
@@ -193,6 +196,42 @@ class FoolingResult:
     """Of the collected points on the boundary."""
     seed: int
     """Of the draws."""
+
+
+@dataclass(frozen=True, eq=False)
+class CurvatureResult:
+    """Curved subspaces, curvature over scales, and the test of the curvature hypothesis."""
+
+    subspaces: tuple[CurvedSubspace, ...]
+    """S_c by several methods; the first is the one that is tested."""
+    learning: tuple[LearnedCurvature, ...]
+    """By how many images make it, ascending, all of them last."""
+    curves: tuple[CurvatureCurve, ...]
+    """Of every family at every kind of anchor, at held-out images."""
+    anchor_kinds: tuple[str, ...]
+    met: NDArray[np.int64]
+    """(kinds,), held-out images with an anchor of that kind."""
+    tried: int
+    """Held-out images."""
+    rates: tuple[FoolingRate, ...]
+    """Fooling rates on held-out images, over norms and dimensions, not clipped."""
+    mirrored: tuple[FoolingRate, ...]
+    """Those of the opposite vectors, of some of them: the same draws on the same images."""
+    rows: tuple[HypothesisRow, ...]
+    """Of the test, corrected together."""
+    verdicts: tuple[ItemVerdict, ...]
+    random_energy: NDArray[np.float64]
+    """(pairs,), mean squared cosine of pairs of random subspaces of the same R."""
+    dimension: int
+    """R of S_c."""
+    ambient_dimension: int
+    """D."""
+    scale: float
+    """s at which S_c was made, input units."""
+    reference_norm: float
+    median_margin: float
+    model_name: str
+    seed: int
 
 
 def save_result(path: Path, result: Any, settings: Mapping[str, Any]) -> None:

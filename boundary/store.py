@@ -87,7 +87,7 @@ class NormalsStore:
         self.shape: tuple[int, ...] = tuple(int(n) for n in header["shape"])
         self.settings: dict[str, Any] = dict(header["settings"])
         self.shards = shards
-        self._datasets: dict[str, h5py.Dataset] = {}
+        self._datasets: dict[tuple[str, str], h5py.Dataset] = {}
 
     @classmethod
     def create(
@@ -248,45 +248,56 @@ class NormalsStore:
         """Whether each row is a point on the boundary with a usable normal, shape (rows,)."""
         return np.isin(self.column("status"), ON_BOUNDARY)
 
-    def dataset(self, shard: Shard) -> h5py.Dataset:
-        """Return the normals of a shard, (rows, D), to be read; its file is open while it lives.
+    def dataset(self, shard: Shard, name: str = "normals") -> h5py.Dataset:
+        """Return the vectors of a shard, (rows, D), to be read; its file is open while it lives.
+
+        Args:
+            shard: Of this store.
+            name: ``normals``, or ``points`` of the boundary.
 
         Raises:
             StoreError: If the shard is not what this program writes.
         """
-        if shard.name in self._datasets:
-            return self._datasets[shard.name]
+        if (shard.name, name) in self._datasets:
+            return self._datasets[shard.name, name]
         file = open_hdf5(self.directory / shard.name)
-        dataset = plain_dataset(file, "normals")
+        dataset = plain_dataset(file, name)
         if dataset.shape != (shard.rows, self.dimension):
             raise StoreError(
-                f"shard `{file.filename}` should hold normals of shape "
+                f"shard `{file.filename}` should hold {name} of shape "
                 f"{(shard.rows, self.dimension)}. Found {dataset.shape}."
             )
         if len(self._datasets) < _kept_open():
-            self._datasets[shard.name] = dataset
+            self._datasets[shard.name, name] = dataset
         return dataset
 
     def normals(self) -> "NormalMatrix":
         """Return the matrix of all usable unit normals; rows that failed are left out."""
         return NormalMatrix(self, np.flatnonzero(self.on_boundary))
 
+    def points(self) -> "NormalMatrix":
+        """Return the matrix of the boundary points of the same rows."""
+        return NormalMatrix(self, np.flatnonzero(self.on_boundary), "points")
+
 
 class NormalMatrix:
-    """Unit normals of chosen rows of a store, (n, D): read from disk by rows or by columns.
+    """Unit normals, or points, of chosen rows of a store, (n, D): read by rows or by columns.
 
     Index it as an array with one slice: ``matrix[a:b]`` reads rows, ``matrix[:, a:b]`` columns;
     both give float32 arrays.
     """
 
-    def __init__(self, store: NormalsStore, rows: NDArray[np.intp]) -> None:
+    def __init__(
+        self, store: NormalsStore, rows: NDArray[np.intp], name: str = "normals"
+    ) -> None:
         self.store = store
         self.rows = rows
+        self._name = name
         self.shape = (len(rows), store.dimension)
 
     def subset(self, places: NDArray[np.intp]) -> "NormalMatrix":
         """Return the matrix of some of these rows, by their places here, in the order given."""
-        return NormalMatrix(self.store, self.rows[places])
+        return NormalMatrix(self.store, self.rows[places], self._name)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -319,7 +330,7 @@ class NormalMatrix:
         places: NDArray[np.intp],
     ) -> None:
         """Read rows of a shard, ascending, into these places."""
-        dataset = self.store.dataset(shard)
+        dataset = self.store.dataset(shard, self._name)
         low, high = int(rows[0]), int(rows[-1]) + 1
         first, last = int(places[0]), int(places[-1]) + 1
         # Most often rows and places are stretches, and nothing is copied.

@@ -15,9 +15,10 @@ from jsonargparse import ActionYesNo, ArgumentParser, DefaultHelpFormatter
 
 from boundary.errors import BoundaryError, StoreError, did_you_mean
 from boundary.ranks import Ranks, joined_ranks
-from study import comparing, perturbing, stages, universals
+from study import comparing, curving, perturbing, stages, universals
 from study.config import (
     RETIRED,
+    CurvatureOptions,
     FoolingOptions,
     SpectrumOptions,
     StudyConfig,
@@ -54,6 +55,7 @@ The stages of `run`, each alone on its directory, in order:
   boundary universal RUN
   boundary fooling RUN
   boundary natural RUN
+  boundary curvature RUN                                       only if asked for: it takes long
   boundary report RUN
 
 Of several runs, and of a perturbation in a file:
@@ -129,6 +131,8 @@ def _run(given: dict[str, Any], command: str, ranks: Ranks) -> None:
         stages.spectrum(run, config)
         universals.universal(run, config, subject)
         perturbing.fooling(run, config, subject)
+        if config.with_curvature:
+            curving.curvature(run, config, subject)
         if ranks.first:
             comparing.natural(run, config, subject)
             stages.report(run)
@@ -214,6 +218,7 @@ _COMMANDS = {
     "universal": _perturbing("universal", universals.universal),
     "fooling": _perturbing("fooling", perturbing.fooling),
     "natural": _natural,
+    "curvature": _perturbing("curvature", curving.curvature),
     "transfer": _transfer,
     "report": _report,
     "inspect": _inspect,
@@ -227,6 +232,7 @@ _HELP = {
     "universal": "Make universal perturbations, and judge them on other images.",
     "fooling": "Measure how often every family of perturbations changes predictions.",
     "natural": "Hold the subspace and the perturbations against natural images.",
+    "curvature": "Measure how the boundary bends, and test the curvature hypothesis.",
     "transfer": "Try what each of several models made on the others.",
     "report": "Draw the figures and write the report, from saved results.",
     "inspect": "Print what a run has found so far.",
@@ -238,6 +244,7 @@ _OPTIONS = {
     "spectrum": SpectrumOptions,
     "universal": UniversalOptions,
     "fooling": FoolingOptions,
+    "curvature": CurvatureOptions,
 }
 
 

@@ -125,6 +125,44 @@ class FoolingOptions:
 
 
 @dataclass(frozen=True)
+class CurvatureOptions:
+    """The curvature of the boundary, and the test of the curvature hypothesis.
+
+    Args:
+        images: The most collected boundary points that make the curved subspace S_c.
+        judge: The most held-out images at which curvature is measured.
+        dimension: R of S_c.
+        scale: s at which S_c is made, input units; by default half the reference norm.
+        scales: At which curvature is measured, like [0.05,0.5,1]; by default seven, from a quarter
+            of the median margin to twice the reference norm.
+        surface: `region`, the boundary with any other class, or `pair`, with one.
+        draws: Random directions of each family.
+        sections_at: Where normal sections are taken, which cost most: of nearest, random, between,
+            image.
+        steps: Of the ascent that makes S_c.
+        passes: Over the images for the eigenvectors of the mean shape operator; 0 leaves them, and
+            the authors' reference mode, out.
+        counts: Numbers of images to make S_c from, beside all; by default a quarter and a half.
+        others: Run directories of other models with a curvature stage, whose S_c is tried here.
+    """
+
+    images: int = 400
+    judge: int = 200
+    dimension: int = 10
+    scale: float | None = None
+    scales: list[float] | None = None
+    surface: Literal["region", "pair"] = "region"
+    draws: int = 4
+    sections_at: list[Literal["nearest", "random", "between", "image"]] = field(
+        default_factory=lambda: ["nearest", "between"]
+    )
+    steps: int = 80
+    passes: int = 3
+    counts: list[int] | None = None
+    others: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class SubjectOptions:
     """A classifier and its images.
 
@@ -176,6 +214,8 @@ class StudyConfig(SubjectOptions):
         spectrum: The singular spectrum.
         universal: The universal perturbations.
         fooling: The fooling rates.
+        curvature: The curvature stage.
+        with_curvature: Run the curvature stage too, which takes as long as all others together.
     """
 
     collect: int = 500
@@ -187,6 +227,8 @@ class StudyConfig(SubjectOptions):
     spectrum: SpectrumOptions = field(default_factory=SpectrumOptions)
     universal: UniversalOptions = field(default_factory=UniversalOptions)
     fooling: FoolingOptions = field(default_factory=FoolingOptions)
+    curvature: CurvatureOptions = field(default_factory=CurvatureOptions)
+    with_curvature: bool = False
 
 
 @dataclass(frozen=True)
@@ -221,7 +263,7 @@ REFERENCE, REFERENCE_IN_MARGINS = 0.04, 2.0
 """The reference norm, as a share of the mean image norm, or in median margins where that is more:
 a robust model would not be fooled at all."""
 
-FREE = ("device", "batch_size", "untrained")
+FREE = ("device", "batch_size", "untrained", "with_curvature")
 """Settings that may differ when a run is continued: they change the speed alone, or, as the number
 of untrained networks, what is collected beside the normals."""
 
@@ -246,6 +288,7 @@ def config_from(*settings: Mapping[str, Any]) -> StudyConfig:
         "spectrum": SpectrumOptions,
         "universal": UniversalOptions,
         "fooling": FoolingOptions,
+        "curvature": CurvatureOptions,
     }
     for given in settings:
         for name, value in given.items():
@@ -271,6 +314,10 @@ def _check_ranges(config: StudyConfig) -> None:
         "spectrum.splits": config.spectrum.splits,
         "universal.images": config.universal.images,
         "fooling.draws": config.fooling.draws,
+        "curvature.images": config.curvature.images,
+        "curvature.judge": config.curvature.judge,
+        "curvature.dimension": config.curvature.dimension,
+        "curvature.steps": config.curvature.steps,
     }
     if config.batch_size is not None:
         at_least_one["batch_size"] = config.batch_size
@@ -279,6 +326,15 @@ def _check_ranges(config: StudyConfig) -> None:
     for name, count in at_least_one.items():
         if count < 1:
             raise InputError(f"`--{name}` should be at least 1. Found {count}.")
+    if config.curvature.draws < 2:
+        raise InputError(
+            f"`--curvature.draws` should be at least 2, as they are compared with each other. "
+            f"Found {config.curvature.draws}."
+        )
+    if config.curvature.passes < 0:
+        raise InputError(
+            f"`--curvature.passes` should not be negative. Found {config.curvature.passes}."
+        )
     if config.untrained < 0:
         raise InputError(f"`--untrained` should not be negative. Found {config.untrained}.")
     if config.spectrum.float32 and config.device == "cpu":
@@ -304,6 +360,8 @@ def _check_ranges(config: StudyConfig) -> None:
         ("universal.reference", [config.universal.reference]),
         ("fooling.norms", config.fooling.norms or []),
         ("universal.linf", [config.universal.linf]),
+        ("curvature.scale", [config.curvature.scale]),
+        ("curvature.scales", config.curvature.scales or []),
     ):
         if not all(norm is None or 0 < norm < inf for norm in norms):
             raise InputError(

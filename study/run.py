@@ -30,13 +30,14 @@ from study.config import FREE, config_from, without_retired
 STAGES = ("collect", "spectrum", "universal", "fooling")
 """Those that leave a result which the report needs, each resting on those before it."""
 
-OPTIONAL = ("natural", "transfer")
+OPTIONAL = ("natural", "transfer", "curvature")
 """Those whose results the report shows where they are there."""
 
 _RESTS_ON = {
     **{stage: basis for basis, stage in pairwise(STAGES)},
     "natural": "universal",
     "transfer": "fooling",
+    "curvature": "universal",
 }
 
 _log = logging.getLogger(__name__)
@@ -187,7 +188,7 @@ class RunDirectory:
         """Return the settings that something in the directory was made with."""
         if not (self.normals / MANIFEST).exists():
             return {}
-        unused = {stage for stage in STAGES if not self.result(stage).exists()}
+        unused = {stage for stage in (*STAGES, *OPTIONAL) if not self.result(stage).exists()}
         return {name: config[name] for name in config if name not in {*FREE, *unused}}
 
     def config(self) -> dict[str, Any]:

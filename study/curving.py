@@ -1,0 +1,499 @@
+"""The stage of curvature: the curved subspace, curvature over scales, and the hypothesis test.
+
+Several processes share the anchors: each makes its part of every product, and measures at its own
+held-out images.
+"""
+
+import time
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from analysis.curvature_sweep import (
+    BETWEEN,
+    IMAGE,
+    NEAREST,
+    RANDOM,
+    CurvatureCurve,
+    DirectionFamily,
+    joined_curves,
+    measure_curvatures,
+)
+from analysis.curved import (
+    REFERENCE_DEPTH,
+    MeanShapeOperator,
+    reference_step,
+)
+from analysis.curved_checks import (
+    ASCENT,
+    EIGENVECTORS,
+    REFERENCE,
+    CurvedSubspace,
+    LearnedCurvature,
+    curved_by,
+    learned_curvature,
+)
+from analysis.fooling import FoolingRate
+from analysis.gram import Where
+from analysis.halves import random_overlaps
+from analysis.hypothesis import (
+    HypothesisRow,
+    corrected_rows,
+    curvature_rows,
+    fooling_rows,
+    half_rows,
+    item_verdicts,
+    mirror_rows,
+    prediction_rows,
+    sharing_rows,
+)
+from analysis.learning import counts_below
+from analysis.perturbations import Perturbations, in_subspace, on_sphere
+from analysis.results import (
+    CurvatureResult,
+    UniversalResult,
+    load_result,
+    save_result,
+)
+from analysis.rivals import MATCHED, rival_spectra
+from analysis.spectrum import SingularSpectrum
+from analysis.subspace import Subspace
+from boundary.anchors import Anchors, anchors_along, anchors_at, anchors_at_images
+from boundary.errors import StoreError
+from boundary.nearest import nearest_boundary_points
+from boundary.sections import GRADIENTS, VALUES
+from boundary.store import NormalsStore
+from study.config import CurvatureOptions, StudyConfig
+from study.perturbing import basis, judging, rates_on, require_same_subject
+from study.run import RunDirectory
+from study.subject import Subject, device_named
+
+CURVED, SUBSPACE, SPHERE = "curved", "subspace", "sphere"
+RIVALS = (SPHERE, SUBSPACE, MATCHED)
+"""What S_c is held against."""
+
+_SCALES = 7
+_FEWEST_OTHERS = 30
+"""Evaluated images beyond those whose curvature is measured, for item 5."""
+_RANDOM_PAIRS = 50
+_PARTS_OF_NORM = (0.5, 1.0, 2.0)
+"""Norms of the fooling rates, over the reference norm."""
+_FARTHEST = 0.5
+"""Length at which a line in a random direction is given up, over the mean image norm."""
+
+
+def curvature(
+    run: RunDirectory, config: StudyConfig, subject: Subject, *, redo: bool = False
+) -> None:
+    """Make the curved subspace, measure curvature over scales, and test the hypothesis."""
+    begun = time.monotonic()
+    options, ranks = config.curvature, run.ranks
+    settings = ranks.from_first(
+        lambda: {
+            "universal": run.identity("universal"),
+            **judging(config, subject),
+            **asdict(options),
+            "others": [RunDirectory(other).identity("curvature") for other in options.others],
+        }
+    )
+    ranks.from_first(lambda: require_same_subject(run, config, subject))
+    if ranks.from_first(lambda: run.is_done("curvature", settings, redo=redo)):
+        return
+    result = _Curving(run, config, subject).result()
+    if ranks.first:
+        save_result(run.result("curvature"), result, settings)
+        run.record_done("curvature", begun, subject.device_name)
+
+
+class _Curving:
+    """One run of the stage."""
+
+    def __init__(self, run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
+        self._run, self._config, self._subject = run, config, subject
+        self._options: CurvatureOptions = config.curvature
+        self._collection, self._spectrum = basis(run)
+        made = load_result(run.result("universal"), UniversalResult)
+        self._norm, self._made = made.reference_norm, made
+        self._scale = self._options.scale or self._norm / 2
+        self._shape = subject.images.shape
+        self._draws = max(config.fooling.draws, self._options.draws)
+        self._margins = np.zeros(0)
+        self._noisy = run.ranks.first
+
+    def result(self) -> CurvatureResult:
+        """Return what every step in turn has found."""
+        options, seed = self._options, self._config.seed
+        making = self._operator(self._collected())
+        held_out = self._held_out()
+        judged = self._operator(held_out[NEAREST])
+        kinds = [ASCENT, *((EIGENVECTORS, REFERENCE) if options.passes else ())]
+        subspaces = [self._curved(method, making, judged) for method in kinds]
+        counts = counts_below(options.counts or None, len(making.anchors))
+        wanted = counts if options.counts is not None else counts[1:]
+        learning = learned_curvature(
+            making,
+            judged,
+            [*wanted, len(making.anchors)],
+            options.dimension,
+            steps=options.steps,
+            seed=seed,
+            progress=self._noisy,
+        )
+        families = self._families(subspaces)
+        curves = self._curves(held_out, families)
+        rates, mirrored = self._fooling(subspaces, learning)
+        random = random_overlaps(
+            int(np.prod(self._shape)), options.dimension, pairs=_RANDOM_PAIRS, seed=seed
+        ).mean_squared_cosine[:, -1]
+        rows = corrected_rows(
+            [
+                *self._rows(subspaces[0], curves, rates, mirrored, random),
+                *self._prediction_rows(families, curves, rates, held_out[NEAREST]),
+            ]
+        )
+        return CurvatureResult(
+            subspaces=tuple(subspaces),
+            learning=tuple(learning),
+            curves=tuple(curves),
+            anchor_kinds=tuple(held_out),
+            met=np.array([sum(self._run.ranks.gather(len(at))) for at in held_out.values()]),
+            tried=min(options.judge, len(self._subject.evaluating)),
+            rates=tuple(rates),
+            mirrored=tuple(mirrored),
+            rows=rows,
+            verdicts=item_verdicts(rows, options.surface),
+            random_energy=random,
+            dimension=options.dimension,
+            ambient_dimension=int(np.prod(self._shape)),
+            scale=self._scale,
+            reference_norm=self._norm,
+            median_margin=self._collection.median_margin,
+            model_name=self._run.model_name(),
+            seed=seed,
+        )
+
+    def _operator(self, anchors: Anchors) -> MeanShapeOperator:
+        return MeanShapeOperator(
+            self._subject.classifier,
+            anchors,
+            self._scale,
+            surface=self._options.surface,
+            batch_size=self._subject.batch_size,
+            ranks=self._run.ranks,
+        )
+
+    def _collected(self, depth: float = 1.0) -> Anchors:
+        """Return this process's anchors at collected boundary points, or on the way to them."""
+        store, ranks = NormalsStore.open(self._run.normals), self._run.ranks
+        used = store.on_boundary
+        places = np.arange(min(self._options.images, int(used.sum())))[ranks.rank :: ranks.count]
+        point = np.asarray(store.points().subset(places), np.float32)
+        if depth < 1:
+            normal = np.asarray(store.normals().subset(places), np.float32)
+            margin = store.column("margin")[used][places].astype(np.float32)
+            point = point - (1 - depth) * margin[:, None] * normal
+        source, target = (
+            torch.from_numpy(store.column(name)[used][places]) for name in ("source", "target")
+        )
+        return self._anchored(torch.from_numpy(point).view(-1, *self._shape), source, target)
+
+    def _anchored(
+        self, points: torch.Tensor, source: torch.Tensor, target: torch.Tensor
+    ) -> Anchors:
+        classifier, size = self._subject.classifier, self._subject.batch_size
+        placed = classifier.place(points)
+        there = placed.device
+        parts = zip(
+            torch.split(placed, size),
+            torch.split(source.to(there), size),
+            torch.split(target.to(there), size),
+            strict=True,
+        )
+        return Anchors.joined([anchors_at(classifier, *part)[0] for part in parts])
+
+    def _held_out(self) -> dict[str, Anchors]:
+        """Return this process's anchors of every kind at held-out images."""
+        subject, ranks = self._subject, self._run.ranks
+        chosen = subject.evaluating[: self._options.judge][ranks.rank :: ranks.count]
+        generator = torch.Generator().manual_seed(self._config.seed + ranks.rank)
+        found: dict[str, list[Anchors]] = {kind: [] for kind in (NEAREST, RANDOM, BETWEEN, IMAGE)}
+        images = subject.classifier.place(subject.images.read(chosen).images)
+        classes = torch.cat(
+            [subject.classifier.predict(part) for part in torch.split(images, subject.batch_size)]
+        )
+        far = _FARTHEST * self._collection.mean_image_norm
+        options = asdict(self._config.search)
+        margins: list[NDArray[np.float64]] = []
+        for place in torch.split(torch.arange(len(images)), subject.batch_size):
+            part = images[place]
+            nearest = nearest_boundary_points(subject.classifier, part, **options)
+            on = nearest.on_boundary
+            found[NEAREST].append(
+                self._anchored(nearest.point[on], nearest.source[on], nearest.target[on])
+            )
+            margins.append(nearest.margin[on].double().cpu().numpy())
+            directions = torch.randn(part.shape, generator=generator).to(part)
+            found[RANDOM].append(anchors_along(subject.classifier, part, directions, far)[0])
+            others, way = _others(images, classes, place, generator)
+            lengths = way.flatten(1).norm(dim=1)
+            found[BETWEEN].append(anchors_along(subject.classifier, part[others], way, lengths)[0])
+            found[IMAGE].append(anchors_at_images(subject.classifier, part)[0])
+        self._margins = np.concatenate(margins)
+        return {kind: Anchors.joined(parts) for kind, parts in found.items()}
+
+    def _curved(
+        self, method: str, making: MeanShapeOperator, judged: MeanShapeOperator
+    ) -> CurvedSubspace:
+        if method == REFERENCE:
+            making = MeanShapeOperator(
+                self._subject.classifier,
+                self._collected(REFERENCE_DEPTH),
+                reference_step(self._shape, self._subject.classifier.bounds),
+                surface="pair",
+                batch_size=self._subject.batch_size,
+                projected=False,
+                ranks=self._run.ranks,
+            )
+        return curved_by(
+            method,
+            making,
+            judged,
+            self._options.dimension,
+            steps=self._options.steps,
+            passes=max(1, self._options.passes),
+            seed=self._config.seed,
+            progress=self._noisy,
+        )
+
+    def _random(self, family: str, subspace: Subspace) -> Perturbations:
+        """Return random vectors of a subspace: those whose curvature is measured come first."""
+        generator = torch.Generator().manual_seed(self._config.seed)
+        return in_subspace(subspace, self._shape, self._draws, 1.0, generator, family=family)
+
+    def _on_sphere(self) -> Perturbations:
+        generator = torch.Generator().manual_seed(self._config.seed)
+        return on_sphere(self._shape, self._draws, 1.0, generator)
+
+    def _spaces(self, subspaces: list[CurvedSubspace], dimension: int) -> dict[str, Subspace]:
+        """Return the subspaces that are compared, each of one dimension."""
+        curved = {
+            CURVED if one.method == ASCENT else f"{CURVED} ({one.method})": one.subspace(dimension)
+            for one in subspaces
+        }
+        return {
+            **curved,
+            **{name: Subspace(rows[:dimension]) for name, rows in self._of_others.items()},
+            SUBSPACE: self._spectrum.spectrum.subspace(dimension),
+            MATCHED: self._matched.subspace(dimension),
+        }
+
+    @cached_property
+    def _matched(self) -> SingularSpectrum:
+        store = NormalsStore.open(self._run.normals)
+        return rival_spectra(
+            store.normals(),
+            None,
+            self._shape,
+            directions=self._options.dimension,
+            seed=self._config.seed,
+            where=Where(device=str(device_named(self._config.device)), ranks=self._run.ranks),
+            scratch=self._run.path,
+        )[MATCHED]
+
+    @cached_property
+    def _of_others(self) -> dict[str, NDArray[np.float64]]:
+        """Directions of the S_c of other models, by family.
+
+        Raises:
+            StoreError: If their images have another size.
+        """
+        found = {}
+        for path in self._options.others:
+            other = load_result(RunDirectory(path).finished("curvature"), CurvatureResult)
+            directions = other.subspaces[0].directions
+            if directions.shape[1] != int(np.prod(self._shape)):
+                raise StoreError(
+                    f"`--curvature.others` should name runs on images of the same shape. Found "
+                    f"{directions.shape[1]} numbers in `{path}`, not {int(np.prod(self._shape))}."
+                )
+            found[f"{CURVED} of {other.model_name} ({Path(path).resolve().name})"] = directions
+        return found
+
+    def _families(self, subspaces: list[CurvedSubspace]) -> list[DirectionFamily]:
+        """Return the directions along which curvature is measured."""
+        spaces = self._spaces(subspaces, self._options.dimension)
+        found = [self._random(name, space) for name, space in spaces.items()]
+        directions = [
+            DirectionFamily(
+                family.family, family.directions.flatten(1)[: self._options.draws].numpy()
+            )
+            for family in [*found, self._on_sphere()]
+        ]
+        universal = next((one for one in self._made.found if one.own[0].p == 2), None)
+        if universal is not None:
+            unit = universal.vector.reshape(1, -1) / np.linalg.norm(universal.vector)
+            directions.append(DirectionFamily(universal.family, unit, sampled=False))
+        return directions
+
+    def _curves(
+        self, held_out: dict[str, Anchors], families: list[DirectionFamily]
+    ) -> list[CurvatureCurve]:
+        scales = (
+            self._options.scales
+            or np.geomspace(self._collection.median_margin / 4, 2 * self._norm, _SCALES).tolist()
+        )
+        own = measure_curvatures(
+            self._subject.classifier,
+            held_out,
+            families,
+            scales,
+            sections_at=self._options.sections_at,
+            batch_size=self._subject.batch_size,
+            progress=self._noisy,
+        )
+        return joined_curves(self._run.ranks.gather(own))
+
+    def _fooling(
+        self, subspaces: list[CurvedSubspace], learned: list[LearnedCurvature]
+    ) -> tuple[list[FoolingRate], list[FoolingRate]]:
+        """Return fooling rates over norms and dimensions, and of the opposite vectors."""
+        options = self._options
+        norms = [part * self._norm for part in _PARTS_OF_NORM]
+        dimensions = sorted({1, 2, 5, options.dimension} & set(range(options.dimension + 1)))
+        families = []
+        for dimension in dimensions:
+            for name, space in self._spaces(subspaces, dimension).items():
+                unit = self._random(name, space)
+                whole = dimension == options.dimension
+                families += [unit.scaled(norm) for norm in (norms if whole else [self._norm])]
+        families += [self._on_sphere().scaled(norm) for norm in norms]
+        of_few = [
+            self._random(few_images(frame.images), Subspace(frame.directions)).scaled(self._norm)
+            for frame in learned[:-1]
+        ]
+        opposite = [
+            Perturbations.of(
+                family.family,
+                -family.directions,
+                family.norm,
+                subspace_dimension=family.subspace_dimension,
+            )
+            for family in families
+            if family.norm == self._norm
+            and family.subspace_dimension in {options.dimension, int(np.prod(self._shape))}
+        ]
+        tried = [*families, *of_few, *opposite]
+        rates = rates_on(self._run, self._subject, self._subject.evaluating, tried, clips=(False,))
+        return rates[: -len(opposite)], rates[-len(opposite) :]
+
+    def _rows(
+        self,
+        curved: CurvedSubspace,
+        curves: list[CurvatureCurve],
+        rates: list[FoolingRate],
+        mirrored: list[FoolingRate],
+        random: NDArray[np.float64],
+    ) -> list[HypothesisRow]:
+        facts: dict[str, Any] = {"dimension": self._options.dimension, "images": curved.images}
+        rows = curvature_rows(curves, CURVED, RIVALS, **facts)
+        rows += sharing_rows(curves, CURVED, [SPHERE], **facts)
+        rows += half_rows(curved.halves, random, scale=self._scale, **facts)
+        rows += fooling_rows(rates, CURVED, RIVALS, images=curved.images)
+        for behind in mirrored:
+            if behind.family == CURVED:
+                ahead = next(
+                    rate
+                    for rate in rates
+                    if (rate.family, rate.norm, rate.subspace_dimension)
+                    == (behind.family, behind.norm, behind.subspace_dimension)
+                )
+                rows += mirror_rows(ahead, behind, images=curved.images)
+        for name in self._of_others:
+            rows += curvature_rows(curves, name, [SPHERE], item=6, **facts)
+            rows += fooling_rows(rates, name, [SPHERE], item=6)
+        return rows
+
+    def _prediction_rows(
+        self,
+        families: list[DirectionFamily],
+        curves: list[CurvatureCurve],
+        rates: list[FoolingRate],
+        nearest: Anchors,
+    ) -> list[HypothesisRow]:
+        """Return item 5: curvature at judged images, fooling at the others that are evaluated."""
+        others = slice(self._options.judge, None)
+        known = {
+            rate.family: rate.fooled[:, others]
+            for rate in rates
+            if rate.norm == self._norm
+            and rate.subspace_dimension in {self._options.dimension, int(np.prod(self._shape))}
+        }
+        used = [family for family in families if family.name in known]
+        if not used or known[used[0].name].shape[1] < _FEWEST_OTHERS:
+            return []
+        flat = self._flat_rates(np.concatenate([family.directions for family in used]), nearest)
+        fooled = np.concatenate(
+            [known[family.name].mean(1)[: len(family.directions)] for family in used]
+        )
+        names = [family.name for family in used for _ in family.directions]
+        rows = []
+        for estimator, surface in (
+            (VALUES, self._options.surface),
+            (GRADIENTS, self._options.surface),
+        ):
+            chosen = [
+                next(
+                    curve
+                    for curve in curves
+                    if (curve.family, curve.anchor, curve.estimator, curve.surface)
+                    == (family.name, NEAREST, estimator, surface)
+                )
+                for family in used
+            ]
+            for place, scale in enumerate(chosen[0].scales):
+                bent = np.concatenate([curve.curvature[place].mean(1) for curve in chosen])
+                rows += prediction_rows(
+                    bent,
+                    fooled,
+                    flat,
+                    names,
+                    anchor=NEAREST,
+                    estimator=estimator,
+                    surface=surface,
+                    scale=float(scale),
+                    seed=self._config.seed,
+                )
+        return rows
+
+    def _flat_rates(self, directions: NDArray[np.float64], nearest: Anchors) -> NDArray[np.float64]:
+        """Return the share of judged images that each direction takes beyond its tangent plane."""
+        normal = nearest.normal.flatten(1).double().cpu().numpy()
+        beyond = self._norm * directions @ normal.T >= self._margins
+        counts = self._run.ranks.gather((beyond.sum(1), beyond.shape[1]))
+        return np.asarray(sum(c for c, _ in counts) / sum(n for _, n in counts))
+
+
+def few_images(count: int) -> str:
+    """Return the family of random vectors of the S_c that so many images make."""
+    return f"{CURVED}, {count} images"
+
+
+def _others(
+    images: torch.Tensor, classes: torch.Tensor, place: torch.Tensor, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return which of some images have one of another class, and the way to a random such one."""
+    order = torch.randperm(len(images), generator=generator)
+    kept, ways = [], []
+    for row, one in enumerate(place.tolist()):
+        other = order[(classes[order] != classes[one]).cpu()]
+        if len(other):
+            kept.append(row)
+            ways.append(images[other[one % len(other)]] - images[one])
+    if not kept:
+        return torch.zeros(0, dtype=torch.int64), images[:0]
+    return torch.tensor(kept), torch.stack(ways)
