@@ -25,6 +25,19 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
+class LearnedCurvature:
+    """Mean curvature along the frame that so many images make, in the sample and beyond."""
+
+    images: int
+    directions: Array
+    """(R, D)."""
+    own: float
+    """At the images that made it, 1 / input units."""
+    held_out: Array
+    """(points,), at others, mean over the directions."""
+
+
+@dataclass(frozen=True, eq=False)
 class CurvedSubspace:
     """S_c by one method, and its checks."""
 
@@ -50,9 +63,10 @@ class CurvedSubspace:
     residual: float
     """Largest |A v - value v| of the leading directions; 0 for the ascent."""
     starts: float
-    """Mean squared cosine of the subspaces of two random starts; R/D if they shared nothing."""
+    """Mean squared cosine of the subspaces of two random starts; R/D if they shared nothing; 0 for
+    the reference mode, of which this and the next are not taken."""
     halves: float
-    """The same of two halves of the images; 0 where that was not taken."""
+    """The same of two halves of the images."""
     gradients: int
     """Input gradients that the subspace took, without its checks."""
 
@@ -60,18 +74,10 @@ class CurvedSubspace:
         """Return the span of the first directions."""
         return Subspace(self.directions[:dimension])
 
-
-@dataclass(frozen=True, eq=False)
-class LearnedCurvature:
-    """Mean curvature along the frame that so many images make, in the sample and beyond."""
-
-    images: int
-    directions: Array
-    """(R, D)."""
-    own: float
-    """At the images that made it, 1 / input units."""
-    held_out: Array
-    """(points,), at others, mean over the directions."""
+    def learned(self) -> LearnedCurvature:
+        """Return its mean curvature, as the end of a learning curve."""
+        own = float(self.values.mean())
+        return LearnedCurvature(self.images, self.directions, own, self.held_out.mean(1))
 
 
 Make = Callable[[MeanShapeOperator, int], tuple[Array, Array, float, float, float, int]]
@@ -103,9 +109,9 @@ def curved_by(
     """
     make = _makers(dimension, steps, passes, progress)[method == ASCENT]
     values, directions, asymmetry, additivity, residual, gradients = make(making, seed)
-    other = make(making, seed + 1)[1]
-    halves = 0.0
+    starts = halves = 0.0
     if len(making.anchors) >= 2 and method != REFERENCE:
+        starts = shared_energy(directions, make(making, seed + 1)[1])
         ((first, second),) = split_in_halves(len(making.anchors), 1, seed)
         parts = [make(making.subset(places), seed)[1] for places in (first, second)]
         halves = shared_energy(*parts)
@@ -120,7 +126,7 @@ def curved_by(
         asymmetry=asymmetry,
         additivity=additivity,
         residual=residual,
-        starts=shared_energy(directions, other),
+        starts=starts,
         halves=halves,
         gradients=gradients,
     )
@@ -179,9 +185,7 @@ def learned_curvature(
     for count in counts:
         first = replace(making, anchors=making.anchors.subset(slice(count)))
         frame = ascended_frame(first, dimension, steps=steps, seed=seed, progress=progress)
-        own = held_out_curvature(first, frame.directions)
-        others = held_out_curvature(held_out, frame.directions)
-        found.append(
-            LearnedCurvature(first.count, frame.directions, float(own.mean()), others.mean(1))
-        )
+        others = held_out_curvature(held_out, frame.directions).mean(1)
+        own = float(frame.values.mean())
+        found.append(LearnedCurvature(first.count, frame.directions, own, others))
     return found

@@ -132,8 +132,8 @@ class CurvatureOptions:
         images: The most collected boundary points that make the curved subspace S_c.
         judge: The most held-out images at which curvature is measured.
         dimension: R of S_c.
-        scale: s at which S_c is made, input units; by default half the reference norm.
-        scales: At which curvature is measured, like [0.05,0.5,1]; by default seven, from a quarter
+        scale: s at which S_c is made, input units; by default the reference norm.
+        scales: At which curvature is measured, like [0.05,0.5,1]; by default six, from a quarter
             of the median margin to twice the reference norm.
         surface: `region`, the boundary with any other class, or `pair`, with one.
         draws: Random directions of each family.
@@ -154,7 +154,7 @@ class CurvatureOptions:
     surface: Literal["region", "pair"] = "region"
     draws: int = 4
     sections_at: list[Literal["nearest", "random", "between", "image"]] = field(
-        default_factory=lambda: ["nearest", "between"]
+        default_factory=lambda: ["nearest"]
     )
     steps: int = 80
     passes: int = 3

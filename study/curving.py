@@ -77,7 +77,7 @@ CURVED, SUBSPACE, SPHERE = "curved", "subspace", "sphere"
 RIVALS = (SPHERE, SUBSPACE, MATCHED)
 """What S_c is held against."""
 
-_SCALES = 7
+_SCALES = 6
 _FEWEST_OTHERS = 30
 """Evaluated images beyond those whose curvature is measured, for item 5."""
 _RANDOM_PAIRS = 50
@@ -119,7 +119,7 @@ class _Curving:
         self._collection, self._spectrum = basis(run)
         made = load_result(run.result("universal"), UniversalResult)
         self._norm, self._made = made.reference_norm, made
-        self._scale = self._options.scale or self._norm / 2
+        self._scale = self._options.scale or self._norm
         self._shape = subject.images.shape
         self._draws = max(config.fooling.draws, self._options.draws)
         self._margins = np.zeros(0)
@@ -138,12 +138,13 @@ class _Curving:
         learning = learned_curvature(
             making,
             judged,
-            [*wanted, len(making.anchors)],
+            wanted,
             options.dimension,
             steps=options.steps,
             seed=seed,
             progress=self._noisy,
         )
+        learning.append(subspaces[0].learned())
         families = self._families(subspaces)
         curves = self._curves(held_out, families)
         rates, mirrored = self._fooling(subspaces, learning)
