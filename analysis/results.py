@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from analysis.curvature_sweep import CurvatureCurve
 from analysis.curved_checks import CurvedSubspace, LearnedCurvature
+from analysis.detector import Detector
 from analysis.energy import CapturedEnergy
 from analysis.fooling import FoolingRate
 from analysis.groups import ClassMeans, GroupSpectra
@@ -25,7 +26,10 @@ from analysis.hypothesis import HypothesisRow, ItemVerdict
 from analysis.labels import LabelFlows
 from analysis.learning import LearnedRate
 from analysis.nulls import Null
+from analysis.predicted import PredictionQuality, PredictionRow
+from analysis.profile import CurvatureProfile
 from analysis.spectrum import SingularSpectrum
+from analysis.theorems import SubspaceMargins
 from boundary.errors import StoreError
 from boundary.files import open_hdf5, read_array, write_whole
 from boundary.points import ON_BOUNDARY
@@ -220,6 +224,19 @@ class CurvatureResult:
     rows: tuple[HypothesisRow, ...]
     """Of the test, corrected together."""
     verdicts: tuple[ItemVerdict, ...]
+    predictions: tuple[PredictionRow, ...]
+    """Fooling rates of families at several norms, predicted from geometry, beside those measured
+    on the images whose geometry it is."""
+    quality: tuple[PredictionQuality, ...]
+    """Of each model of prediction, over all families and norms."""
+    margins: tuple[SubspaceMargins, ...]
+    """Within subspaces of several R."""
+    margin_families: tuple[str, ...]
+    """Whose subspaces these are."""
+    profiles: tuple[CurvatureProfile, ...]
+    """Principal curvatures at a few nearest boundary points, one a scale."""
+    detectors: tuple[Detector, ...]
+    """Curvature along shared directions as a mark of perturbed images, one a kind of them."""
     random_energy: NDArray[np.float64]
     """(pairs,), mean squared cosine of pairs of random subspaces of the same R."""
     dimension: int

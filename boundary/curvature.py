@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from boundary.anchors import PAIR, Anchors
+from boundary.anchors import PAIR, SURFACES, Anchors
 from boundary.classifier import Classifier
 from boundary.errors import InputError
 from boundary.gradients import gap_gradient, logit_gap
@@ -122,6 +122,8 @@ class ShapeOperator:
     def __post_init__(self) -> None:
         if self.scale is not None and not 0 < self.scale < float("inf"):
             raise InputError(f"`scale` should be positive and finite. Found {self.scale}.")
+        if self.surface not in SURFACES:
+            raise InputError(f"`surface` should be pair or region. Found `{self.surface}`.")
 
     def __len__(self) -> int:
         return len(self.anchors)
@@ -241,19 +243,34 @@ def principal_curvatures(
     if not 1 <= count <= steps // 2:
         raise InputError(f"`count` should lie in 1..{steps // 2}, half of `steps`. Found {count}.")
     generator = torch.Generator().manual_seed(seed)
-    start = torch.randn(numbers, dtype=torch.float64, generator=generator)
-    newest = unit(anchors.tangent(start.to(anchors.point).view_as(anchors.point[0])).flatten(1))
-    basis = newest.double()[:, None]
+    rounding = torch.finfo(anchors.point.dtype).eps ** 0.5
+    basis = _random_tangents(anchors, generator)[:, None]
     images = basis[:, :0]
     for step in range(min(steps, numbers - 1)):
         image = _flat_products(operator, basis[:, -1:])
         images = torch.cat([images, image], 1)
         if step + 1 < min(steps, numbers - 1):
-            added = image[:, 0]
-            for _ in range(2):
-                added = added - torch.einsum("nk,nkd->nd", _inner(basis, added), basis)
+            added = _beside(basis, image[:, 0])
+            # What rounding leaves is no direction: the span is closed under S, a new one goes on.
+            closed = added.norm(dim=1) <= rounding * image[:, 0].norm(dim=1)
+            other = _beside(basis, _random_tangents(anchors, generator))
+            added = torch.where(closed[:, None], other, added)
             basis = torch.cat([basis, unit(added)[:, None]], 1)
     return _ritz(basis, images, 2 * count, anchors)
+
+
+def _random_tangents(anchors: Anchors, generator: torch.Generator) -> Tensor:
+    """Return a random unit tangent of each anchor, the same but for P, (N, D), float64."""
+    point = anchors.point
+    vector = torch.randn(point.shape[1:], dtype=torch.float64, generator=generator).to(point)
+    return unit(anchors.tangent(vector).flatten(1)).double()
+
+
+def _beside(basis: Tensor, vector: Tensor) -> Tensor:
+    """Return what vectors (N, D) have beside orthonormal rows (N, k, D)."""
+    for _ in range(2):
+        vector = vector - torch.einsum("nk,nkd->nd", _inner(basis, vector), basis)
+    return vector
 
 
 def _inner(basis: Tensor, vector: Tensor) -> Tensor:

@@ -287,9 +287,7 @@ class NormalMatrix:
     both give float32 arrays.
     """
 
-    def __init__(
-        self, store: NormalsStore, rows: NDArray[np.intp], name: str = "normals"
-    ) -> None:
+    def __init__(self, store: NormalsStore, rows: NDArray[np.intp], name: str = "normals") -> None:
         self.store = store
         self.rows = rows
         self._name = name

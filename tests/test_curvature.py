@@ -361,6 +361,8 @@ def test_options_out_of_range_are_refused() -> None:
     anchors = anchored(classifier, on_axis(torch.full((D,), 2.0), 0))
     with pytest.raises(InputError, match="`scale` should be positive"):
         ShapeOperator(classifier, anchors, -1.0)
+    with pytest.raises(InputError, match="`surface` should be pair or region"):
+        ShapeOperator(classifier, anchors, 1.0, "regoin")
     wide = Classifier(Gap(Graph(torch.zeros(299, dtype=torch.float64))).eval(), (-9, 9))
     far = anchored(wide, torch.zeros(1, 3, 10, 10, dtype=torch.float64))
     with pytest.raises(InputError, match=r"`count` should lie in 1..5"):
