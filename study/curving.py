@@ -70,6 +70,7 @@ from boundary.sections import GRADIENTS, VALUES
 from boundary.store import NormalsStore
 from study.config import CurvatureOptions, StudyConfig
 from study.perturbing import basis, judging, rates_on, require_same_subject
+from study.predicting import Judged, detectors, margins_within, predictions, profiles
 from study.run import RunDirectory
 from study.subject import Subject, device_named
 
@@ -123,6 +124,7 @@ class _Curving:
         self._shape = subject.images.shape
         self._draws = max(config.fooling.draws, self._options.draws)
         self._margins = np.zeros(0)
+        self._nearest_places = np.zeros(0, dtype=np.int64)
         self._noisy = run.ranks.first
 
     def result(self) -> CurvatureResult:
@@ -133,12 +135,11 @@ class _Curving:
         judged = self._operator(held_out[NEAREST])
         kinds = [ASCENT, *((EIGENVECTORS, REFERENCE) if options.passes else ())]
         subspaces = [self._curved(method, making, judged) for method in kinds]
-        counts = counts_below(options.counts or None, len(making.anchors))
-        wanted = counts if options.counts is not None else counts[1:]
+        counts = counts_below(options.counts, len(making.anchors))
         learning = learned_curvature(
             making,
             judged,
-            wanted,
+            counts if options.counts is not None else counts[1:],
             options.dimension,
             steps=options.steps,
             seed=seed,
@@ -157,7 +158,16 @@ class _Curving:
                 *self._prediction_rows(families, curves, rates, held_out[NEAREST]),
             ]
         )
+        told, quality, margins, names, profiled, detected = self._run.ranks.from_first(
+            lambda: self._beyond(subspaces, families, curves, rates, held_out[NEAREST])
+        )
         return CurvatureResult(
+            predictions=tuple(told),
+            quality=tuple(quality),
+            margins=tuple(margins),
+            margin_families=tuple(names),
+            profiles=tuple(profiled),
+            detectors=tuple(detected),
             subspaces=tuple(subspaces),
             learning=tuple(learning),
             curves=tuple(curves),
@@ -176,6 +186,39 @@ class _Curving:
             median_margin=self._collection.median_margin,
             model_name=self._run.model_name(),
             seed=seed,
+        )
+
+    def _beyond(
+        self,
+        subspaces: list[CurvedSubspace],
+        families: list[DirectionFamily],
+        curves: list[CurvatureCurve],
+        rates: list[FoolingRate],
+        nearest: Anchors,
+    ) -> tuple[Any, ...]:
+        """Return what the geometry of judged images predicts, profiles and detectors."""
+        subject, surface, seed = self._subject, self._options.surface, self._config.seed
+        chosen = subject.evaluating[: self._options.judge]
+        images = subject.classifier.place(subject.images.read(chosen).images)
+        judged = Judged(images, self._nearest_places)
+        curved = subspaces[0]
+        universal = next((one.vector for one in self._made.found if one.own[0].p == 2), None)
+        scales = [self._collection.median_margin, self._scale]
+        spectrum = self._spectrum.spectrum
+        return (
+            *predictions(subject, judged, families, curves, rates, surface, progress=True),
+            *margins_within(
+                subject,
+                judged,
+                {
+                    SUBSPACE: spectrum.subspace(len(spectrum.directions)),
+                    CURVED: Subspace(curved.directions),
+                },
+                seed,
+                progress=True,
+            ),
+            profiles(subject, nearest, scales, surface, seed),
+            detectors(subject, judged, curved.directions, universal, scales, surface, seed),
         )
 
     def _operator(self, anchors: Anchors) -> MeanShapeOperator:
@@ -201,11 +244,12 @@ class _Curving:
         source, target = (
             torch.from_numpy(store.column(name)[used][places]) for name in ("source", "target")
         )
-        return self._anchored(torch.from_numpy(point).view(-1, *self._shape), source, target)
+        points = torch.from_numpy(point).view(-1, *self._shape)
+        return self._anchored(points, source, target)[0]
 
     def _anchored(
         self, points: torch.Tensor, source: torch.Tensor, target: torch.Tensor
-    ) -> Anchors:
+    ) -> tuple[Anchors, torch.Tensor]:
         classifier, size = self._subject.classifier, self._subject.batch_size
         placed = classifier.place(points)
         there = placed.device
@@ -215,7 +259,8 @@ class _Curving:
             torch.split(target.to(there), size),
             strict=True,
         )
-        return Anchors.joined([anchors_at(classifier, *part)[0] for part in parts])
+        found, usable = zip(*(anchors_at(classifier, *part) for part in parts), strict=True)
+        return Anchors.joined(list(found)), torch.cat(usable)
 
     def _held_out(self) -> dict[str, Anchors]:
         """Return this process's anchors of every kind at held-out images."""
@@ -230,14 +275,17 @@ class _Curving:
         far = _FARTHEST * self._collection.mean_image_norm
         options = asdict(self._config.search)
         margins: list[NDArray[np.float64]] = []
+        places: list[NDArray[np.int64]] = []
         for place in torch.split(torch.arange(len(images)), subject.batch_size):
             part = images[place]
             nearest = nearest_boundary_points(subject.classifier, part, **options)
             on = nearest.on_boundary
-            found[NEAREST].append(
-                self._anchored(nearest.point[on], nearest.source[on], nearest.target[on])
+            anchors, usable = self._anchored(
+                nearest.point[on], nearest.source[on], nearest.target[on]
             )
-            margins.append(nearest.margin[on].double().cpu().numpy())
+            found[NEAREST].append(anchors)
+            margins.append(nearest.margin[on][usable].double().cpu().numpy())
+            places.append(place[on.cpu()][usable.cpu()].numpy() * ranks.count + ranks.rank)
             directions = torch.randn(part.shape, generator=generator).to(part)
             found[RANDOM].append(anchors_along(subject.classifier, part, directions, far)[0])
             others, way = _others(images, classes, place, generator)
@@ -245,6 +293,7 @@ class _Curving:
             found[BETWEEN].append(anchors_along(subject.classifier, part[others], way, lengths)[0])
             found[IMAGE].append(anchors_at_images(subject.classifier, part)[0])
         self._margins = np.concatenate(margins)
+        self._nearest_places = np.concatenate(ranks.gather(np.concatenate(places)))
         return {kind: Anchors.joined(parts) for kind, parts in found.items()}
 
     def _curved(
