@@ -58,6 +58,9 @@ class MeanShapeOperator:
     batch_size: int = 64
     projected: bool = True
     ranks: Ranks = ALONE
+    places: Tensor | None = None
+    """Of this process's anchors among those of all, ascending; by default the processes hold them
+    in turn: place 0 is the first process's, place 1 the second's."""
 
     @property
     def count(self) -> int:
@@ -76,8 +79,16 @@ class MeanShapeOperator:
         return total / self.count
 
     def subset(self, places: NDArray[np.intp] | Tensor) -> "MeanShapeOperator":
-        """Return the mean over some of this process's anchors."""
-        return replace(self, anchors=self.anchors.subset(torch.as_tensor(places)))
+        """Return the mean over some anchors, by their places among those of all processes.
+
+        In what is returned they have the places 0, 1, 2, ... in the order given.
+        """
+        wanted, ranks = torch.as_tensor(places), self.ranks
+        known = torch.arange(ranks.rank, ranks.rank + ranks.count * len(self.anchors), ranks.count)
+        known = known if self.places is None else self.places
+        here = torch.isin(wanted, known).nonzero().squeeze(1)
+        own = torch.searchsorted(known, wanted[here])
+        return replace(self, anchors=self.anchors.subset(own), places=here)
 
     def _sum(self, rows: Tensor) -> Tensor:
         vectors = rows.to(self.anchors.point).view(-1, *self.shape)
@@ -252,10 +263,10 @@ def ascended_frame(
     again. The number of steps is the stopping rule.
 
     Args:
-        operator: Of the images that make the frame; every process takes its share of each batch.
+        operator: Of the images that make the frame.
         dimension: R.
         steps: How many.
-        batch_size: Anchors of one step, of each process.
+        batch_size: Anchors of one step.
         step: Size of the first step.
         seed: Of the start and of the order of the anchors.
         title: Of the progress bar.
@@ -273,12 +284,12 @@ def ascended_frame(
     generator = torch.Generator().manual_seed(seed)
     start = torch.randn(side, dimension, dtype=torch.float64, generator=generator)
     frame = torch.linalg.qr(start).Q
-    own = len(operator.anchors)
-    order, spent = torch.randperm(own, generator=generator), 0
+    count = operator.count
+    order, spent = torch.randperm(count, generator=generator), 0
     with progress_bar(title, steps, "steps", shown=progress and operator.ranks.first) as bar:
         for turn in range(steps):
-            if len(order) < min(batch_size, own):
-                order = torch.randperm(own, generator=generator)
+            if len(order) < min(batch_size, count):
+                order = torch.randperm(count, generator=generator)
             batch, order = order[:batch_size], order[batch_size:]
             product = operator.subset(batch).products(frame.T).T
             spent += 2 * len(batch) * dimension
@@ -292,8 +303,8 @@ def ascended_frame(
     return AscendedFrame(
         values.flip(0).numpy(),
         (frame @ turns.flip(1)).T.numpy(),
-        sum(operator.ranks.gather(spent + 2 * own * dimension)),
-        operator.count,
+        spent + 2 * count * dimension,
+        count,
     )
 
 
@@ -306,7 +317,7 @@ def _seen(basis: Tensor, images: Tensor) -> Tensor:
 def held_out_curvature(
     operator: MeanShapeOperator, directions: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return v'Sv / v'v at every anchor of this process, (n, R): Rayleigh quotients by gradients.
+    """Return v'Sv / v'v at every anchor of all processes, (n, R): Rayleigh quotients by gradients.
 
     Args:
         operator: Of anchors that had no part in making the directions.
@@ -318,7 +329,8 @@ def held_out_curvature(
         part = operator.anchors.subset(slice(start, start + operator.batch_size))
         shape = ShapeOperator(operator.classifier, part, operator.scale, operator.surface)
         found.append(shape.normal_curvatures(vectors).T.double().cpu().numpy())
-    return np.concatenate(found)
+    own = np.concatenate(found) if found else np.zeros((0, len(directions)))
+    return np.concatenate(operator.ranks.gather(own))
 
 
 def shared_energy(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:

@@ -1,7 +1,7 @@
 """Curved subspaces with what shows whether they mean anything beyond the images that made them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,9 +110,9 @@ def curved_by(
     make = _makers(dimension, steps, passes, progress)[method == ASCENT]
     values, directions, asymmetry, additivity, residual, gradients = make(making, seed)
     starts = halves = 0.0
-    if len(making.anchors) >= 2 and method != REFERENCE:
+    if making.count >= 2 and method != REFERENCE:
         starts = shared_energy(directions, make(making, seed + 1)[1])
-        ((first, second),) = split_in_halves(len(making.anchors), 1, seed)
+        ((first, second),) = split_in_halves(making.count, 1, seed)
         parts = [make(making.subset(places), seed)[1] for places in (first, second)]
         halves = shared_energy(*parts)
     return CurvedSubspace(
@@ -183,7 +183,7 @@ def learned_curvature(
     """
     found = []
     for count in counts:
-        first = replace(making, anchors=making.anchors.subset(slice(count)))
+        first = making.subset(np.arange(count))
         frame = ascended_frame(first, dimension, steps=steps, seed=seed, progress=progress)
         others = held_out_curvature(held_out, frame.directions).mean(1)
         own = float(frame.values.mean())

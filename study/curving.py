@@ -5,7 +5,7 @@ held-out images.
 """
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from analysis.curvature_sweep import (
     BETWEEN,
@@ -135,7 +136,7 @@ class _Curving:
         judged = self._operator(held_out[NEAREST])
         kinds = [ASCENT, *((EIGENVECTORS, REFERENCE) if options.passes else ())]
         subspaces = [self._curved(method, making, judged) for method in kinds]
-        counts = counts_below(options.counts, len(making.anchors))
+        counts = counts_below(options.counts, making.count)
         learning = learned_curvature(
             making,
             judged,
@@ -247,9 +248,7 @@ class _Curving:
         points = torch.from_numpy(point).view(-1, *self._shape)
         return self._anchored(points, source, target)[0]
 
-    def _anchored(
-        self, points: torch.Tensor, source: torch.Tensor, target: torch.Tensor
-    ) -> tuple[Anchors, torch.Tensor]:
+    def _anchored(self, points: Tensor, source: Tensor, target: Tensor) -> tuple[Anchors, Tensor]:
         classifier, size = self._subject.classifier, self._subject.batch_size
         placed = classifier.place(points)
         there = placed.device
@@ -264,37 +263,58 @@ class _Curving:
 
     def _held_out(self) -> dict[str, Anchors]:
         """Return this process's anchors of every kind at held-out images."""
-        subject, ranks = self._subject, self._run.ranks
-        chosen = subject.evaluating[: self._options.judge][ranks.rank :: ranks.count]
-        generator = torch.Generator().manual_seed(self._config.seed + ranks.rank)
-        found: dict[str, list[Anchors]] = {kind: [] for kind in (NEAREST, RANDOM, BETWEEN, IMAGE)}
-        images = subject.classifier.place(subject.images.read(chosen).images)
+        subject, ranks, classifier = self._subject, self._run.ranks, self._subject.classifier
+        chosen = subject.evaluating[: self._options.judge]
+        images = classifier.place(subject.images.read(chosen).images)
         classes = torch.cat(
-            [subject.classifier.predict(part) for part in torch.split(images, subject.batch_size)]
+            [classifier.predict(part) for part in torch.split(images, subject.batch_size)]
         )
+        generator = torch.Generator().manual_seed(self._config.seed)
+        random = torch.randn(images.shape, generator=generator).to(images)
+        others = _others(classes, generator)
+        own = torch.arange(len(images))[ranks.rank :: ranks.count]
+        parts = [
+            self._anchors_of(images, random, others, place)
+            for place in torch.split(own, subject.batch_size)
+        ]
+        self._margins = np.concatenate([part.margins for part in parts])
+        places = np.concatenate([part.places for part in parts])
+        self._nearest_places = np.concatenate(ranks.gather(places))
+        return {
+            kind: Anchors.joined([part.anchors[kind] for part in parts])
+            for kind in (NEAREST, RANDOM, BETWEEN, IMAGE)
+        }
+
+    def _anchors_of(
+        self, images: Tensor, random: Tensor, others: Tensor, place: Tensor
+    ) -> "_HeldOut":
+        """Return the anchors of some images.
+
+        Args:
+            images: All held-out ones, (N, C, H, W).
+            random: A direction from each.
+            others: Place of an image of another class than each, -1 where there is none.
+            place: Which of them.
+        """
+        classifier, part = self._subject.classifier, images[place]
+        found = nearest_boundary_points(classifier, part, **asdict(self._config.search))
+        on = found.on_boundary
+        nearest, usable = self._anchored(found.point[on], found.source[on], found.target[on])
         far = _FARTHEST * self._collection.mean_image_norm
-        options = asdict(self._config.search)
-        margins: list[NDArray[np.float64]] = []
-        places: list[NDArray[np.int64]] = []
-        for place in torch.split(torch.arange(len(images)), subject.batch_size):
-            part = images[place]
-            nearest = nearest_boundary_points(subject.classifier, part, **options)
-            on = nearest.on_boundary
-            anchors, usable = self._anchored(
-                nearest.point[on], nearest.source[on], nearest.target[on]
-            )
-            found[NEAREST].append(anchors)
-            margins.append(nearest.margin[on][usable].double().cpu().numpy())
-            places.append(place[on.cpu()][usable.cpu()].numpy() * ranks.count + ranks.rank)
-            directions = torch.randn(part.shape, generator=generator).to(part)
-            found[RANDOM].append(anchors_along(subject.classifier, part, directions, far)[0])
-            others, way = _others(images, classes, place, generator)
-            lengths = way.flatten(1).norm(dim=1)
-            found[BETWEEN].append(anchors_along(subject.classifier, part[others], way, lengths)[0])
-            found[IMAGE].append(anchors_at_images(subject.classifier, part)[0])
-        self._margins = np.concatenate(margins)
-        self._nearest_places = np.concatenate(ranks.gather(np.concatenate(places)))
-        return {kind: Anchors.joined(parts) for kind, parts in found.items()}
+        paired = place[others[place] >= 0]
+        way = images[others[paired]] - images[paired]
+        return _HeldOut(
+            anchors={
+                NEAREST: nearest,
+                RANDOM: anchors_along(classifier, part, random[place], far)[0],
+                BETWEEN: anchors_along(classifier, images[paired], way, way.flatten(1).norm(dim=1))[
+                    0
+                ],
+                IMAGE: anchors_at_images(classifier, part)[0],
+            },
+            margins=found.margin[on][usable].double().cpu().numpy(),
+            places=place[on.cpu()][usable.cpu()].numpy(),
+        )
 
     def _curved(
         self, method: str, making: MeanShapeOperator, judged: MeanShapeOperator
@@ -533,17 +553,22 @@ def few_images(count: int) -> str:
     return f"{CURVED}, {count} images"
 
 
-def _others(
-    images: torch.Tensor, classes: torch.Tensor, place: torch.Tensor, generator: torch.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return which of some images have one of another class, and the way to a random such one."""
-    order = torch.randperm(len(images), generator=generator)
-    kept, ways = [], []
-    for row, one in enumerate(place.tolist()):
-        other = order[(classes[order] != classes[one]).cpu()]
-        if len(other):
-            kept.append(row)
-            ways.append(images[other[one % len(other)]] - images[one])
-    if not kept:
-        return torch.zeros(0, dtype=torch.int64), images[:0]
-    return torch.tensor(kept), torch.stack(ways)
+@dataclass(frozen=True, eq=False)
+class _HeldOut:
+    """Anchors of some held-out images."""
+
+    anchors: dict[str, Anchors]
+    """By kind."""
+    margins: NDArray[np.float64]
+    """Of the nearest ones, input units."""
+    places: NDArray[np.int64]
+    """Of their images among all held-out ones."""
+
+
+def _others(classes: Tensor, generator: torch.Generator) -> Tensor:
+    """Return the place of a random image of another class for each, -1 where there is none."""
+    order, known = torch.randperm(len(classes), generator=generator), classes.cpu()
+    places = [order[known[order] != own] for own in known]
+    return torch.tensor(
+        [int(other[row % len(other)]) if len(other) else -1 for row, other in enumerate(places)]
+    )

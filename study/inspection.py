@@ -6,6 +6,7 @@ from typing import TypeVar
 from analysis.natural import NaturalResult
 from analysis.results import (
     CollectionResult,
+    CurvatureResult,
     FoolingResult,
     SpectrumResult,
     UniversalResult,
@@ -32,10 +33,11 @@ def describe(run: RunDirectory) -> str:
         universal = _result(run, "universal", UniversalResult)
         natural = _result(run, "natural", NaturalResult)
         transfer = _result(run, "transfer", TransferResult)
+        curvature = _result(run, "curvature", CurvatureResult)
         lines += [
             fill(finding.sentence, 100, initial_indent="- ", subsequent_indent="  ")
             for finding in list_findings(
-                collection, spectrum, fooling, universal, natural, transfer
+                collection, spectrum, fooling, universal, natural, transfer, curvature
             ).findings
         ]
     if run.report.exists():
