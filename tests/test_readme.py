@@ -6,6 +6,14 @@ import pytest
 from boundary import Classifier, collect_normals, load_model, open_images
 
 README = Path(__file__).parents[1] / "README.md"
+DOCUMENTS = (
+    "spectrum.md",
+    "many-processes.md",
+    "universal.md",
+    "perturbations.md",
+    "curvature.md",
+)
+"""Those that hold one example each."""
 
 
 def test_the_python_of_the_readme_runs(
@@ -33,16 +41,17 @@ def test_the_python_of_the_documents_runs(
     classifier = Classifier(load_model("digits").module)
     collect_normals(classifier, open_images("digits"), "RUN/normals", positions=range(50))
     ran = 0
-    for name in ("spectrum.md", "many-processes.md", "universal.md", "perturbations.md"):
+    for name in DOCUMENTS:
         text = (README.parent / "docs" / name).read_text(encoding="utf-8")
         for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
             exec(compile(code, name, "exec"), {})
             ran += 1
-    assert ran == 4
+    assert ran == len(DOCUMENTS)
     printed = capsys.readouterr().out
     assert "values stand above smooth noise" in printed
     assert "of 300 other images" in printed
     assert "subspace less sphere 0." in printed
+    assert "largest principal curvature" in printed
 
 
 def test_links_of_the_documents_lead_somewhere() -> None:
