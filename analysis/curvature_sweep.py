@@ -77,6 +77,7 @@ def measure_curvatures(
     surfaces: Sequence[str] = SURFACES,
     sections_at: Sequence[str] = ANCHORS,
     batch_size: int = 64,
+    title: str = "curvature",
     progress: bool = False,
 ) -> list[CurvatureCurve]:
     """Return the curvature of every family at every kind of anchor, over scales.
@@ -90,6 +91,7 @@ def measure_curvatures(
         surfaces: Some of ``pair``, ``region``.
         sections_at: Kinds of anchors where sections are taken, which cost most.
         batch_size: Anchors in one pass.
+        title: Of the progress bar.
         progress: Show a progress bar on standard error.
     """
     ascending = sorted(set(scales))
@@ -98,7 +100,7 @@ def measure_curvatures(
     used = {kind: at for kind, at in anchors.items() if len(at)}
     total = sum(map(len, used.values())) * len(ascending)
     found: list[CurvatureCurve] = []
-    with progress_bar("curvature", total, "points", shown=progress) as bar:
+    with progress_bar(title, total, "points", shown=progress) as bar:
         for kind, at in used.items():
             taken = [e for e in estimators if e != SECTION or kind in sections_at]
             directions = vectors.to(at.point).view(-1, *at.point.shape[1:])

@@ -1,6 +1,6 @@
 """Curved subspaces with what shows whether they mean anything beyond the images that made them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -163,29 +163,25 @@ def _makers(dimension: int, steps: int, passes: int, progress: bool) -> tuple[Ma
 def learned_curvature(
     making: MeanShapeOperator,
     held_out: MeanShapeOperator,
-    counts: Sequence[int],
+    count: int,
     dimension: int,
     *,
     steps: int,
     seed: int = 0,
     progress: bool = False,
-) -> list[LearnedCurvature]:
-    """Return the frames that the first images make by the same ascent, and their curvature.
+) -> LearnedCurvature:
+    """Return the frame that the first images make by the same ascent, and its curvature.
 
     Args:
-        making: Of the images that make them.
+        making: Of the images that make it.
         held_out: Of others.
-        counts: How many images to use.
+        count: How many images to use.
         dimension: R.
         steps: Of the ascent, the same for every count.
         seed: Of the start.
-        progress: Show progress bars on standard error.
+        progress: Show a progress bar on standard error.
     """
-    found = []
-    for count in counts:
-        first = making.subset(np.arange(count))
-        frame = ascended_frame(first, dimension, steps=steps, seed=seed, progress=progress)
-        others = held_out_curvature(held_out, frame.directions).mean(1)
-        own = float(frame.values.mean())
-        found.append(LearnedCurvature(first.count, frame.directions, own, others))
-    return found
+    first = making.subset(np.arange(count))
+    frame = ascended_frame(first, dimension, steps=steps, seed=seed, progress=progress)
+    others = held_out_curvature(held_out, frame.directions).mean(1)
+    return LearnedCurvature(first.count, frame.directions, float(frame.values.mean()), others)

@@ -4,11 +4,13 @@ Several processes share the anchors: each makes its part of every product, and m
 held-out images.
 """
 
+import shutil
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -59,6 +61,7 @@ from analysis.results import (
     CurvatureResult,
     UniversalResult,
     load_result,
+    load_settings,
     save_result,
 )
 from analysis.rivals import MATCHED, rival_spectra
@@ -72,8 +75,10 @@ from boundary.store import NormalsStore
 from study.config import CurvatureOptions, StudyConfig
 from study.perturbing import basis, judging, rates_on, require_same_subject
 from study.predicting import Judged, detectors, margins_within, predictions, profiles
-from study.run import RunDirectory
+from study.run import RunDirectory, digest
 from study.subject import Subject, device_named
+
+Part = TypeVar("Part")
 
 CURVED, SUBSPACE, SPHERE = "curved", "subspace", "sphere"
 RIVALS = (SPHERE, SUBSPACE, MATCHED)
@@ -106,17 +111,29 @@ def curvature(
     ranks.from_first(lambda: require_same_subject(run, config, subject))
     if ranks.from_first(lambda: run.is_done("curvature", settings, redo=redo)):
         return
-    result = _Curving(run, config, subject).result()
+    making = _Curving(run, config, subject, digest(settings))
+    result = making.result()
     if ranks.first:
         save_result(run.result("curvature"), result, settings)
+        making.forget()
         run.record_done("curvature", begun, subject.device_name)
 
 
-class _Curving:
-    """One run of the stage."""
+@dataclass(frozen=True, eq=False)
+class _Curves:
+    """Curves at one kind of anchor."""
 
-    def __init__(self, run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
+    curves: tuple[CurvatureCurve, ...]
+
+
+class _Curving:
+    """One run of the stage; what takes minutes is kept as soon as it is made."""
+
+    def __init__(
+        self, run: RunDirectory, config: StudyConfig, subject: Subject, identity: str
+    ) -> None:
         self._run, self._config, self._subject = run, config, subject
+        self._identity = identity
         self._options: CurvatureOptions = config.curvature
         self._collection, self._spectrum = basis(run)
         made = load_result(run.result("universal"), UniversalResult)
@@ -124,6 +141,7 @@ class _Curving:
         self._scale = self._options.scale or self._norm
         self._shape = subject.images.shape
         self._draws = max(config.fooling.draws, self._options.draws)
+        self._judged = 0
         self._margins = np.zeros(0)
         self._nearest_places = np.zeros(0, dtype=np.int64)
         self._noisy = run.ranks.first
@@ -135,17 +153,17 @@ class _Curving:
         held_out = self._held_out()
         judged = self._operator(held_out[NEAREST])
         kinds = [ASCENT, *((EIGENVECTORS, REFERENCE) if options.passes else ())]
-        subspaces = [self._curved(method, making, judged) for method in kinds]
+        subspaces = [
+            self._kept(method, CurvedSubspace, partial(self._curved, method, making, judged))
+            for method in kinds
+        ]
         counts = counts_below(options.counts, making.count)
-        learning = learned_curvature(
-            making,
-            judged,
-            counts if options.counts is not None else counts[1:],
-            options.dimension,
-            steps=options.steps,
-            seed=seed,
-            progress=self._noisy,
-        )
+        learning = [
+            self._kept(
+                f"{count}-images", LearnedCurvature, partial(self._learned, count, making, judged)
+            )
+            for count in (counts if options.counts is not None else counts[1:])
+        ]
         learning.append(subspaces[0].learned())
         families = self._families(subspaces)
         curves = self._curves(held_out, families)
@@ -222,6 +240,44 @@ class _Curving:
             detectors(subject, judged, curved.directions, universal, scales, surface, seed),
         )
 
+    def _kept(self, name: str, kind: type[Part], make: Callable[[], Part]) -> Part:
+        """Return a part that an interrupted command of the same settings has left, or make it."""
+        path, settings = self._folder / f"{name}.h5", {"settings": self._identity}
+
+        def there() -> Part | None:
+            known = path.exists() and load_settings(path) == settings
+            return load_result(path, kind) if known else None
+
+        found = self._run.ranks.from_first(there)
+        if found is None:
+            found = make()
+            if self._run.ranks.first:
+                self._folder.mkdir(exist_ok=True)
+                save_result(path, found, settings)
+        return found
+
+    @property
+    def _folder(self) -> Path:
+        return self._run.path / "unfinished"
+
+    def forget(self) -> None:
+        """Delete the parts, of which the result now holds all."""
+        if self._folder.is_dir():
+            shutil.rmtree(self._folder)
+
+    def _learned(
+        self, count: int, making: MeanShapeOperator, judged: MeanShapeOperator
+    ) -> LearnedCurvature:
+        return learned_curvature(
+            making,
+            judged,
+            count,
+            self._options.dimension,
+            steps=self._options.steps,
+            seed=self._config.seed,
+            progress=self._noisy,
+        )
+
     def _operator(self, anchors: Anchors) -> MeanShapeOperator:
         return MeanShapeOperator(
             self._subject.classifier,
@@ -272,6 +328,7 @@ class _Curving:
         generator = torch.Generator().manual_seed(self._config.seed)
         random = torch.randn(images.shape, generator=generator).to(images)
         others = _others(classes, generator)
+        self._judged = len(images)
         own = torch.arange(len(images))[ranks.rank :: ranks.count]
         parts = [
             self._anchors_of(images, random, others, place)
@@ -417,16 +474,22 @@ class _Curving:
             self._options.scales
             or np.geomspace(self._collection.median_margin / 4, 2 * self._norm, _SCALES).tolist()
         )
-        own = measure_curvatures(
-            self._subject.classifier,
-            held_out,
-            families,
-            scales,
-            sections_at=self._options.sections_at,
-            batch_size=self._subject.batch_size,
-            progress=self._noisy,
-        )
-        return joined_curves(self._run.ranks.gather(own))
+
+        def measured(kind: str) -> _Curves:
+            own = measure_curvatures(
+                self._subject.classifier,
+                {kind: held_out[kind]},
+                families,
+                scales,
+                sections_at=self._options.sections_at,
+                batch_size=self._subject.batch_size,
+                title=f"curvature, {kind}",
+                progress=self._noisy,
+            )
+            return _Curves(tuple(joined_curves(self._run.ranks.gather(own))))
+
+        parts = [self._kept(f"at-{kind}", _Curves, partial(measured, kind)) for kind in held_out]
+        return [curve for part in parts for curve in part.curves]
 
     def _fooling(
         self, subspaces: list[CurvedSubspace], learned: list[LearnedCurvature]
@@ -496,7 +559,7 @@ class _Curving:
         nearest: Anchors,
     ) -> list[HypothesisRow]:
         """Return item 5: curvature at judged images, fooling at the others that are evaluated."""
-        others = slice(self._options.judge, None)
+        others = slice(self._judged, None)
         known = {
             rate.family: rate.fooled[:, others]
             for rate in rates

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from analysis.curved_checks import ASCENT, EIGENVECTORS, REFERENCE
 from analysis.hypothesis import item_verdicts
 from analysis.results import CurvatureResult, load_result
 from boundary.sections import ESTIMATORS, SECTION
+from study import curving
 from study.cli import main
 
 SMALL = [
@@ -151,6 +153,33 @@ def test_the_stage_is_not_run_twice_and_refuses_other_settings(
     assert [one.method for one in result.subspaces] == [ASCENT]
     assert result.subspaces[0].surface == "pair"
     assert len(result.learning) == 1
+
+
+def test_an_interrupted_stage_keeps_what_was_made(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    same = ["curvature", str(run), *QUICK, "--scales", "[0.2,0.8]", "--counts", "[20]"]
+    before = load_result(run / "curvature.h5", CurvatureResult)
+    (run / "curvature.h5").unlink()
+    made: list[str] = []
+    original = curving.curved_by
+
+    def counted(method: str, *arguments: Any, **options: Any) -> Any:
+        made.append(method)
+        if method == REFERENCE and len(made) == 3:
+            raise KeyboardInterrupt
+        return original(method, *arguments, **options)
+
+    monkeypatch.setattr(curving, "curved_by", counted)
+    assert main(same) == 130
+    assert {file.stem for file in (run / "unfinished").iterdir()} == {ASCENT, EIGENVECTORS}
+    assert main(same) == 0
+    assert made == [ASCENT, EIGENVECTORS, REFERENCE, REFERENCE]
+    assert not (run / "unfinished").exists()
+    after = load_result(run / "curvature.h5", CurvatureResult)
+    for one, other in zip(before.subspaces, after.subspaces, strict=True):
+        np.testing.assert_allclose(one.directions, other.directions, atol=1e-6)
+    assert len(after.rows) == len(before.rows)
 
 
 def test_what_is_curved_on_another_model(run: Path, made: Path) -> None:
