@@ -1,6 +1,8 @@
 """Drawings and the report, made from saved results only."""
 
 from figures.classes import plot_classes
+from figures.curvature import plot_curvature, plot_estimators
+from figures.curved import plot_curved
 from figures.dimensions import plot_dimensions
 from figures.energy import plot_energy
 from figures.examples import plot_examples
@@ -8,6 +10,7 @@ from figures.families import plot_families
 from figures.finding import Finding
 from figures.findings import Findings, list_findings
 from figures.fooling import plot_fooling_dimension, plot_fooling_norm
+from figures.hypothesis import plot_verdicts
 from figures.labels import plot_labels
 from figures.margins import plot_margins
 from figures.natural import plot_natural
@@ -23,8 +26,11 @@ __all__ = [
     "Findings",
     "list_findings",
     "plot_classes",
+    "plot_curvature",
+    "plot_curved",
     "plot_dimensions",
     "plot_energy",
+    "plot_estimators",
     "plot_examples",
     "plot_families",
     "plot_fooling_dimension",
@@ -37,5 +43,6 @@ __all__ = [
     "plot_stability",
     "plot_transfer",
     "plot_universal",
+    "plot_verdicts",
     "write_report",
 ]

@@ -10,10 +10,17 @@ import numpy as np
 
 from analysis.intervals import Interval, wilson_interval
 from analysis.natural import NaturalResult
-from analysis.results import CollectionResult, FoolingResult, SpectrumResult, UniversalResult
+from analysis.results import (
+    CollectionResult,
+    CurvatureResult,
+    FoolingResult,
+    SpectrumResult,
+    UniversalResult,
+)
 from analysis.survey import no_better_than_guessing
 from analysis.transfer import TransferResult
 from figures.comparison_findings import natural_findings, transfer_findings
+from figures.curvature_findings import curvature_findings
 from figures.finding import Finding
 from figures.fooling_findings import fooling_findings, universal_findings
 from figures.formats import cosine, number, percent, percent_interval
@@ -37,6 +44,7 @@ def list_findings(
     universal: UniversalResult | None = None,
     natural: NaturalResult | None = None,
     transfer: TransferResult | None = None,
+    curvature: CurvatureResult | None = None,
 ) -> Findings:
     """Return what the run found, the geometry first, then what rests on what.
 
@@ -47,6 +55,7 @@ def list_findings(
         universal: None while it is not there.
         natural: None while it is not there.
         transfer: None where other models were not tried.
+        curvature: None where the curvature of the boundary was not measured.
     """
     found: list[Finding] = []
     pairs: tuple[PairRow, ...] = ()
@@ -64,6 +73,8 @@ def list_findings(
         found += natural_findings(natural)
     if transfer is not None:
         found += transfer_findings(transfer)
+    if curvature is not None:
+        found += curvature_findings(curvature)
     found += [_of_accuracy(collection), _of_collection(collection)]
     return Findings(tuple(found), pairs)
 

@@ -60,7 +60,7 @@ def plot_fooling_norm(result: FoolingResult) -> Figure:
             label, shift = family_label(family), (2 * place - len(_FAMILIES)) * _SHIFT
             where = [rate.norm for rate in rates]
             norms += where
-            top = max(top, _draw_rates(axes, where, rates, colour, marker, label, shift))
+            top = max(top, draw_rates(axes, where, rates, colour, marker, label, shift))
         draw_norm_axis(axes, norms, result)
     _finish(figure, panels[0][0], top)
     low, high = panels[0][0].get_xlim()
@@ -96,7 +96,7 @@ def plot_fooling_dimension(result: FoolingResult) -> Figure:
                 continue
             dimensions += R
             label, shift = family_label(family), 2 * (place - 1) * _SHIFT
-            top = max(top, _draw_rates(axes, R, rates, colour, marker, label, shift))
+            top = max(top, draw_rates(axes, R, rates, colour, marker, label, shift))
         axes.set_xscale("log")
         if dimensions:
             low, high = min(dimensions) / 1.2, max(dimensions) * 1.2
@@ -131,7 +131,7 @@ def show_percentages(axes: Axes) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
 
 
-def _draw_rates(
+def draw_rates(
     axes: Axes,
     where: Sequence[float],
     rates: Sequence[FoolingRate],

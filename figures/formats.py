@@ -74,6 +74,17 @@ def class_label(names: Sequence[str], index: int, longest: int = 40) -> str:
     return name if len(name) <= longest else name[: longest - 1].rstrip() + "…"
 
 
+def drawable(text: str, longest: int = 40) -> str:
+    """Return a stranger's text for a figure: letters that its font lacks as ``?``, cut.
+
+    Args:
+        text: Such as a model's name.
+        longest: Characters.
+    """
+    shown = "".join(letter if _drawable(letter) else "?" for letter in text)
+    return shown if len(shown) <= longest else shown[: longest - 1].rstrip() + "…"
+
+
 def _percentage(share: float) -> str:
     value = 100 * share
     digits = 1 if value == 0 or abs(value) >= 1 else 2

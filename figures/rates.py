@@ -7,7 +7,7 @@ from analysis.fooling import FoolingRate
 from analysis.results import FoolingResult
 from analysis.rivals import MATCHED, UNTRAINED
 
-SPHERE, SUBSPACE = "sphere", "subspace"
+SPHERE, SUBSPACE, CURVED = "sphere", "subspace", "curved"
 SUBSPACES = (SUBSPACE, MATCHED, UNTRAINED)
 """Families whose dimension is varied."""
 
@@ -36,6 +36,8 @@ def family_label(family: str) -> str:
     """Return a family in words."""
     if family.startswith("file "):
         return f"{family.removeprefix('file ')} (file)"
+    if family.startswith(CURVED):
+        return f"random in S_c{family.removeprefix(CURVED)}"
     if family in _LABELS or not family.startswith("universal "):
         return _LABELS.get(family, family)
     algorithm, _, rest = family.removeprefix("universal ").partition(" ")

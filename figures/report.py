@@ -23,6 +23,7 @@ from analysis.labels import LabelFlows
 from analysis.natural import NaturalResult
 from analysis.results import (
     CollectionResult,
+    CurvatureResult,
     FoolingResult,
     SpectrumResult,
     UniversalResult,
@@ -34,12 +35,16 @@ from boundary.files import write_text
 from boundary.points import Status
 from figures import formats
 from figures.classes import plot_classes
+from figures.curvature import plot_curvature, plot_estimators
+from figures.curvature_tables import curvature_numbers, rows_of_test
+from figures.curved import plot_curved
 from figures.dimensions import plot_dimensions
 from figures.energy import plot_energy
 from figures.examples import plot_examples
 from figures.families import plot_families
 from figures.findings import Findings, list_findings
 from figures.fooling import plot_fooling_dimension, plot_fooling_norm
+from figures.hypothesis import plot_verdicts
 from figures.labels import plot_labels
 from figures.margins import plot_margins
 from figures.natural import plot_natural
@@ -59,9 +64,18 @@ from figures.tables import (
 from figures.transfer import plot_transfer
 from figures.universal import plot_universal
 from figures.vectors import plot_singular_vectors
+from figures.verdicts import (
+    ITEMS,
+    place_label,
+    row_estimate,
+    row_interval,
+    row_label,
+    verdict_lines,
+)
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _UNREADABLE_SHOWN = 50
+_OPTIONAL = ("natural", "transfer", "curvature")
 _NOT_RECORDED = "not recorded"
 _CLIPPED = {False: "not clipped", True: "clipped"}
 
@@ -77,6 +91,7 @@ class _Results:
     fooling: FoolingResult
     natural: NaturalResult | None
     transfer: TransferResult | None
+    curvature: CurvatureResult | None
 
 
 @dataclass(frozen=True)
@@ -104,6 +119,10 @@ def _has_labels(results: _Results, p: float) -> bool:
 
 def _plot_labels(results: _Results, p: float) -> Figure:
     return plot_labels(_labels(results, p)[0])
+
+
+def _has_curvature(results: _Results) -> bool:
+    return results.curvature is not None
 
 
 def _there(result: Result | None) -> Result:
@@ -235,6 +254,45 @@ _PLATES = (
         there=lambda results: results.transfer is not None,
     ),
     _Plate(
+        "curvature",
+        "Curvature along families of directions",
+        lambda results: plot_curvature(_there(results.curvature)),
+        "Mean curvature of the boundary at images that made no subspace, against the scale at "
+        "which it is measured. Above the line of zero the boundary bends towards the image, as the "
+        "hypothesis says of S_c; below, away from it. A panel for each way to meet the boundary, "
+        "since the sign depends on it.",
+        there=_has_curvature,
+    ),
+    _Plate(
+        "estimators",
+        "Curvature along S_c, by every estimator on both surfaces",
+        lambda results: plot_estimators(_there(results.curvature)),
+        "The same along S_c alone: by the values of the logits, by their gradients, and, where "
+        "taken, by normal sections, which follow the boundary itself. Where colours part, other "
+        "classes than that of the pair bound the region; where lines of a colour part, the logits "
+        "and the boundary tell different things at that scale.",
+        there=_has_curvature,
+    ),
+    _Plate(
+        "curved",
+        "The shared curved subspace",
+        lambda results: plot_curved(_there(results.curvature)),
+        "Left: what an S_c made from so many images keeps on others; the gap between the lines is "
+        "what it learned of its own images alone. Middle: the same for each direction; below the "
+        "dotted line curvature did not carry over, at zero nothing is left. Right: how often "
+        "random vectors of S_c fool, beside their rivals.",
+        there=_has_curvature,
+    ),
+    _Plate(
+        "verdicts",
+        "The curvature hypothesis, item by item",
+        lambda results: plot_verdicts(_there(results.curvature)),
+        "Each cell is one item of the hypothesis at one anchor and one scale or norm, judged by "
+        "all rows of the test there. Not supported means not shown in this run; contradicted, that "
+        "the sign is the other one.",
+        there=lambda results: bool(results.curvature and results.curvature.rows),
+    ),
+    _Plate(
         "singular_vectors",
         "Leading singular vectors",
         lambda results: plot_singular_vectors(results.spectrum),
@@ -263,7 +321,7 @@ _PLATES = (
 )
 
 
-def write_report(directory: Path, optional: Collection[str] = ("natural", "transfer")) -> Path:
+def write_report(directory: Path, optional: Collection[str] = _OPTIONAL) -> Path:
     """Write the figures, ``report.html`` and ``numbers.json`` of a run.
 
     The title is read from the provenance: ``model`` and ``images`` (a text, or a mapping with a
@@ -287,6 +345,7 @@ def write_report(directory: Path, optional: Collection[str] = ("natural", "trans
         load_result(directory / "fooling.h5", FoolingResult),
         _optional(directory, "natural", NaturalResult, optional),
         _optional(directory, "transfer", TransferResult, optional),
+        _optional(directory, "curvature", CurvatureResult, optional),
     )
     study = _read_text(directory / "study.yaml")
     provenance = _read_json(directory / "provenance.json")
@@ -297,6 +356,7 @@ def write_report(directory: Path, optional: Collection[str] = ("natural", "trans
         results.universal,
         results.natural,
         results.transfer,
+        results.curvature,
     )
     tables = _tables(results)
     numbers = _plain({**_findings_as_json(findings), **tables})
@@ -309,6 +369,7 @@ def write_report(directory: Path, optional: Collection[str] = ("natural", "trans
         "images": _name(provenance.get("images")),
         "date": _date(provenance),
         "plates": [_plate(plate, results, directory) for plate in _PLATES if plate.there(results)],
+        "curvature": _curvature_context(results.curvature),
         "class_names": results.fooling.class_names,
         "unreadable": results.collection.unreadable[:_UNREADABLE_SHOWN],
         "run": quote(directory.resolve().name),
@@ -318,6 +379,18 @@ def write_report(directory: Path, optional: Collection[str] = ("natural", "trans
     page = directory / "report.html"
     write_text(page, _environment().get_template("report.html.j2").render(context))
     return page
+
+
+def _curvature_context(result: CurvatureResult | None) -> dict[str, Any] | None:
+    """Return what the section of curvature shows beside the numbers; None where there is none."""
+    if result is None:
+        return None
+    return {
+        "items": ITEMS,
+        "lines": verdict_lines(result),
+        "nearest": rows_of_test(result, nearest=True),
+        "elsewhere": rows_of_test(result, nearest=False),
+    }
 
 
 def _optional(
@@ -338,6 +411,7 @@ def _tables(results: _Results) -> dict[str, Any]:
         "by_class": class_rows(fooling),
         "universal": universal_rows(results.universal),
         "transfer": [] if results.transfer is None else transfer_rows(results.transfer),
+        "curvature": None if results.curvature is None else curvature_numbers(results.curvature),
         "learning": [
             {"family": row.rate.family, "images": row.images_used, "rate": row.rate.rate}
             | {"interval": row.rate.interval}
@@ -445,7 +519,8 @@ def _environment() -> Environment:
         "points_interval",
     ):
         environment.filters[name] = getattr(formats, name)
-    environment.filters["family_label"] = family_label
+    for function in (family_label, place_label, row_estimate, row_interval, row_label):
+        environment.filters[function.__name__] = function
     return environment
 
 

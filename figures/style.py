@@ -10,6 +10,8 @@ from typing import TypeVar
 
 import matplotlib.style
 import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
@@ -70,6 +72,15 @@ def add_caption(figure: Figure, text: str) -> None:
     """Write the small line below a figure that says what it was drawn from."""
     width = int(figure.get_figwidth() * _CHARACTERS_PER_INCH)
     figure.supxlabel(fill(text, width), x=0.012, ha="left", color="#404040")
+
+
+def add_legend(figure: Figure, panels: Iterable[Axes], columns: int) -> None:
+    """Write one legend above a figure: every label of its panels once, in their order."""
+    shown: dict[str, Artist] = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            shown.setdefault(label, handle)
+    figure.legend(list(shown.values()), list(shown), loc="outside upper center", ncols=columns)
 
 
 def plain_log_ticks(axis: Axis, low: float, high: float) -> None:

@@ -1,13 +1,26 @@
 """Results made up for tests of figures and of the report."""
 
+from functools import cache
 from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis import FoolingRate, LabelFlows, NaturalResult, Subspace, naturalness
+from analysis.curvature_sweep import ANCHORS, IMAGE, NEAREST, RANDOM, CurvatureCurve
+from analysis.curved_checks import METHODS, CurvedSubspace, LearnedCurvature
+from analysis.hypothesis import (
+    corrected_rows,
+    curvature_rows,
+    fooling_rows,
+    half_rows,
+    item_verdicts,
+    mirror_rows,
+    prediction_rows,
+    sharing_rows,
+)
 from analysis.learning import LearnedRate
-from analysis.results import MadeUniversal, UniversalResult
+from analysis.results import CurvatureResult, MadeUniversal, UniversalResult
 from analysis.transfer import SharedGeometry, TransferMatrix, TransferResult
 
 
@@ -133,3 +146,165 @@ def natural_result() -> NaturalResult:
     subspace = Subspace(np.eye(60)[:5])
     families = {"universal smooth_rate l2": generator.standard_normal((1, 3, 4, 5))}
     return naturalness(images, subspace, families, draws=20)
+
+
+OTHER_MODEL = "curved of net <b>$x$</b> (run)"
+SCALES = (0.5, 1.0, 2.0)
+_FAMILIES = (
+    "curved",
+    "curved (eigenvectors)",
+    "curved (reference)",
+    OTHER_MODEL,
+    "subspace",
+    "spectrum-matched",
+    "sphere",
+    "universal smooth_rate l2",
+)
+_RIVALS = ("sphere", "subspace", "spectrum-matched")
+
+
+def curves(bent: tuple[float, ...]) -> list[CurvatureCurve]:
+    """Return noise around 0, and around other means along S_c.
+
+    Those are ``bent`` at each scale on the region at the nearest boundary point, their negative on
+    the pair, and 1 at the image itself.
+    """
+    generator = np.random.default_rng(3)
+    found = []
+    for anchor, points in ((NEAREST, 20), (RANDOM, 4), (IMAGE, 20)):
+        for estimator in ("values", "gradients", *(("section",) if anchor == NEAREST else ())):
+            for surface, sign in (("pair", -1.0), ("region", 1.0)):
+                for family in _FAMILIES:
+                    sampled = not family.startswith("universal")
+                    noise = generator.standard_normal((3, 3 if sampled else 1, points)) / 10
+                    means = np.ones(3) if anchor == IMAGE else sign * np.array(bent)
+                    own = means[:, None, None] if family == "curved" and anchor != RANDOM else 0.0
+                    curvature = noise + own
+                    if estimator == "values" and family == "sphere":
+                        curvature[0, :, :2] = 0.0
+                    censored = np.zeros(noise.shape, dtype=bool)
+                    censored[2, :, 0] = estimator == "section"
+                    found.append(
+                        CurvatureCurve(
+                            family=family,
+                            anchor=anchor,
+                            estimator=estimator,
+                            surface=surface,
+                            scales=np.array(SCALES),
+                            curvature=curvature,
+                            censored=censored,
+                            residual=1e-6,
+                            sampled=sampled,
+                        )
+                    )
+    return found
+
+
+def curved_subspace(method: str, held_out: float) -> CurvedSubspace:
+    """Return an S_c of four directions, of a mean curvature at 20 held-out points."""
+    values = np.array([0.9, 0.7, 0.5, 0.3])
+    spread = np.random.default_rng(1).standard_normal((20, 4)) / 10
+    return CurvedSubspace(
+        method=method,
+        scale=0.25 if method == "reference" else 2.0,
+        surface="pair" if method == "reference" else "region",
+        images=40,
+        values=values,
+        directions=np.eye(60)[:4],
+        held_out=held_out + spread - spread.mean(),
+        asymmetry=0.0 if method == "ascent" else 0.3,
+        additivity=0.0 if method == "ascent" else 0.2,
+        residual=0.0 if method == "ascent" else 0.05,
+        starts=0.0 if method == "reference" else 0.8,
+        halves=0.0 if method == "reference" else 0.4,
+        gradients=3000,
+    )
+
+
+def _rates(shares: dict[str, float], behind: float) -> tuple[list[FoolingRate], list[FoolingRate]]:
+    def rate(family: str, dimension: int, norm: float, share: float) -> FoolingRate:
+        fooled = np.random.default_rng(5).random((4, 50)) < share
+        return FoolingRate(family, dimension, norm, False, fooled)
+
+    found = [
+        rate(family, 60 if family == "sphere" else dimension, norm, share * norm / 2)
+        for family, share in shares.items()
+        for dimension, norm in ((4, 1.0), (4, 2.0), (2, 2.0), (1, 2.0))
+        if family != "sphere" or dimension == 4
+    ]
+    found.append(rate("curved, 10 images", 4, 2.0, 0.1))
+    return found, [rate("curved", 4, 2.0, behind)]
+
+
+@cache
+def curvature_result(
+    bent: tuple[float, ...] = (-1.0, 0.0, 1.0), fooling: float = 0.8, behind: float = 0.2
+) -> CurvatureResult:
+    """Return a result in which S_c is bent away at one scale and towards the images at another.
+
+    Args:
+        bent: Mean curvature along S_c at each scale, see `curves`.
+        fooling: Rate of S_c at the reference norm 2.
+        behind: That of the opposite vectors.
+    """
+    drawn = curves(bent)
+    shares = dict.fromkeys(_FAMILIES[:4], 0.3) | {"curved": fooling}
+    rates, mirrored = _rates(
+        shares | {"subspace": 0.4, "spectrum-matched": 0.3, "sphere": 0.1}, behind
+    )
+    (ahead,) = [
+        rate
+        for rate in rates
+        if (rate.family, rate.norm, rate.subspace_dimension) == ("curved", 2.0, 4)
+    ]
+    random = np.full(10, 4 / 60) + np.linspace(-0.01, 0.01, 10)
+    directions = np.random.default_rng(2).random((3, 24))
+    rows = corrected_rows(
+        [
+            *curvature_rows(drawn, "curved", _RIVALS, dimension=4, images=40),
+            *sharing_rows(drawn, "curved", ["sphere"], dimension=4, images=40),
+            *half_rows(0.4, random, dimension=4, images=40, scale=2.0 * (1 + 1e-15)),
+            *fooling_rows(rates, "curved", _RIVALS, images=40),
+            *mirror_rows(ahead, mirrored[0], images=40),
+            *prediction_rows(
+                *directions,
+                ["curved", "sphere"] * 12,
+                anchor=NEAREST,
+                estimator="values",
+                surface="region",
+                scale=2.0,
+            ),
+            *curvature_rows(drawn, OTHER_MODEL, ["sphere"], item=6, dimension=4),
+            *fooling_rows(rates, OTHER_MODEL, ["sphere"], item=6),
+        ]
+    )
+    subspaces = [curved_subspace(method, 0.3 * bent[-1]) for method in METHODS]
+    return CurvatureResult(
+        subspaces=tuple(subspaces),
+        learning=tuple(
+            LearnedCurvature(count, np.eye(60)[:4], own, subspaces[0].held_out.mean(1) - less)
+            for count, own, less in ((10, 0.9, 0.3), (20, 0.7, 0.2), (40, 0.6, 0.0))
+        ),
+        curves=tuple(drawn),
+        anchor_kinds=ANCHORS,
+        met=np.array([20, 4, 0, 20]),
+        tried=20,
+        rates=tuple(rates),
+        mirrored=tuple(mirrored),
+        rows=rows,
+        verdicts=item_verdicts(rows),
+        predictions=(),
+        quality=(),
+        margins=(),
+        margin_families=(),
+        profiles=(),
+        detectors=(),
+        random_energy=random,
+        dimension=4,
+        ambient_dimension=60,
+        scale=2.0,
+        reference_norm=2.0,
+        median_margin=0.7,
+        model_name="net <b>{{ 7 * 7 }}</b>",
+        seed=23,
+    )

@@ -31,13 +31,14 @@ from figures.formats import class_label, cosine, number, percent, points
 from figures.rates import family_label, rates_by_norm
 from figures.spectrum_tables import NULL_LABELS, dimension_rows
 from figures.style import NULL_COLOURS, save_figure, svg_bytes
-from made import natural_result, transfer_result, universal_result
+from made import curvature_result, natural_result, transfer_result, universal_result
 
 HOSTILE = ("<script>x()</script>", "$x$", r"\frac $", "cat & dog", "猫")
 NORMS = (0.5, 1.0, 2.0, 4.0)
 RANDOM = ("sphere", "subspace", "spectrum-matched", "untrained")
 SINGLE = ("universal smooth_rate l2", "displacement sum", "displacement", "mean image")
 DIMENSIONS = (1, 3, 10)
+CURVATURE = ("plot_curvature", "plot_estimators", "plot_curved", "plot_verdicts")
 
 
 def unit_rows(
@@ -172,6 +173,7 @@ def drawn(name: str) -> Figure:
         "plot_labels": lambda: universal_result(HOSTILE).labels[0],
         "plot_natural": natural_result,
         "plot_transfer": transfer_result,
+        **dict.fromkeys(CURVATURE, curvature_result),
         "plot_fooling_norm": fooling_result,
         "plot_fooling_dimension": fooling_result,
     }.get(name, spectrum_result)
@@ -239,7 +241,8 @@ def test_axes_have_labels_and_no_text_is_tiny_or_leaves_the_page(name: str) -> N
         if not axes.axison:
             continue
         outside += [axes.xaxis.label, axes.yaxis.label]
-        assert axes.get_xlabel() or axes.images
+        below = axes.get_shared_x_axes().get_siblings(axes)
+        assert any(other.get_xlabel() for other in below) or axes.images
         beside = axes.get_shared_y_axes().get_siblings(axes)
         named = any(other.get_ylabel() for other in beside)
         named |= any(re.search("[a-z]{3}", tick.get_text()) for tick in axes.get_yticklabels())

@@ -27,7 +27,7 @@ from analysis.results import (
 from analysis.shared import shared_directions
 from boundary.errors import StoreError
 from figures import Finding, list_findings, plot_classes, write_report
-from made import natural_result, transfer_result, universal_result
+from made import OTHER_MODEL, curvature_result, natural_result, transfer_result, universal_result
 
 HOSTILE = ("<script>x()</script>", "$x$", r"\frac $", "cat & dog")
 NORMS = (1.0, 2.0, 4.0)
@@ -469,6 +469,16 @@ def write_inputs(directory: Path) -> None:
     (directory / "provenance.json").write_text(json.dumps(provenance), encoding="utf-8")
 
 
+@pytest.fixture(scope="module")
+def curved_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run directory with a curvature stage, and its report."""
+    directory = tmp_path_factory.mktemp("curved")
+    write_inputs(directory)
+    save_result(directory / "curvature.h5", curvature_result(), {})
+    write_report(directory)
+    return directory
+
+
 class Tags(HTMLParser):
     """All tags with their attributes, and the text."""
 
@@ -486,13 +496,14 @@ class Tags(HTMLParser):
 
 
 def test_the_report_is_self_contained(run: Path) -> None:
-    page = Tags((run / "report.html").read_text(encoding="utf-8"))
+    source = (run / "report.html").read_text(encoding="utf-8")
+    page = Tags(source)
     for tag, attributes in page.tags:
         assert tag not in {"script", "link", "iframe", "object", "embed", "base", "b", "i", "u"}
         assert not any(name.startswith("on") for name in attributes)
         assert (attributes.get("src") or "data:").startswith("data:image/") or tag != "img"
         assert (attributes.get("href") or "#").startswith("#")
-    text = re.sub(r"data:image/[a-z+]+;base64,[A-Za-z0-9+/=]+", "", page.rawdata)
+    text = re.sub(r"data:image/[a-z+]+;base64,[A-Za-z0-9+/=]+", "", source)
     assert not re.search(r"https?://|@import|url\(|file:", text)
     assert len([tag for tag, _ in page.tags if tag == "img"]) == 14
 
@@ -600,6 +611,45 @@ def test_a_missing_or_damaged_file_is_named(name: str, tmp_path: Path) -> None:
         write_report(tmp_path)
 
 
+def test_curvature_has_a_section_where_it_was_measured(run: Path, curved_run: Path) -> None:
+    source = (curved_run / "report.html").read_text(encoding="utf-8")
+    page, result = Tags(source), curvature_result()
+    assert "\nCurvature and the hypothesis\n" in page.text
+    assert ("a", {"href": "#curvature"}) in page.tags
+    assert len([tag for tag, _ in page.tags if tag == "img"]) == 14 + 4
+    near = sum(row.anchor in {"nearest", ""} for row in result.rows)
+    assert f"{near} rows: at the nearest boundary point, and of no anchor" in page.text
+    assert f"{len(result.rows) - near} rows: at other anchors" in page.text
+    cells = '<td class="word">2 (12+ 0− /12)</td><td class="word">1 (0+ 0− /12)</td>'
+    assert f'{cells}<td class="word">0.5 (0+ 12− /12)</td>' in source
+    assert "an exact zero says “linear at this scale”, not “flat”" in page.text
+    without = Tags((run / "report.html").read_text(encoding="utf-8"))
+    assert "Curvature and the hypothesis" not in without.text
+    assert ("a", {"href": "#curvature"}) not in without.tags
+    assert json.loads((run / "numbers.json").read_text())["curvature"] is None
+
+
+def test_names_of_other_models_stay_text(curved_run: Path) -> None:
+    page = Tags((curved_run / "report.html").read_text(encoding="utf-8"))
+    assert not {"b", "script"} & {tag for tag, _ in page.tags}
+    assert f"S_c{OTHER_MODEL.removeprefix('curved')}" in page.text
+
+
+def test_numbers_of_curvature_are_strict_json(curved_run: Path) -> None:
+    text = (curved_run / "numbers.json").read_text(encoding="utf-8")
+    numbers = json.loads(text, parse_constant=refuse)
+    result = curvature_result()
+    assert len(numbers["curvature"]["rows"]) == len(result.rows)
+    for row, saved in zip(result.rows, numbers["curvature"]["rows"], strict=True):
+        assert (saved["estimate"], saved["corrected"]) == (row.estimate, row.corrected)
+    assert numbers["findings"]["hypothesis_1"]["supported"] == 4
+    assert [row["method"] for row in numbers["curvature"]["subspaces"]] == [
+        subspace.method for subspace in result.subspaces
+    ]
+    names = {path.stem for path in (curved_run / "figures").iterdir()}
+    assert {"curvature", "estimators", "curved", "verdicts"} <= names
+
+
 def test_results_survive_the_disk_in_the_findings(tmp_path: Path) -> None:
     write_inputs(tmp_path)
     made = {
@@ -607,9 +657,11 @@ def test_results_survive_the_disk_in_the_findings(tmp_path: Path) -> None:
         "spectrum": spectrum_result(),
         "universal": universal_result(HOSTILE),
         "fooling": fooling_result(),
+        "curvature": curvature_result(),
     }
+    save_result(tmp_path / "curvature.h5", curvature_result(), {})
     loaded = {
         name: load_result(tmp_path / f"{stage}.h5", type(result))
-        for stage, (name, result) in zip(STAGES, made.items(), strict=True)
+        for stage, (name, result) in zip((*STAGES, "curvature"), made.items(), strict=True)
     }
     assert list_findings(**loaded) == list_findings(**made)

@@ -1,0 +1,109 @@
+"""The rows of the report's tables of curvature, for the page and for ``numbers.json``."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from analysis.curvature_sweep import NEAREST
+from analysis.curved_checks import REFERENCE, CurvedSubspace
+from analysis.hypothesis import HypothesisRow
+from analysis.intervals import Interval, bootstrap_means, percentile_interval
+from analysis.results import CurvatureResult
+from figures.curves import mean_interval, method_family, space_label
+from figures.verdicts import verdict_rows
+
+
+@dataclass(frozen=True)
+class CurvedRow:
+    """S_c by one method."""
+
+    label: str
+    method: str
+    scale: float
+    surface: str
+    images: int
+    """n that made it."""
+    own: float | None
+    """Mean curvature in the sample; None for the reference mode, whose values are of another
+    unit."""
+    held_out: float
+    """Mean curvature at held-out points."""
+    interval: Interval
+    points: int
+    starts: float | None
+    """Mean squared cosine of two random starts; None where it was not taken."""
+    halves: float | None
+    asymmetry: float
+    additivity: float
+    residual: float
+    gradients: int
+
+
+def curved_rows(result: CurvatureResult) -> tuple[CurvedRow, ...]:
+    """Return S_c by every method, the one that is tested first."""
+    return tuple(_curved_row(subspace) for subspace in result.subspaces)
+
+
+def _curved_row(subspace: CurvedSubspace) -> CurvedRow:
+    reference = subspace.method == REFERENCE
+    return CurvedRow(
+        label=space_label(method_family(subspace.method)),
+        method=subspace.method,
+        scale=subspace.scale,
+        surface=subspace.surface,
+        images=subspace.images,
+        own=None if reference else float(subspace.values.mean()),
+        held_out=float(subspace.held_out.mean()),
+        interval=held_out_interval(subspace),
+        points=len(subspace.held_out),
+        starts=None if reference else subspace.starts,
+        halves=None if reference else subspace.halves,
+        asymmetry=subspace.asymmetry,
+        additivity=subspace.additivity,
+        residual=subspace.residual,
+        gradients=subspace.gradients,
+    )
+
+
+def held_out_interval(subspace: CurvedSubspace) -> Interval:
+    """Return the 95 % interval of the mean curvature at held-out points, over the points."""
+    return percentile_interval(bootstrap_means(subspace.held_out.mean(1)[:, None]))
+
+
+def rows_of_test(result: CurvatureResult, *, nearest: bool) -> tuple[HypothesisRow, ...]:
+    """Return the rows of the test: at the nearest boundary point and of no anchor, or the rest."""
+    return tuple(row for row in result.rows if (row.anchor in {NEAREST, ""}) == nearest)
+
+
+def curvature_numbers(result: CurvatureResult) -> dict[str, Any]:
+    """Return everything that the section of curvature and its figures are made of."""
+    return {
+        "subspaces": curved_rows(result),
+        "verdicts": verdict_rows(result),
+        "rows": result.rows,
+        "curves": [
+            {
+                "family": curve.family,
+                "anchor": curve.anchor,
+                "estimator": curve.estimator,
+                "surface": curve.surface,
+                "draws": curve.curvature.shape[1],
+                "points": curve.curvature.shape[2],
+                "scales": curve.scales.tolist(),
+                "mean": curve.mean.tolist(),
+                "low": low.tolist(),
+                "high": high.tolist(),
+                "positive_share": curve.positive_share.tolist(),
+                "zero_share": curve.zero_share.tolist(),
+                "censored_share": curve.censored.mean((1, 2)).tolist(),
+            }
+            for curve in result.curves
+            for low, high in (mean_interval(curve),)
+        ],
+        "anchors": dict(zip(result.anchor_kinds, map(int, result.met), strict=True)),
+        "tried": result.tried,
+        "dimension": result.dimension,
+        "scale": result.scale,
+        "reference_norm": result.reference_norm,
+        "median_margin": result.median_margin,
+        "seed": result.seed,
+    }

@@ -1,0 +1,128 @@
+"""The curves of curvature of a result: chosen, named, with their colours and intervals."""
+
+from collections.abc import Iterable, Sequence
+from itertools import cycle
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.curvature_sweep import ANCHORS, BETWEEN, IMAGE, NEAREST, RANDOM, CurvatureCurve
+from analysis.curved_checks import ASCENT, EIGENVECTORS, REFERENCE
+from analysis.intervals import TAILS, two_way_bootstrap
+from analysis.results import CurvatureResult
+from analysis.rivals import MATCHED
+from figures.formats import SPACE, number, percent
+from figures.rates import CURVED, SPHERE, SUBSPACE, family_label
+from figures.style import BLACK, BLUE, GREEN, GREY, PINK, SKY, VERMILION, YELLOW
+
+ANCHOR_LABELS = {
+    NEAREST: "nearest boundary point",
+    RANDOM: "boundary in a random direction",
+    BETWEEN: "boundary on the way to another image",
+    IMAGE: "the image itself",
+}
+
+_SPACES = {SPHERE: "random directions", SUBSPACE: "S_f", "": ""}
+_COLOURS = {
+    CURVED: GREEN,
+    f"{CURVED} ({EIGENVECTORS})": SKY,
+    f"{CURVED} ({REFERENCE})": YELLOW,
+    SUBSPACE: BLUE,
+    MATCHED: PINK,
+    SPHERE: VERMILION,
+}
+_OF_OTHERS = ("#7a5195", "#5a3a1a", GREY)
+"""Of the S_c of other models."""
+
+_FEW = 0.01
+"""A share below which exact zeros and censored sections are not told of."""
+
+Array = NDArray[np.float64]
+
+
+def space_label(family: str) -> str:
+    """Return what directions are drawn from, in words: S_c, S_f, random directions."""
+    if family.startswith(CURVED):
+        return f"S_c{family.removeprefix(CURVED)}"
+    return _SPACES.get(family) or family_label(family)
+
+
+def method_family(method: str) -> str:
+    """Return the family of random vectors of the S_c that a method makes."""
+    return CURVED if method == ASCENT else f"{CURVED} ({method})"
+
+
+def family_colours(families: Iterable[str]) -> dict[str, str]:
+    """Return a colour for each family, universal perturbations in black."""
+    others = cycle(_OF_OTHERS)
+    return {
+        family: _COLOURS.get(family) or (next(others) if family.startswith(CURVED) else BLACK)
+        for family in families
+    }
+
+
+def tested_surface(result: CurvatureResult) -> str:
+    """Return the surface on which S_c was made and is tested."""
+    return result.subspaces[0].surface
+
+
+def curves_of(
+    result: CurvatureResult,
+    *,
+    family: str | None = None,
+    anchor: str | None = None,
+    estimator: str | None = None,
+    surface: str | None = None,
+) -> list[CurvatureCurve]:
+    """Return the curves that are what is asked for, None standing for any."""
+    wanted = {"family": family, "anchor": anchor, "estimator": estimator, "surface": surface}
+    asked = {name: value for name, value in wanted.items() if value is not None}
+    return [
+        curve
+        for curve in result.curves
+        if all(getattr(curve, name) == value for name, value in asked.items())
+    ]
+
+
+def drawn_anchors(result: CurvatureResult) -> list[str]:
+    """Return the kinds of anchors that have curves, in their order."""
+    found = {curve.anchor for curve in result.curves}
+    return [kind for kind in ANCHORS if kind in found]
+
+
+def mean_interval(curve: CurvatureCurve) -> tuple[Array, Array]:
+    """Return the ends of the 95 % interval of the mean at each scale, over draws and points."""
+    sampled = [curve.sampled] * len(curve.scales)
+    low, high = np.quantile(two_way_bootstrap(*curve.curvature, sampled=sampled), TAILS, axis=1)
+    return low, high
+
+
+def zeros_told(curves: Sequence[CurvatureCurve]) -> str:
+    """Return at which scales curvatures are exactly zero, as a sentence; empty if at none."""
+    scales = curves[0].scales
+    shares = np.mean([curve.zero_share for curve in curves], axis=0)
+    told = [
+        f"{percent(share)} at s{SPACE}={SPACE}{number(scale)}"
+        for scale, share in zip(scales, shares, strict=True)
+        if share >= _FEW
+    ]
+    if not told:
+        return ""
+    return f" Exactly zero, that is piecewise linear at the scale and not flat: {', '.join(told)}."
+
+
+def censored_told(curves: Sequence[CurvatureCurve]) -> str:
+    """Return how many sections met no boundary, as a sentence; empty if nearly all did."""
+    shares = [
+        (float(share), scale, curve)
+        for curve in curves
+        for scale, share in zip(curve.scales, curve.censored.mean((1, 2)), strict=True)
+    ]
+    share, scale, curve = max(shares, key=lambda one: one[0])
+    if share < _FEW:
+        return ""
+    return (
+        f" Sections that met no boundary within their reach count with a bound: {percent(share)} "
+        f"at most (s{SPACE}={SPACE}{number(scale)}, {ANCHOR_LABELS[curve.anchor]}, "
+        f"{curve.surface})."
+    )

@@ -1,0 +1,356 @@
+"""Figures and sentences of curvature say what the result holds, and change with it."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.text import Text
+
+import figures
+from analysis.curvature_sweep import CurvatureCurve
+from analysis.hypothesis import CONTRADICTED, NOT_SUPPORTED, SUPPORTED
+from analysis.results import CurvatureResult
+from boundary.errors import InputError
+from figures import Finding
+from figures.curvature_findings import curvature_findings
+from figures.curvature_tables import curvature_numbers, curved_rows, rows_of_test
+from figures.curves import ANCHOR_LABELS, mean_interval, space_label
+from figures.formats import drawable
+from figures.rates import family_label
+from figures.verdicts import HALVES, row_label, told_rows, verdict_rows
+from made import OTHER_MODEL, SCALES, curvature_result
+
+
+@cache
+def drawn(name: str) -> Figure:
+    figure = getattr(figures, name)(curvature_result())
+    assert isinstance(figure, Figure)
+    return figure
+
+
+@cache
+def turned() -> CurvatureResult:
+    """Return the result with every sign turned, and an S_c that fools little."""
+    return curvature_result((1.0, 0.0, -1.0), 0.05, 0.05)
+
+
+def finding(name: str, result: CurvatureResult) -> Finding:
+    (found,) = [found for found in curvature_findings(result) if found.name == name]
+    return replace(found, sentence=found.sentence.replace("\xa0", " "))
+
+
+def texts(figure: Figure) -> str:
+    found = [item.get_text() for item in figure.findobj(Text) if item.get_visible()]
+    return "\n".join(text.replace("\n", " ") for text in found if text).replace("\xa0", " ")
+
+
+def panel(figure: Figure, title: str) -> Axes:
+    (found,) = [axes for axes in figure.axes if axes.get_title(loc="left").startswith(title)]
+    return found
+
+
+def curve(result: CurvatureResult, *wanted: str) -> CurvatureCurve:
+    (found,) = [
+        curve
+        for curve in result.curves
+        if (curve.family, curve.anchor, curve.estimator, curve.surface) == wanted
+    ]
+    return found
+
+
+def test_curves_of_every_family_are_drawn_at_every_anchor() -> None:
+    result, figure = curvature_result(), drawn("plot_curvature")
+    for anchor, points in (("nearest", 20), ("random", 4), ("image", 20)):
+        axes = panel(figure, ANCHOR_LABELS[anchor])
+        assert axes.get_title(loc="left").endswith(f"n = {points}")
+        lines = {str(line.get_label()): line for line in axes.lines}
+        for family in ("curved", OTHER_MODEL, "subspace", "spectrum-matched", "sphere"):
+            own = curve(result, family, anchor, "values", "region")
+            shown = lines[space_label(family)]
+            np.testing.assert_array_equal(shown.get_xdata(), SCALES)
+            np.testing.assert_array_equal(shown.get_ydata(), own.mean)
+        assert axes.get_xscale() == "log"
+        assert axes.get_yscale() == "asinh"
+    assert not [
+        axes for axes in figure.axes if axes.get_title(loc="left").startswith("boundary on")
+    ]
+    assert panel(figure, "nearest").get_ylabel() == "curvature (1 / input units)"
+
+
+def test_bands_are_intervals_over_draws_and_points() -> None:
+    own = curve(curvature_result(), "curved", "nearest", "values", "region")
+    low, high = mean_interval(own)
+    assert (low < own.mean).all()
+    assert (own.mean < high).all()
+    axes = panel(drawn("plot_curvature"), "nearest")
+    edges = [band.get_paths()[0].vertices[:, 1] for band in axes.collections]
+    assert any(np.isclose(edge.min(), low.min()) for edge in edges)
+    assert any(np.isclose(edge.max(), high.max()) for edge in edges)
+
+
+def test_captions_of_curvature_say_what_was_measured() -> None:
+    said = texts(drawn("plot_curvature"))
+    for words in (
+        "on the surface of the region",
+        "3 directions of a family at most",
+        "n of 20 held-out images, seed 23",
+        "95 % intervals of the mean, bootstrap over draws and points",
+        "median margin 0.7 (dotted), scale at which S_c was made and reference norm 2 (dashed)",
+        "Exactly zero, that is piecewise linear at the scale and not flat: 2.9 % at s = 0.5.",
+        drawable(space_label(OTHER_MODEL)),
+    ):
+        assert words in said
+    apart = texts(figures.plot_curvature(replace(curvature_result(), scale=1.0)))
+    assert "scale at which S_c was made 1 (dashed), reference norm 2 (dash-dotted)" in apart
+    sections = texts(drawn("plot_estimators"))
+    assert "count with a bound: 5.0 % at most (s = 2, nearest boundary point, " in sections
+    assert "3 random directions of it" in sections
+
+
+def test_marks_stand_where_the_result_says() -> None:
+    result = replace(curvature_result(), scale=1.0)
+    axes = panel(figures.plot_curvature(result), "nearest")
+    upright = [line for line in axes.lines if len(set(np.asarray(line.get_xdata()))) == 1]
+    assert [(line.get_xdata()[0], line.get_linestyle()) for line in upright] == [
+        (0.7, ":"),
+        (1.0, "--"),
+        (2.0, "-."),
+    ]
+
+
+def test_estimators_differ_in_line_and_surfaces_in_colour() -> None:
+    axes = panel(drawn("plot_estimators"), "nearest")
+    shown = {str(line.get_label()): line for line in axes.lines}
+    labels = {
+        f"{estimator}, {surface}"
+        for estimator in ("values", "gradients", "normal section")
+        for surface in ("pair", "region")
+    }
+    assert labels <= set(shown)
+    assert {shown[f"values, {surface}"].get_color() for surface in ("pair", "region")} == {
+        shown[f"normal section, {surface}"].get_color() for surface in ("pair", "region")
+    }
+    assert [shown[f"{e}, pair"].get_linestyle() for e in ("values", "gradients")] == ["-", "--"]
+    section = curve(curvature_result(), "curved", "nearest", "section", "pair")
+    np.testing.assert_array_equal(shown["normal section, pair"].get_ydata(), section.mean)
+    image = panel(drawn("plot_estimators"), "the image itself")
+    assert "normal section, pair" not in {str(line.get_label()) for line in image.lines}
+
+
+def test_what_s_c_keeps_on_other_images_is_drawn() -> None:
+    result = curvature_result()
+    left, middle, right = drawn("plot_curved").axes
+    lines = {str(line.get_label()): line for line in left.lines}
+    np.testing.assert_array_equal(lines["in the sample"].get_ydata(), [0.9, 0.7, 0.6])
+    held_out = [learned.held_out.mean() for learned in result.learning]
+    np.testing.assert_allclose(lines["held-out images"].get_ydata(), held_out)
+    bars = {str(bar.get_label()): bar for bar in middle.containers}
+    assert set(bars) == {"S_c", "S_c (eigenvectors)"}  # the reference mode has another unit
+    points = bars["S_c"].lines[0].get_xydata()
+    np.testing.assert_allclose(points[:, 0], result.subspaces[0].values)
+    np.testing.assert_allclose(points[:, 1], result.subspaces[0].held_out.mean(0))
+    rates = {
+        str(bar.get_label()): bar.lines[0].get_xydata()
+        for bar in right.containers
+        if isinstance(bar, ErrorbarContainer)
+    }
+    assert set(rates) == {
+        "S_c",
+        "S_c (eigenvectors)",
+        "S_c (reference)",
+        "S_f",
+        "spectrum-matched noise",
+    }
+    expected = {
+        rate.subspace_dimension: rate.rate
+        for rate in result.rates
+        if (rate.family, rate.norm) == ("curved", 2.0)
+    }
+    assert dict(rates["S_c"]) == expected
+    (sphere,) = [line for line in right.lines if line.get_label() == "random directions"]
+    (rate,) = [r for r in result.rates if (r.family, r.norm) == ("sphere", 2.0)]
+    assert set(sphere.get_ydata()) == {rate.rate}
+    said = texts(drawn("plot_curved"))
+    for words in (
+        "R = 4, made at s = 2 (input units) on the surface of the region, 40 images",
+        "held-out at n = 20 nearest boundary points; seed 23",
+        "The reference mode's own values, in other units, are not drawn.",
+        "norm 2 (input units), not clipped, 4 draws of a family on 50 held-out images",
+    ):
+        assert words in said
+
+
+def cells(figure: Figure) -> list[tuple[str, float, tuple[float, ...]]]:
+    """Return row label, scale and colour of every cell of the upper block."""
+    axes = figure.axes[0]
+    rows = [tick.get_text() for tick in axes.get_yticklabels()]
+    columns = [float(tick.get_text()) for tick in axes.get_xticklabels()]
+    patches = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+    return [
+        (
+            rows[round(patch.get_y() + 0.44)],
+            columns[round(patch.get_x() + 0.47)],
+            to_rgba(patch.get_facecolor()),
+        )
+        for patch in patches
+    ]
+
+
+def test_verdicts_are_told_by_mark_word_and_colour() -> None:
+    figure = drawn("plot_verdicts")
+    shown = {
+        text.get_text().split("  ")[1]: patch.get_facecolor()
+        for text, patch in zip(
+            figure.legends[0].get_texts(), figure.legends[0].get_patches(), strict=True
+        )
+    }
+    assert list(shown) == [SUPPORTED, NOT_SUPPORTED, CONTRADICTED]
+    found = {(row, scale): colour for row, scale, colour in cells(figure)}
+    for scale, word in zip(SCALES, (CONTRADICTED, NOT_SUPPORTED, SUPPORTED), strict=True):
+        assert found["1  positive curvature, nearest", scale] == to_rgba(shown[word])
+    marks = [text.get_text() for text in figure.axes[0].texts]
+    assert {"✓", "○", "✗"} <= set(marks)
+    counted = {text for text in marks if "/" in text}
+    assert {"12− /12", "0 /12", "12+ /12"} <= counted
+    said = texts(figure)
+    assert f"corrected for {len(curvature_result().rows)} rows (Holm), is below 0.05" in said
+    flipped = {(row, scale): c for row, scale, c in cells(figures.plot_verdicts(turned()))}
+    assert flipped["1  positive curvature, nearest", 2.0] == to_rgba(shown[CONTRADICTED])
+
+
+def test_scales_that_differ_by_rounding_are_one() -> None:
+    verdicts = verdict_rows(curvature_result())
+    assert {verdict.scale for verdict in verdicts if verdict.item == 2} == set(SCALES)
+    (halves,) = [verdict for verdict in verdicts if verdict.anchor == HALVES]
+    assert (halves.verdict, halves.rows) == (SUPPORTED, 1)
+
+
+def test_the_verdict_of_an_item_is_told_by_scale() -> None:
+    found = finding("hypothesis_1", curvature_result())
+    assert found.present is None
+    assert (
+        "at the nearest boundary point supported at scale 2, not supported at scale 1, "
+        "contradicted at scale 0.5."
+    ) in found.sentence
+    row = told_rows(curvature_result(), 1)[0]
+    assert (row.scale, row.estimator, row.surface) == (2.0, "values", "region")
+    assert f"mean curvature along S_c {row.estimate:.3g} ({row.low:.3g} to" in found.sentence
+    assert found.numbers["supported"] == 4  # the image itself, and once at the boundary
+    assert found.numbers["contradicted"] == 1
+    assert found.numbers["settings"] == 9
+    assert "supported in 4 of 9 and contradicted in 1" in found.sentence
+    other = finding("hypothesis_1", turned())
+    assert (
+        "supported at scale 0.5, not supported at scale 1, contradicted at scale 2."
+    ) in other.sentence
+
+
+def test_an_item_that_no_scale_supports_is_not_present() -> None:
+    low = curvature_result((-1.0, -1.0, -1.0), 0.05, 0.05)
+    found = finding("hypothesis_1", low)
+    assert found.present is False
+    assert "contradicted at scales 0.5, 1, 2" in found.sentence
+    assert finding("curved", low).present is False
+    assert "had no part in it is contradicted" in finding("curved", low).sentence
+
+
+def test_items_of_fooling_and_of_other_models_are_told_by_norm() -> None:
+    result = curvature_result()
+    assert "supported at norm 2" in finding("hypothesis_3", result).sentence
+    mirrored = finding("hypothesis_4", result)
+    assert "contradicted at norm 2" in mirrored.sentence
+    assert "0.1 less the difference of the fooling rates of v and −v of S_c −" in mirrored.sentence
+    assert "rank correlation" in finding("hypothesis_5", result).sentence
+    other = finding("hypothesis_6", result).sentence
+    assert f"along {space_label(OTHER_MODEL)}" in other
+    assert "not supported at norms 1, 2" in other
+    alone = replace(result, rows=tuple(row for row in result.rows if row.item != 6))
+    assert "hypothesis_6" not in {found.name for found in curvature_findings(alone)}
+
+
+def test_what_the_sign_depends_on_is_counted_with_an_example() -> None:
+    found = finding("hypothesis_1_sign", curvature_result())
+    surface = found.numbers["surface"]
+    assert surface["settings"] == 21  # 3 scales, 3 estimators nearest, 2 elsewhere
+    assert surface["sure"] == 6  # planted: scales 0.5 and 2, three estimators
+    assert found.numbers["scale"]["sure"] == 6  # both surfaces, three estimators
+    assert "nearest boundary point, pair, s = 2" in found.sentence
+    steady = replace(
+        curvature_result(),
+        rows=tuple(
+            replace(row, estimate=1.0, low=0.9, high=1.1) for row in curvature_result().rows
+        ),
+    )
+    unchanged = finding("hypothesis_1_sign", steady)
+    assert all(unchanged.numbers[name]["turned"] == 0 for name in ("anchor", "surface", "scale"))
+    assert "with the estimator in 0 of 18 settings" in unchanged.sentence
+    assert ", as " not in unchanged.sentence
+
+
+def test_s_c_is_told_with_its_checks() -> None:
+    result = curvature_result()
+    found = finding("curved", result)
+    assert found.present
+    assert found.numbers["held_out"] == pytest.approx(0.3)
+    for words in (
+        "made from 40 images by ascent at the scale 2 on the surface of the region",
+        "has mean curvature 0.6 in the sample; at 20 held-out nearest boundary points it is 0.3 (",
+        "Two starts share 0.8 and two halves of the images 0.4 (mean squared cosine), against "
+        "R/D = 0.0667.",
+    ):
+        assert words in found.sentence
+    operator = finding("curved_eigenvectors", result).sentence
+    assert "asymmetry 0.3 and fails to be additive by 0.2" in operator
+    reference = finding("curved_reference", result).sentence
+    assert "step 0.25, pair, neither projected nor over the slope" in reference
+    assert "Two starts" not in reference
+    assert [row.own for row in curved_rows(result)] == [pytest.approx(0.6)] * 2 + [None]
+
+
+def test_fooling_of_s_c_is_told_beside_its_rivals_and_its_opposite() -> None:
+    found = finding("curved_fooling", curvature_result())
+    assert found.present
+    assert "At the reference norm 2, not clipped, random vectors of S_c (R = 4)" in found.sentence
+    assert f"fool {100 * found.numbers['rates']['curved']['rate']:.1f} % (" in found.sentence
+    assert "points against spectrum-matched noise" in found.sentence
+    assert "The opposite vectors, −v, fool 18.0 %" in found.sentence
+    few = finding("curved_fooling", turned())
+    assert few.present is False
+    assert "not supported)" in few.sentence
+
+
+def test_every_row_of_the_test_has_words_and_a_place() -> None:
+    result = curvature_result()
+    labels = {row_label(row) for row in result.rows}
+    assert not any("{" in label or label.endswith("along ") for label in labels)
+    assert "fooling rate of S_c, less that of S_f" in labels
+    near, far = rows_of_test(result, nearest=True), rows_of_test(result, nearest=False)
+    assert len(near) + len(far) == len(result.rows)
+    assert {row.anchor for row in far} == {"random", "image"}
+    numbers = curvature_numbers(result)
+    assert len(numbers["curves"]) == len(result.curves)
+    assert numbers["curves"][0]["mean"] == result.curves[0].mean.tolist()
+
+
+def test_families_of_s_c_have_names_and_strangers_letters_are_drawn() -> None:
+    assert family_label("curved") == "random in S_c"
+    assert family_label("curved (eigenvectors)") == "random in S_c (eigenvectors)"
+    assert space_label("curved of net (run)") == "S_c of net (run)"
+    assert drawable("S_c of 猫") == "S_c of ?"
+    assert drawable("a" * 50, 10) == "a" * 9 + "…"
+
+
+def test_what_is_not_there_cannot_be_drawn() -> None:
+    result = curvature_result()
+    with pytest.raises(InputError, match="curves to draw"):
+        figures.plot_curvature(replace(result, curves=()))
+    with pytest.raises(InputError, match="an S_c"):
+        figures.plot_curved(replace(result, subspaces=()))
+    with pytest.raises(InputError, match="rows of the test"):
+        figures.plot_verdicts(replace(result, rows=()))
