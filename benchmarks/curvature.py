@@ -2,7 +2,9 @@
 
 Central differences of a number of directions at a batch of points, beside as many bare gradient
 batches; and exact products with the Hessian, of which many directions share a point, beside one
-gradient batch a direction. `--model` should be smooth for the second row to mean something.
+gradient batch a direction. `--model` should be smooth for the last row to mean something. The
+module is taken as it is: images with the channels innermost make first derivatives faster and
+second ones slower.
 
     python benchmarks/curvature.py --model net.py:make --images photos --count 64
 """
@@ -12,9 +14,10 @@ from statistics import median
 import torch
 
 from analysis import on_sphere
-from boundary import Classifier, faster
+from boundary import Classifier
 from boundary.anchors import anchors_at_images
 from boundary.curvature import difference_products, hessian_products
+from boundary.memory import keep_freed_memory
 from subject import described, load, parser, seconds
 
 SCALE = 0.1
@@ -22,11 +25,12 @@ SCALE = 0.1
 
 def main() -> None:
     """Print the table."""
+    keep_freed_memory()  # as the command does
     made = parser(__doc__, count=64, rounds=5)
     made.add_argument("--directions", type=int, default=16)
     options = made.parse_args()
     module, images = load(options)
-    classifier, device = Classifier(faster(module)), options.device
+    classifier, device = Classifier(module), options.device
     anchors, _ = anchors_at_images(classifier, images)
     count = options.directions
     family = on_sphere(tuple(images.shape[1:]), count, 1.0, torch.Generator().manual_seed(0))
