@@ -26,6 +26,7 @@ from analysis.hypothesis import HypothesisRow, ItemVerdict
 from analysis.labels import LabelFlows
 from analysis.learning import LearnedRate
 from analysis.nulls import Null
+from analysis.planes import BoundarySections, RegionMap
 from analysis.predicted import PredictionQuality, PredictionRow
 from analysis.profile import CurvatureProfile
 from analysis.spectrum import SingularSpectrum
@@ -237,6 +238,10 @@ class CurvatureResult:
     """Principal curvatures at a few nearest boundary points, one a scale."""
     detectors: tuple[Detector, ...]
     """Curvature along shared directions as a mark of perturbed images, one a kind of them."""
+    sections: tuple[BoundarySections, ...]
+    """Along one direction of some families, at some nearest boundary points."""
+    maps: tuple[RegionMap, ...]
+    """Around some judged images, in the plane of two directions of S_c."""
     random_energy: NDArray[np.float64]
     """(pairs,), mean squared cosine of pairs of random subspaces of the same R."""
     dimension: int

@@ -130,6 +130,47 @@ def curvatures(
     ]
 
 
+def normal_section(
+    classifier: Classifier,
+    anchors: Anchors,
+    direction: Tensor,
+    offsets: Sequence[float],
+    *,
+    surface: str = REGION,
+    reach: float | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Return the displacement t(s) of the boundary along n at z + s v, for several s of both signs.
+
+    Args:
+        classifier: Whose boundary it is.
+        anchors: N.
+        direction: v for all anchors, (C, H, W); its tangent parts are taken, as unit vectors.
+        offsets: s > 0, input units; each is taken ahead and behind.
+        surface: ``pair`` or ``region``.
+        reach: How far along the normal the boundary is looked for, input units; by default twice
+            the offset.
+
+    Returns:
+        Displacements, (2 S, N), of -s in descending and s in ascending order, at the reach where
+        none was met; and where none was met, (2 S, N) bool.
+
+    Raises:
+        InputError: If an option is out of range.
+    """
+    tangent = unit(anchors.tangent(direction).flatten(1)).view_as(anchors.point)
+    ahead, behind = [], []
+    for offset in sorted(offsets):
+        far = 2 * offset if reach is None else reach
+        _check(offset, far, [SECTION], [surface])
+        step = offset * tangent
+        looks = _Looks(classifier, anchors, step, [surface], with_gradients=False)
+        ends = _section(classifier, anchors, step, looks.gaps[surface], surface, far)
+        ahead.append((ends.displacement[0], ends.censored[0]))
+        behind.append((ends.displacement[1], ends.censored[1]))
+    displacement, censored = zip(*behind[::-1], *ahead, strict=True)
+    return torch.stack(displacement), torch.stack(censored)
+
+
 @dataclass(frozen=True, eq=False)
 class Ends:
     """The two ends of N normal sections."""

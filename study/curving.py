@@ -74,7 +74,15 @@ from boundary.sections import GRADIENTS, VALUES
 from boundary.store import NormalsStore
 from study.config import CurvatureOptions, StudyConfig
 from study.perturbing import basis, judging, rates_on, require_same_subject
-from study.predicting import Judged, detectors, margins_within, predictions, profiles
+from study.predicting import (
+    Judged,
+    detectors,
+    maps,
+    margins_within,
+    predictions,
+    profiles,
+    sections,
+)
 from study.run import RunDirectory, digest
 from study.subject import Subject, device_named
 
@@ -177,16 +185,11 @@ class _Curving:
                 *self._prediction_rows(families, curves, rates, held_out[NEAREST]),
             ]
         )
-        told, quality, margins, names, profiled, detected = self._run.ranks.from_first(
+        beyond = self._run.ranks.from_first(
             lambda: self._beyond(subspaces, families, curves, rates, held_out[NEAREST])
         )
         return CurvatureResult(
-            predictions=tuple(told),
-            quality=tuple(quality),
-            margins=tuple(margins),
-            margin_families=tuple(names),
-            profiles=tuple(profiled),
-            detectors=tuple(detected),
+            **beyond,
             subspaces=tuple(subspaces),
             learning=tuple(learning),
             curves=tuple(curves),
@@ -214,31 +217,35 @@ class _Curving:
         curves: list[CurvatureCurve],
         rates: list[FoolingRate],
         nearest: Anchors,
-    ) -> tuple[Any, ...]:
-        """Return what the geometry of judged images predicts, profiles and detectors."""
+    ) -> dict[str, Any]:
+        """Return the fields of the result that the geometry of judged images gives."""
         subject, surface, seed = self._subject, self._options.surface, self._config.seed
         chosen = subject.evaluating[: self._options.judge]
         images = subject.classifier.place(subject.images.read(chosen).images)
         judged = Judged(images, self._nearest_places)
-        curved = subspaces[0]
+        curved, spectrum = subspaces[0].directions, self._spectrum.spectrum
         universal = next((one.vector for one in self._made.found if one.own[0].p == 2), None)
-        scales = [self._collection.median_margin, self._scale]
-        spectrum = self._spectrum.spectrum
-        return (
-            *predictions(subject, judged, families, curves, rates, surface, progress=True),
-            *margins_within(
-                subject,
-                judged,
-                {
-                    SUBSPACE: spectrum.subspace(len(spectrum.directions)),
-                    CURVED: Subspace(curved.directions),
-                },
-                seed,
-                progress=True,
-            ),
-            profiles(subject, nearest, scales, surface, seed),
-            detectors(subject, judged, curved.directions, universal, scales, surface, seed),
+        scales, extent = [self._collection.median_margin, self._scale], 2 * self._norm
+        spaces = {
+            SUBSPACE: spectrum.subspace(len(spectrum.directions)),
+            CURVED: Subspace(curved),
+        }
+        told, quality = predictions(
+            subject, judged, families, curves, rates, surface, progress=True
         )
+        margins, names = margins_within(subject, judged, spaces, seed, progress=True)
+        found = detectors(subject, judged, curved, universal, scales, surface, seed)
+        cuts = sections(subject, nearest, self._margins, families, extent, surface)
+        return {
+            "predictions": tuple(told),
+            "quality": tuple(quality),
+            "margins": tuple(margins),
+            "margin_families": tuple(names),
+            "profiles": tuple(profiles(subject, nearest, scales, surface, seed)),
+            "detectors": tuple(found),
+            "sections": tuple(cuts),
+            "maps": tuple(maps(subject, judged, curved, extent)),
+        }
 
     def _kept(self, name: str, kind: type[Part], make: Callable[[], Part]) -> Part:
         """Return a part that an interrupted command of the same settings has left, or make it."""
@@ -470,10 +477,9 @@ class _Curving:
     def _curves(
         self, held_out: dict[str, Anchors], families: list[DirectionFamily]
     ) -> list[CurvatureCurve]:
-        scales = (
-            self._options.scales
-            or np.geomspace(self._collection.median_margin / 4, 2 * self._norm, _SCALES).tolist()
-        )
+        near = self._collection.median_margin / 4
+        up_to_norm = np.geomspace(near, self._norm, _SCALES - 1).tolist()
+        scales = self._options.scales or [*up_to_norm, 2 * self._norm]
 
         def measured(kind: str) -> _Curves:
             own = measure_curvatures(

@@ -15,6 +15,12 @@ from analysis.curvature_sweep import NEAREST, CurvatureCurve, DirectionFamily
 from analysis.detector import Detector, curvature_scores, minimal_perturbations
 from analysis.fooling import FoolingRate
 from analysis.perturbations import on_sphere
+from analysis.planes import (
+    BoundarySections,
+    RegionMap,
+    boundary_sections,
+    region_map,
+)
 from analysis.predicted import (
     PredictionQuality,
     PredictionRow,
@@ -34,6 +40,12 @@ PROFILE_POINTS = 16
 
 MARGIN_IMAGES = 60
 """Images whose margins within subspaces are taken."""
+
+SECTION_POINTS, SECTION_OFFSETS = 40, 12
+"""Nearest boundary points whose normal sections are taken, and at how many offsets of each sign."""
+
+MAPS = 3
+"""Images around which classes are mapped."""
 
 _RANDOM_SHARES = (64, 16, 4)
 """D over R of the random subspaces."""
@@ -213,3 +225,48 @@ def detectors(
             )
             found.append(Detector.of(family, one, other, scale, seed=seed))
     return found
+
+
+def sections(
+    subject: Subject,
+    nearest: Anchors,
+    margins: NDArray[np.float64],
+    families: Sequence[DirectionFamily],
+    extent: float,
+    surface: str,
+) -> list[BoundarySections]:
+    """Return normal sections at some nearest boundary points, along a direction of each family.
+
+    Args:
+        subject: Whose classifier it is.
+        nearest: Anchors.
+        margins: Of their images, input units.
+        families: Of directions.
+        extent: Largest offset, input units.
+        surface: ``pair`` or ``region``.
+    """
+    offsets = np.linspace(0, extent, SECTION_OFFSETS + 1)[1:]
+    return boundary_sections(
+        subject.classifier,
+        nearest.subset(slice(SECTION_POINTS)),
+        margins[:SECTION_POINTS],
+        families,
+        offsets.tolist(),
+        surface=surface,
+    )
+
+
+def maps(
+    subject: Subject, judged: Judged, directions: NDArray[np.float64], extent: float
+) -> list[RegionMap]:
+    """Return maps of class regions in the plane of the first two directions of S_c."""
+    if len(directions) < 2:
+        return []
+    first, second = (
+        DirectionFamily(f"direction {place + 1} of S_c", directions[place : place + 1])
+        for place in range(2)
+    )
+    return [
+        region_map(subject.classifier, image, first, second, extent, batch_size=subject.batch_size)
+        for image in judged.images[:MAPS]
+    ]

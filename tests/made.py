@@ -299,6 +299,8 @@ def curvature_result(
         margin_families=(),
         profiles=(),
         detectors=(),
+        sections=(),
+        maps=(),
         random_energy=random,
         dimension=4,
         ambient_dimension=60,

@@ -135,6 +135,9 @@ def test_what_geometry_predicts(made: Path) -> None:
     assert random.slope < -0.2
     assert [profile.points for profile in result.profiles] == [16, 16]
     assert {detector.family for detector in result.detectors} == {"minimal", "universal"}
+    assert len(result.maps) == 3
+    assert {cut.family for cut in result.sections} >= {"curved", "subspace", "sphere"}
+    assert result.sections[0].displacement.shape == (24, result.met[0])
 
 
 def test_the_stage_is_not_run_twice_and_refuses_other_settings(
