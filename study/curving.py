@@ -15,13 +15,9 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from analysis.curvature_sweep import (
-    BETWEEN,
-    IMAGE,
     NEAREST,
-    RANDOM,
     CurvatureCurve,
     DirectionFamily,
     joined_curves,
@@ -67,11 +63,11 @@ from analysis.results import (
 from analysis.rivals import MATCHED, rival_spectra
 from analysis.spectrum import SingularSpectrum
 from analysis.subspace import Subspace
-from boundary.anchors import Anchors, anchors_along, anchors_at, anchors_at_images
+from boundary.anchors import Anchors
 from boundary.errors import StoreError
-from boundary.nearest import nearest_boundary_points
 from boundary.sections import GRADIENTS, VALUES
 from boundary.store import NormalsStore
+from study.anchoring import HeldOut, collected_anchors, held_out_anchors
 from study.config import CurvatureOptions, StudyConfig
 from study.perturbing import basis, judging, rates_on, require_same_subject
 from study.predicting import (
@@ -98,8 +94,6 @@ _FEWEST_OTHERS = 30
 _RANDOM_PAIRS = 50
 _PARTS_OF_NORM = (0.5, 1.0, 2.0)
 """Norms of the fooling rates, over the reference norm."""
-_FARTHEST = 0.5
-"""Length at which a line in a random direction is given up, over the mean image norm."""
 
 
 def curvature(
@@ -149,17 +143,14 @@ class _Curving:
         self._scale = self._options.scale or self._norm
         self._shape = subject.images.shape
         self._draws = max(config.fooling.draws, self._options.draws)
-        self._judged = 0
-        self._margins = np.zeros(0)
-        self._nearest_places = np.zeros(0, dtype=np.int64)
         self._noisy = run.ranks.first
 
     def result(self) -> CurvatureResult:
         """Return what every step in turn has found."""
         options, seed = self._options, self._config.seed
-        making = self._operator(self._collected())
-        held_out = self._held_out()
-        judged = self._operator(held_out[NEAREST])
+        making = self._operator(collected_anchors(self._run, self._subject, options.images))
+        held_out = held_out_anchors(self._run, self._config, self._subject, self._collection)
+        judged = self._operator(held_out.anchors[NEAREST])
         kinds = [ASCENT, *((EIGENVECTORS, REFERENCE) if options.passes else ())]
         subspaces = [
             self._kept(method, CurvedSubspace, partial(self._curved, method, making, judged))
@@ -174,7 +165,7 @@ class _Curving:
         ]
         learning.append(subspaces[0].learned())
         families = self._families(subspaces)
-        curves = self._curves(held_out, families)
+        curves = self._curves(held_out.anchors, families)
         rates, mirrored = self._fooling(subspaces, learning)
         random = random_overlaps(
             int(np.prod(self._shape)), options.dimension, pairs=_RANDOM_PAIRS, seed=seed
@@ -182,20 +173,22 @@ class _Curving:
         rows = corrected_rows(
             [
                 *self._rows(subspaces[0], curves, rates, mirrored, random),
-                *self._prediction_rows(families, curves, rates, held_out[NEAREST]),
+                *self._prediction_rows(families, curves, rates, held_out),
             ]
         )
         beyond = self._run.ranks.from_first(
-            lambda: self._beyond(subspaces, families, curves, rates, held_out[NEAREST])
+            lambda: self._beyond(subspaces, families, curves, rates, held_out)
         )
         return CurvatureResult(
             **beyond,
             subspaces=tuple(subspaces),
             learning=tuple(learning),
             curves=tuple(curves),
-            anchor_kinds=tuple(held_out),
-            met=np.array([sum(self._run.ranks.gather(len(at))) for at in held_out.values()]),
-            tried=min(options.judge, len(self._subject.evaluating)),
+            anchor_kinds=tuple(held_out.anchors),
+            met=np.array(
+                [sum(self._run.ranks.gather(len(at))) for at in held_out.anchors.values()]
+            ),
+            tried=len(held_out.images),
             rates=tuple(rates),
             mirrored=tuple(mirrored),
             rows=rows,
@@ -216,13 +209,11 @@ class _Curving:
         families: list[DirectionFamily],
         curves: list[CurvatureCurve],
         rates: list[FoolingRate],
-        nearest: Anchors,
+        held_out: HeldOut,
     ) -> dict[str, Any]:
         """Return the fields of the result that the geometry of judged images gives."""
         subject, surface, seed = self._subject, self._options.surface, self._config.seed
-        chosen = subject.evaluating[: self._options.judge]
-        images = subject.classifier.place(subject.images.read(chosen).images)
-        judged = Judged(images, self._nearest_places)
+        judged, nearest = Judged(held_out.images, held_out.places), held_out.anchors[NEAREST]
         curved, spectrum = subspaces[0].directions, self._spectrum.spectrum
         universal = next((one.vector for one in self._made.found if one.own[0].p == 2), None)
         scales, extent = [self._collection.median_margin, self._scale], 2 * self._norm
@@ -235,7 +226,7 @@ class _Curving:
         )
         margins, names = margins_within(subject, judged, spaces, seed, progress=True)
         found = detectors(subject, judged, curved, universal, scales, surface, seed)
-        cuts = sections(subject, nearest, self._margins, families, extent, surface)
+        cuts = sections(subject, nearest, held_out.margins, families, extent, surface)
         return {
             "predictions": tuple(told),
             "quality": tuple(quality),
@@ -295,98 +286,13 @@ class _Curving:
             ranks=self._run.ranks,
         )
 
-    def _collected(self, depth: float = 1.0) -> Anchors:
-        """Return this process's anchors at collected boundary points, or on the way to them."""
-        store, ranks = NormalsStore.open(self._run.normals), self._run.ranks
-        used = store.on_boundary
-        places = np.arange(min(self._options.images, int(used.sum())))[ranks.rank :: ranks.count]
-        point = np.asarray(store.points().subset(places), np.float32)
-        if depth < 1:
-            normal = np.asarray(store.normals().subset(places), np.float32)
-            margin = store.column("margin")[used][places].astype(np.float32)
-            point = point - (1 - depth) * margin[:, None] * normal
-        source, target = (
-            torch.from_numpy(store.column(name)[used][places]) for name in ("source", "target")
-        )
-        points = torch.from_numpy(point).view(-1, *self._shape)
-        return self._anchored(points, source, target)[0]
-
-    def _anchored(self, points: Tensor, source: Tensor, target: Tensor) -> tuple[Anchors, Tensor]:
-        classifier, size = self._subject.classifier, self._subject.batch_size
-        placed = classifier.place(points)
-        there = placed.device
-        parts = zip(
-            torch.split(placed, size),
-            torch.split(source.to(there), size),
-            torch.split(target.to(there), size),
-            strict=True,
-        )
-        found, usable = zip(*(anchors_at(classifier, *part) for part in parts), strict=True)
-        return Anchors.joined(list(found)), torch.cat(usable)
-
-    def _held_out(self) -> dict[str, Anchors]:
-        """Return this process's anchors of every kind at held-out images."""
-        subject, ranks, classifier = self._subject, self._run.ranks, self._subject.classifier
-        chosen = subject.evaluating[: self._options.judge]
-        images = classifier.place(subject.images.read(chosen).images)
-        classes = torch.cat(
-            [classifier.predict(part) for part in torch.split(images, subject.batch_size)]
-        )
-        generator = torch.Generator().manual_seed(self._config.seed)
-        random = torch.randn(images.shape, generator=generator).to(images)
-        others = _others(classes, generator)
-        self._judged = len(images)
-        own = torch.arange(len(images))[ranks.rank :: ranks.count]
-        parts = [
-            self._anchors_of(images, random, others, place)
-            for place in torch.split(own, subject.batch_size)
-        ]
-        self._margins = np.concatenate([part.margins for part in parts])
-        places = np.concatenate([part.places for part in parts])
-        self._nearest_places = np.concatenate(ranks.gather(places))
-        return {
-            kind: Anchors.joined([part.anchors[kind] for part in parts])
-            for kind in (NEAREST, RANDOM, BETWEEN, IMAGE)
-        }
-
-    def _anchors_of(
-        self, images: Tensor, random: Tensor, others: Tensor, place: Tensor
-    ) -> "_HeldOut":
-        """Return the anchors of some images.
-
-        Args:
-            images: All held-out ones, (N, C, H, W).
-            random: A direction from each.
-            others: Place of an image of another class than each, -1 where there is none.
-            place: Which of them.
-        """
-        classifier, part = self._subject.classifier, images[place]
-        found = nearest_boundary_points(classifier, part, **asdict(self._config.search))
-        on = found.on_boundary
-        nearest, usable = self._anchored(found.point[on], found.source[on], found.target[on])
-        far = _FARTHEST * self._collection.mean_image_norm
-        paired = place[others[place] >= 0]
-        way = images[others[paired]] - images[paired]
-        return _HeldOut(
-            anchors={
-                NEAREST: nearest,
-                RANDOM: anchors_along(classifier, part, random[place], far)[0],
-                BETWEEN: anchors_along(classifier, images[paired], way, way.flatten(1).norm(dim=1))[
-                    0
-                ],
-                IMAGE: anchors_at_images(classifier, part)[0],
-            },
-            margins=found.margin[on][usable].double().cpu().numpy(),
-            places=place[on.cpu()][usable.cpu()].numpy(),
-        )
-
     def _curved(
         self, method: str, making: MeanShapeOperator, judged: MeanShapeOperator
     ) -> CurvedSubspace:
         if method == REFERENCE:
             making = MeanShapeOperator(
                 self._subject.classifier,
-                self._collected(REFERENCE_DEPTH),
+                collected_anchors(self._run, self._subject, self._options.images, REFERENCE_DEPTH),
                 reference_step(self._shape, self._subject.classifier.bounds),
                 surface="pair",
                 batch_size=self._subject.batch_size,
@@ -562,10 +468,10 @@ class _Curving:
         families: list[DirectionFamily],
         curves: list[CurvatureCurve],
         rates: list[FoolingRate],
-        nearest: Anchors,
+        held_out: HeldOut,
     ) -> list[HypothesisRow]:
         """Return item 5: curvature at judged images, fooling at the others that are evaluated."""
-        others = slice(self._judged, None)
+        others = slice(len(held_out.images), None)
         known = {
             rate.family: rate.fooled[:, others]
             for rate in rates
@@ -575,7 +481,7 @@ class _Curving:
         used = [family for family in families if family.name in known]
         if not used or known[used[0].name].shape[1] < _FEWEST_OTHERS:
             return []
-        flat = self._flat_rates(np.concatenate([family.directions for family in used]), nearest)
+        flat = self._flat_rates(np.concatenate([family.directions for family in used]), held_out)
         fooled = np.concatenate(
             [known[family.name].mean(1)[: len(family.directions)] for family in used]
         )
@@ -609,10 +515,12 @@ class _Curving:
                 )
         return rows
 
-    def _flat_rates(self, directions: NDArray[np.float64], nearest: Anchors) -> NDArray[np.float64]:
+    def _flat_rates(
+        self, directions: NDArray[np.float64], held_out: HeldOut
+    ) -> NDArray[np.float64]:
         """Return the share of judged images that each direction takes beyond its tangent plane."""
-        normal = nearest.normal.flatten(1).double().cpu().numpy()
-        beyond = self._norm * directions @ normal.T >= self._margins
+        normal = held_out.anchors[NEAREST].normal.flatten(1).double().cpu().numpy()
+        beyond = self._norm * directions @ normal.T >= held_out.margins
         counts = self._run.ranks.gather((beyond.sum(1), beyond.shape[1]))
         return np.asarray(sum(c for c, _ in counts) / sum(n for _, n in counts))
 
@@ -620,24 +528,3 @@ class _Curving:
 def few_images(count: int) -> str:
     """Return the family of random vectors of the S_c that so many images make."""
     return f"{CURVED}, {count} images"
-
-
-@dataclass(frozen=True, eq=False)
-class _HeldOut:
-    """Anchors of some held-out images."""
-
-    anchors: dict[str, Anchors]
-    """By kind."""
-    margins: NDArray[np.float64]
-    """Of the nearest ones, input units."""
-    places: NDArray[np.int64]
-    """Of their images among all held-out ones."""
-
-
-def _others(classes: Tensor, generator: torch.Generator) -> Tensor:
-    """Return the place of a random image of another class for each, -1 where there is none."""
-    order, known = torch.randperm(len(classes), generator=generator), classes.cpu()
-    places = [order[known[order] != own] for own in known]
-    return torch.tensor(
-        [int(other[row % len(other)]) if len(other) else -1 for row, other in enumerate(places)]
-    )
