@@ -12,9 +12,13 @@ from figures.findings import Findings, list_findings
 from figures.fooling import plot_fooling_dimension, plot_fooling_norm
 from figures.hypothesis import plot_verdicts
 from figures.labels import plot_labels
+from figures.maps import plot_maps
 from figures.margins import plot_margins
 from figures.natural import plot_natural
+from figures.predicted import plot_predicted, plot_subspace_margins
+from figures.profile import plot_profile
 from figures.report import write_report
+from figures.sections import plot_sections
 from figures.spectrum import plot_spectrum
 from figures.stability import plot_stability
 from figures.transfer import plot_transfer
@@ -36,11 +40,16 @@ __all__ = [
     "plot_fooling_dimension",
     "plot_fooling_norm",
     "plot_labels",
+    "plot_maps",
     "plot_margins",
     "plot_natural",
+    "plot_predicted",
+    "plot_profile",
+    "plot_sections",
     "plot_singular_vectors",
     "plot_spectrum",
     "plot_stability",
+    "plot_subspace_margins",
     "plot_transfer",
     "plot_universal",
     "plot_verdicts",

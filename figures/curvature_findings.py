@@ -22,6 +22,7 @@ from figures.curvature_tables import held_out_interval
 from figures.curves import method_family, space_label
 from figures.finding import Finding
 from figures.formats import number, number_interval, percent, percent_interval
+from figures.geometry_findings import geometry_findings
 from figures.rates import CURVED, SPHERE, same_norm
 from figures.verdicts import (
     HALVES,
@@ -37,10 +38,11 @@ from figures.verdicts import (
 
 
 def curvature_findings(result: CurvatureResult) -> list[Finding]:
-    """Return what S_c is, how it fools, and the verdict of every item of the hypothesis."""
+    """Return what S_c is, how it fools, the verdict of every item, and what geometry predicts."""
     found = [_of_subspace(result, subspace) for subspace in result.subspaces]
     found += [finding for item in ITEMS if (finding := _of_item(result, item))]
-    return [*found, *filter(None, (_of_signs(result), _of_fooling(result)))]
+    found += filter(None, (_of_signs(result), _of_fooling(result)))
+    return [*found, *geometry_findings(result)]
 
 
 def _of_subspace(result: CurvatureResult, subspace: CurvedSubspace) -> Finding:

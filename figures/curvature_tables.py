@@ -9,6 +9,7 @@ from analysis.hypothesis import HypothesisRow
 from analysis.intervals import Interval, bootstrap_means, percentile_interval
 from analysis.results import CurvatureResult
 from figures.curves import mean_interval, method_family, space_label
+from figures.geometry_tables import geometry_numbers
 from figures.verdicts import verdict_rows
 
 
@@ -106,4 +107,5 @@ def curvature_numbers(result: CurvatureResult) -> dict[str, Any]:
         "reference_norm": result.reference_norm,
         "median_margin": result.median_margin,
         "seed": result.seed,
+        **geometry_numbers(result),
     }

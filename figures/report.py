@@ -46,9 +46,13 @@ from figures.findings import Findings, list_findings
 from figures.fooling import plot_fooling_dimension, plot_fooling_norm
 from figures.hypothesis import plot_verdicts
 from figures.labels import plot_labels
+from figures.maps import plot_maps
 from figures.margins import plot_margins
 from figures.natural import plot_natural
+from figures.predicted import margin_rows, plot_predicted, plot_subspace_margins
+from figures.profile import plot_profile
 from figures.rates import clip_policies, family_label
+from figures.sections import drawn_sections, plot_sections
 from figures.spectrum import plot_spectrum
 from figures.spectrum_tables import energy_rows, spectrum_numbers
 from figures.stability import plot_stability
@@ -291,6 +295,59 @@ _PLATES = (
         "all rows of the test there. Not supported means not shown in this run; contradicted, that "
         "the sign is the other one.",
         there=lambda results: bool(results.curvature and results.curvature.rows),
+    ),
+    _Plate(
+        "sections",
+        "The boundary above the images",
+        lambda results: plot_sections(_there(results.curvature)),
+        "The boundary itself, in the plane of a direction and the normal, with every image at the "
+        "cross. Where lines come down at the sides the boundary bends towards the image. Inside "
+        "the circle a perturbation of the reference norm in this plane reaches across the line. A "
+        "boundary that is level near its nearest point can still come down farther out.",
+        there=lambda results: bool(results.curvature and drawn_sections(results.curvature)),
+    ),
+    _Plate(
+        "maps",
+        "Classes around a few images",
+        lambda results: plot_maps(_there(results.curvature)),
+        "The predicted class in the plane of the first two directions of S_c, the image at the "
+        "cross. Where another colour enters the circle a perturbation of the reference norm in "
+        "this plane fools.",
+        embed="png",
+        there=lambda results: bool(results.curvature and results.curvature.maps),
+    ),
+    _Plate(
+        "predicted",
+        "Fooling predicted from geometry",
+        lambda results: plot_predicted(_there(results.curvature)),
+        "Flat: beyond the tangent plane at the nearest boundary point. Many planes: beyond that "
+        "of any of a few classes. Curved: beyond a parabola with the curvature measured along the "
+        "vector at that image. Shared curvature: with the mean curvature of the other images. A "
+        "model that explains fooling has its points on the diagonal; curvature adds where its "
+        "line, on the right, is above that of the flat model.",
+        there=lambda results: bool(results.curvature and results.curvature.predictions),
+    ),
+    _Plate(
+        "subspace_margins",
+        "Margins within subspaces",
+        lambda results: plot_subspace_margins(_there(results.curvature)),
+        "How far the boundary is if only directions of a subspace may be used, in margins. Random "
+        "subspaces follow the dashed law if the boundary is flat; a subspace below it holds more "
+        "of the way to the boundary than random ones.",
+        wide=False,
+        there=lambda results: bool(results.curvature and margin_rows(results.curvature)),
+    ),
+    _Plate(
+        "profile",
+        "Principal curvatures, and the detector",
+        lambda results: plot_profile(_there(results.curvature)),
+        "Left: how the boundary bends in its own directions, towards the image above zero. "
+        "Middle: whether other points bend along these too; above 1 more than along random "
+        "directions. Right: how well the mean curvature along S_c tells perturbed images from "
+        "clean ones; the diagonal is chance, and a curve below it tells them by low scores.",
+        there=lambda results: bool(
+            results.curvature and (results.curvature.profiles or results.curvature.detectors)
+        ),
     ),
     _Plate(
         "singular_vectors",

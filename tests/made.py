@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from analysis import FoolingRate, LabelFlows, NaturalResult, Subspace, naturalness
 from analysis.curvature_sweep import ANCHORS, IMAGE, NEAREST, RANDOM, CurvatureCurve
 from analysis.curved_checks import METHODS, CurvedSubspace, LearnedCurvature
+from analysis.detector import Detector
 from analysis.hypothesis import (
     corrected_rows,
     curvature_rows,
@@ -20,7 +21,11 @@ from analysis.hypothesis import (
     sharing_rows,
 )
 from analysis.learning import LearnedRate
+from analysis.planes import BoundarySections, RegionMap
+from analysis.predicted import PredictionRow, prediction_quality
+from analysis.profile import CurvatureProfile
 from analysis.results import CurvatureResult, MadeUniversal, UniversalResult
+from analysis.theorems import SubspaceMargins
 from analysis.transfer import SharedGeometry, TransferMatrix, TransferResult
 
 
@@ -236,6 +241,92 @@ def _rates(shares: dict[str, float], behind: float) -> tuple[list[FoolingRate], 
     return found, [rate("curved", 4, 2.0, behind)]
 
 
+def predicted_rows() -> list[PredictionRow]:
+    """Return predictions of three families at two norms.
+
+    Flat predicts half of each rate, many planes nothing, and both models with curvature the rate
+    itself at the scale 2, a quarter of it at the scale 1.
+    """
+    found = []
+    for place, family in enumerate(("curved", "subspace", "sphere")):
+        for norm in (1.0, 2.0):
+            measured = norm * (np.array([0.4, 0.3]) - 0.1 * place)
+            for model, scale, share in (
+                ("flat", 0.0, 0.5),
+                ("many planes", 0.0, 0.0),
+                *((model, 1.0, 0.25) for model in ("curved", "shared curvature")),
+                *((model, 2.0, 1.0) for model in ("curved", "shared curvature")),
+            ):
+                found.append(
+                    PredictionRow(
+                        model=model,
+                        family=family,
+                        norm=norm,
+                        scale=scale,
+                        images=20,
+                        predicted=share * measured,
+                        measured=measured,
+                        agreement=0.5 + share / 2,
+                        explained=share,
+                        false_alarms=0.0,
+                    )
+                )
+    return found
+
+
+def _margins(power: float, height: float) -> SubspaceMargins:
+    """Return margins of 20 images that fall as a power of R, ``height`` of the law at R = 15."""
+    dimensions = np.array([2, 4, 15])
+    full = np.linspace(0.5, 1.0, 20)
+    ratio = height * 2.0 * (15 / dimensions) ** power
+    spread = 1 + np.random.default_rng(6).standard_normal((3, 20)) / 100
+    margins = ratio[:, None] * full * spread
+    margins[0, 0] = inf
+    return SubspaceMargins(dimensions, margins, full, 60)
+
+
+def _profile(scale: float, lift: float) -> CurvatureProfile:
+    """Return a profile whose curvatures, five at each end, are raised by ``lift``."""
+    ends = np.array([2.0, 1.5, 1.2, 1.1, 1.0])
+    noise = np.random.default_rng(7).standard_normal((8, 10)) / 50
+    values = np.concatenate([ends, -ends[::-1]]) + lift + noise
+    return CurvatureProfile(
+        scale=scale,
+        surface="region",
+        complete=False,
+        values=-np.sort(-values, axis=1),
+        mean=np.full(8, 0.01),
+        mean_error=np.full(8, 0.001),
+        asymmetry=np.full(8, 0.1),
+        residual=0.01,
+        own=np.abs(values).mean(0),
+        sharing=np.concatenate([ends, ends[::-1]]),
+        typical=0.2,
+        pairs=56,
+        seed=23,
+    )
+
+
+def _sections(family: str) -> BoundarySections:
+    """Return parabolas above six images, bent towards them along S_c; one end is censored."""
+    offsets = np.concatenate([-np.arange(4.0, 0.0, -1.0), np.arange(1.0, 5.0)])
+    displacement = np.outer((-0.1 if family == "curved" else 0.02) * offsets**2, np.ones(6))
+    censored = np.zeros(displacement.shape, dtype=bool)
+    censored[-1, 0] = True
+    displacement[censored] = -8.0
+    margin = np.linspace(0.5, 1.0, 6)
+    return BoundarySections(family, "region", offsets, displacement, censored, margin)
+
+
+def _map(source: int) -> RegionMap:
+    """Return a map whose upper quarter is another class, and a corner of it a third one."""
+    classes = np.full((21, 21), source)
+    classes[16:] = 5
+    classes[16:, 10:] = 7
+    coordinates = np.linspace(-4, 4, 21)
+    return RegionMap("direction 1 of S_c", "direction 2 of S_c", coordinates, classes, source)
+
+
 @cache
 def curvature_result(
     bent: tuple[float, ...] = (-1.0, 0.0, 1.0), fooling: float = 0.8, behind: float = 0.2
@@ -279,6 +370,7 @@ def curvature_result(
         ]
     )
     subspaces = [curved_subspace(method, 0.3 * bent[-1]) for method in METHODS]
+    predicted = predicted_rows()
     return CurvatureResult(
         subspaces=tuple(subspaces),
         learning=tuple(
@@ -293,14 +385,17 @@ def curvature_result(
         mirrored=tuple(mirrored),
         rows=rows,
         verdicts=item_verdicts(rows),
-        predictions=(),
-        quality=(),
-        margins=(),
-        margin_families=(),
-        profiles=(),
-        detectors=(),
-        sections=(),
-        maps=(),
+        predictions=tuple(predicted),
+        quality=tuple(prediction_quality(predicted)),
+        margins=(_margins(0.5, 0.9), _margins(0.1, 0.3)),
+        margin_families=("random", "curved"),
+        profiles=tuple(_profile(scale, lift) for scale, lift in ((1.0, 0.5), (2.0, -0.5))),
+        detectors=(
+            Detector.of("minimal", np.linspace(0.5, 1.5, 20), np.linspace(-1.5, -0.5, 20), 2.0),
+            Detector.of("universal", np.arange(20.0), np.arange(20.0)[::-1], 2.0),
+        ),
+        sections=tuple(_sections(family) for family in (*_FAMILIES[4:], "curved")),
+        maps=(_map(0), _map(3)),
         random_energy=random,
         dimension=4,
         ambient_dimension=60,

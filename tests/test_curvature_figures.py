@@ -6,11 +6,12 @@ from functools import cache
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgba
+from matplotlib.colors import to_rgb, to_rgba
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
+from numpy.typing import NDArray
 
 import figures
 from analysis.curvature_sweep import CurvatureCurve
@@ -20,11 +21,15 @@ from boundary.errors import InputError
 from figures import Finding
 from figures.curvature_findings import curvature_findings
 from figures.curvature_tables import curvature_numbers, curved_rows, rows_of_test
-from figures.curves import ANCHOR_LABELS, mean_interval, space_label
+from figures.curves import ANCHOR_LABELS, family_colours, mean_interval, space_label
 from figures.formats import drawable
+from figures.maps import class_colours
 from figures.rates import family_label
+from figures.sections import drawn_sections
 from figures.verdicts import HALVES, row_label, told_rows, verdict_rows
 from made import OTHER_MODEL, SCALES, curvature_result
+
+Points = NDArray[np.float64]
 
 
 @cache
@@ -354,3 +359,210 @@ def test_what_is_not_there_cannot_be_drawn() -> None:
         figures.plot_curved(replace(result, subspaces=()))
     with pytest.raises(InputError, match="rows of the test"):
         figures.plot_verdicts(replace(result, rows=()))
+
+
+def lines_of(axes: Axes) -> dict[str, list[tuple[Points, Points]]]:
+    """Return the points of every line, by its colour."""
+    found: dict[str, list[tuple[Points, Points]]] = {}
+    for line in axes.lines:
+        points = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
+        found.setdefault(str(line.get_color()), []).append(points)
+    return found
+
+
+def test_the_boundary_is_drawn_above_every_image() -> None:
+    figure = drawn("plot_sections")
+    titles = [axes.get_title(loc="left").replace("\xa0", " ") for axes in figure.axes]
+    assert titles == [
+        f"{space}, n = 6, censored 2.1 %"
+        for space in ("S_c", "S_f", "spectrum-matched noise", "random directions")
+    ]
+    assert len({(axes.get_xlim(), axes.get_ylim()) for axes in figure.axes}) == 1
+    (own,) = [sections for sections in curvature_result().sections if sections.family == "curved"]
+    drawn_lines = lines_of(panel(figure, "S_c"))[family_colours(["curved"])["curved"]]
+    *each, (offsets, median) = drawn_lines
+    assert len(each) == 6
+    for (_, height), margin in zip(each, own.margin, strict=True):
+        assert height[4] == margin  # straight above the image
+    assert np.isnan(each[0][1][-1])
+    assert not np.isnan(each[1][1]).any()
+    np.testing.assert_allclose(each[1][1], own.margin[1] - 0.1 * offsets**2)
+    np.testing.assert_allclose(median[:-1], np.median(own.margin) - 0.1 * offsets[:-1] ** 2)
+    said = texts(figure)
+    assert "upwards is out of the source region" in said
+    assert "Not divided by the margin (median 0.75)" in said
+    assert "surface of the region, seed 23" in said
+
+
+def test_sections_of_a_universal_perturbation_stand_in_for_noise() -> None:
+    result = curvature_result()
+    left = tuple(one for one in result.sections if one.family != "spectrum-matched")
+    names = [one.family for one in drawn_sections(replace(result, sections=left))]
+    assert names == ["curved", "subspace", "universal smooth_rate l2", "sphere"]
+
+
+def test_maps_show_the_source_class_in_grey_and_a_class_in_one_colour() -> None:
+    figure = drawn("plot_maps")
+    pictures = [np.asarray(axes.images[0].get_array()) for axes in figure.axes]
+    for picture in pictures:
+        np.testing.assert_allclose(picture[10, 10], to_rgb("#e8e8e8"))
+        np.testing.assert_array_equal(picture[18], pictures[0][18])
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["class of the image", "class 5", "class 7"]
+    shown = dict(zip(labels, figure.legends[0].get_patches(), strict=True))
+    np.testing.assert_allclose(pictures[0][18, 2], shown["class 5"].get_facecolor()[:3])
+    np.testing.assert_allclose(pictures[0][18, 18], shown["class 7"].get_facecolor()[:3])
+    said = texts(figure)
+    assert "image 1, class 0: 76.2 % of the plane" in said
+    assert "image 2, class 3: 76.2 % of the plane" in said
+    assert "21 x 21 points to 4 input units" in said
+
+
+def test_classes_without_a_colour_are_one() -> None:
+    result = curvature_result()
+    classes = np.zeros((21, 21), dtype=np.int64)
+    classes[12:] = np.arange(21) // 2 + 1
+    many = replace(result.maps[0], classes=classes, source=0)
+    assert len(class_colours([many])) == 7
+    assert "other classes" in texts(figures.plot_maps(replace(result, maps=(many,))))
+
+
+def test_predicted_rates_stand_beside_measured_ones() -> None:
+    result, figure = curvature_result(), drawn("plot_predicted")
+    axes = panel(figure, "flat")
+    points = lines_of(axes)[family_colours(["curved"])["curved"]]
+    assert {
+        (round(x, 9), round(y, 9)) for xs, ys in points for x, y in zip(xs, ys, strict=True)
+    } == {(0.2, 0.4), (0.15, 0.3), (0.4, 0.8), (0.3, 0.6)}
+    assert "error 18.8 points" in texts(figure)
+    assert panel(figure, "curved, s = 2").texts[0].get_text().startswith("R² = 1\n")
+    assert panel(figure, "shared curvature, s = 2")
+    levels = {str(line.get_label()): line for line in panel(figure, "R² by scale").lines}
+    for model in ("flat", "many planes", "curved", "shared curvature"):
+        own = [quality.r_squared for quality in result.quality if quality.model == model]
+        assert sorted(set(np.asarray(levels[model].get_ydata()).tolist())) == sorted(set(own))
+    said = texts(figure)
+    assert "12 rates over n = 20 images, seed 23" in said
+    assert "Curvature at s = 2, the scale of S_c (dotted, right), not chosen by R²." in said
+    elsewhere = texts(figures.plot_predicted(replace(result, scale=1.2)))
+    assert "Curvature at s = 1, the one nearest that of S_c" in elsewhere
+
+
+def test_without_curvature_the_planes_alone_predict() -> None:
+    result = curvature_result()
+    level = replace(
+        result,
+        predictions=tuple(row for row in result.predictions if not row.scale),
+        quality=tuple(quality for quality in result.quality if not quality.scale),
+    )
+    figure = figures.plot_predicted(level)
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles == ["flat", "many planes"]
+    assert "Curvature at" not in texts(figure)
+    assert "predicted_curvature" not in {found.name for found in curvature_findings(level)}
+    assert finding("predicted", level).numbers["best"] == "flat"
+    assert "though no better than the mean rate would" in finding("predicted", level).sentence
+
+
+def test_which_model_predicts_and_whether_curvature_adds_is_told() -> None:
+    result = curvature_result()
+    found = finding("predicted", result)
+    assert found.numbers["best"] == "curved"
+    assert "beside 12 measured on 20 images (S_c, S_f, random directions; norms 1, 2)" in (
+        found.sentence
+    )
+    assert "curved (s = 2) R² = 1, off by 0.0 points on average" in found.sentence
+    adds = finding("predicted_curvature", result)
+    assert adds.present is True
+    assert "Of 2 scales curved is better at 1, shared curvature at 1" in adds.sentence
+    less = finding("predicted_curvature", replace(result, scale=1.0))
+    assert less.present is False
+    assert "at s = 1, curved does not predict better" in less.sentence
+
+
+def test_margins_within_subspaces_are_drawn_and_told_beside_the_law() -> None:
+    result, figure = curvature_result(), drawn("plot_subspace_margins")
+    (axes,) = figure.axes
+    bars = {str(bar.get_label()).split(",")[0]: bar for bar in axes.containers}
+    assert set(bars) == {"random subspaces", "S_c"}
+    shown = bars["random subspaces"].lines[0].get_xydata()
+    np.testing.assert_allclose(shown[:, 1], result.margins[0].median_ratio)
+    (law,) = [line for line in axes.lines if str(line.get_label()).startswith("√(D/R)")]
+    np.testing.assert_allclose(law.get_ydata(), np.sqrt(60 / np.array([2, 15])))
+    assert "n = 19 of 20 images that met the boundary in every subspace; D = 60" in texts(figure)
+    found = finding("subspace_margins", result)
+    assert found.present is True
+    assert "an interval that holds the −1/2 of a flat boundary" in found.sentence
+    assert "S_c: at R = 15 the ratio is 0.6" in found.sentence
+    random, curved = (row["slope"] for row in found.numbers["rows"])
+    assert (random, curved) == (pytest.approx(-0.5, abs=0.01), pytest.approx(-0.1, abs=0.01))
+
+
+def test_the_profile_is_drawn_with_both_ends_and_its_tail_is_told() -> None:
+    result, figure = curvature_result(), drawn("plot_profile")
+    left, middle, _ = figure.axes
+    lines = {str(line.get_label()): line for line in left.lines}
+    for profile in result.profiles:
+        shown = lines[f"principal curvatures at s = {profile.scale:g}"]
+        assert np.isnan(np.asarray(shown.get_ydata())[5])  # between both ends
+        np.testing.assert_array_equal(np.delete(shown.get_ydata(), 5), profile.average)
+    shared = [np.asarray(line.get_ydata()) for line in middle.lines]
+    (own, _) = [line for line in shared if len(line) == 11]
+    np.testing.assert_array_equal(np.delete(own, 5), result.profiles[0].sharing)
+    assert left.get_xlabel() == "5 largest, then 5 smallest"
+    assert "those at both ends, parted by the dotted line, of D − 1 = 59" in texts(figure)
+    found = finding("profile", result)
+    assert found.present is None
+    assert "Tail asymmetry of the 10 extreme principal curvatures at 8 nearest" in found.sentence
+    assert "bends more towards the image than away" in found.sentence
+    assert "bends more away from the image than towards it" in found.sentence
+    assert finding("profile", replace(result, profiles=result.profiles[:1])).present is True
+
+
+def test_detectors_are_drawn_and_told_with_their_chance_and_sign() -> None:
+    result, figure = curvature_result(), drawn("plot_profile")
+    axes = panel(figure, "detectors, n = 20 pairs")
+    labels = {str(line.get_label()): line for line in axes.lines}
+    (minimal,) = [label for label in labels if label.startswith("minimal, s = 2: AUC 0 (0 to")]
+    false, true = result.detectors[0].roc
+    np.testing.assert_array_equal(labels[minimal].get_xdata(), false)
+    np.testing.assert_array_equal(labels[minimal].get_ydata(), true)
+    assert "AUC 0.5 is chance (diagonal); below 0.5 perturbed images score lower" in texts(figure)
+    found = finding("detector", result)
+    assert found.present is None  # one tells them, one does not
+    assert "calling negative scores perturbed is right in 100.0 % (" in found.sentence
+    assert "AUC 0.5 (" in found.sentence
+    assert "not surely told" in found.sentence
+    assert "%), not surely more than chance" in found.sentence
+    assert finding("detector", replace(result, detectors=result.detectors[:1])).present is True
+
+
+def test_what_was_not_taken_has_no_plate_and_no_finding() -> None:
+    result = curvature_result()
+    empty = replace(
+        result,
+        predictions=(),
+        quality=(),
+        margins=(),
+        margin_families=(),
+        profiles=(),
+        detectors=(),
+        sections=(),
+        maps=(),
+    )
+    names = {"predicted", "predicted_curvature", "subspace_margins", "profile", "detector"}
+    assert names <= {found.name for found in curvature_findings(result)}
+    assert not names & {found.name for found in curvature_findings(empty)}
+    numbers = curvature_numbers(empty)
+    assert not any(numbers[name] for name in ("quality", "margins", "profiles", "sections", "maps"))
+    for draw in (
+        figures.plot_sections,
+        figures.plot_maps,
+        figures.plot_predicted,
+        figures.plot_subspace_margins,
+        figures.plot_profile,
+    ):
+        with pytest.raises(InputError, match="Found n"):
+            draw(empty)
+    assert len(figures.plot_profile(replace(result, detectors=())).axes) == 2
+    assert len(figures.plot_profile(replace(result, profiles=())).axes) == 1

@@ -38,7 +38,17 @@ NORMS = (0.5, 1.0, 2.0, 4.0)
 RANDOM = ("sphere", "subspace", "spectrum-matched", "untrained")
 SINGLE = ("universal smooth_rate l2", "displacement sum", "displacement", "mean image")
 DIMENSIONS = (1, 3, 10)
-CURVATURE = ("plot_curvature", "plot_estimators", "plot_curved", "plot_verdicts")
+CURVATURE = (
+    "plot_curvature",
+    "plot_estimators",
+    "plot_curved",
+    "plot_verdicts",
+    "plot_sections",
+    "plot_maps",
+    "plot_predicted",
+    "plot_subspace_margins",
+    "plot_profile",
+)
 
 
 def unit_rows(

@@ -616,7 +616,7 @@ def test_curvature_has_a_section_where_it_was_measured(run: Path, curved_run: Pa
     page, result = Tags(source), curvature_result()
     assert "\nCurvature and the hypothesis\n" in page.text
     assert ("a", {"href": "#curvature"}) in page.tags
-    assert len([tag for tag, _ in page.tags if tag == "img"]) == 14 + 4
+    assert len([tag for tag, _ in page.tags if tag == "img"]) == 14 + 9
     near = sum(row.anchor in {"nearest", ""} for row in result.rows)
     assert f"{near} rows: at the nearest boundary point, and of no anchor" in page.text
     assert f"{len(result.rows) - near} rows: at other anchors" in page.text
@@ -648,6 +648,9 @@ def test_numbers_of_curvature_are_strict_json(curved_run: Path) -> None:
     ]
     names = {path.stem for path in (curved_run / "figures").iterdir()}
     assert {"curvature", "estimators", "curved", "verdicts"} <= names
+    assert {"sections", "maps", "predicted", "subspace_margins", "profile"} <= names
+    assert numbers["curvature"]["quality"][0]["r_squared"] == result.quality[0].r_squared
+    assert numbers["findings"]["detector"]["detectors"][0]["auc"] == 0.0
 
 
 def test_results_survive_the_disk_in_the_findings(tmp_path: Path) -> None:
