@@ -9,7 +9,8 @@ At an anchor z with unit normal n, along a unit tangent direction v, at the scal
 
 All are the normal curvature v'Sv in the limit of a small s, positive where the boundary bends
 towards the source side, and differ at a large one. A section that meets no surface within its reach
-is *censored*: its displacement is put at the reach, so that its sign is known and its size a bound.
+is *censored*: its displacement is put at the reach, so that its sign is known and its size a bound,
+unless its two ends are censored to opposite sides, which then say nothing and sum to zero.
 """
 
 from collections.abc import Sequence
