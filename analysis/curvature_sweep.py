@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from boundary.anchors import SURFACES, Anchors
 from boundary.classifier import Classifier
 from boundary.progress import progress_bar
-from boundary.sections import ESTIMATORS, SECTION, curvatures
+from boundary.sections import ESTIMATORS, SECTION, Curvatures, curvatures
 
 NEAREST, RANDOM, BETWEEN, IMAGE = "nearest", "random", "between", "image"
 ANCHORS = (NEAREST, RANDOM, BETWEEN, IMAGE)
@@ -95,7 +96,6 @@ def measure_curvatures(
         progress: Show a progress bar on standard error.
     """
     ascending = sorted(set(scales))
-    sizes = [len(family.directions) for family in families]
     vectors = torch.from_numpy(np.concatenate([family.directions for family in families]))
     used = {kind: at for kind, at in anchors.items() if len(at)}
     total = sum(map(len, used.values())) * len(ascending)
@@ -104,9 +104,8 @@ def measure_curvatures(
         for kind, at in used.items():
             taken = [e for e in estimators if e != SECTION or kind in sections_at]
             directions = vectors.to(at.point).view(-1, *at.point.shape[1:])
-            by_scale = []
+            parts = []  # by estimator and surface, for each scale and batch
             for scale in ascending:
-                parts = []
                 for start in range(0, len(at), batch_size):
                     part = at.subset(slice(start, start + batch_size))
                     parts.append(
@@ -120,33 +119,42 @@ def measure_curvatures(
                         )
                     )
                     bar.update(len(part))
-                by_scale.append(list(zip(*parts, strict=True)))
-            for same in zip(*by_scale, strict=True):
-                first = same[0][0]
-                # (scales, draws of all families, points)
-                curvature = np.stack(
-                    [torch.cat([p.curvature for p in parts]).T.double().cpu() for parts in same]
-                )
-                censored = np.stack(
-                    [torch.cat([p.censored for p in parts]).T.cpu() for parts in same]
-                )
-                residual = max(part.residual for parts in same for part in parts)
-                ends = np.cumsum([0, *sizes])
-                found += [
-                    CurvatureCurve(
-                        family=family.name,
-                        anchor=kind,
-                        estimator=first.estimator,
-                        surface=first.surface,
-                        scales=np.array(ascending),
-                        curvature=curvature[:, low:high],
-                        censored=censored[:, low:high],
-                        residual=residual,
-                        sampled=family.sampled,
-                    )
-                    for family, low, high in zip(families, ends[:-1], ends[1:], strict=True)
-                ]
+            for same in zip(*parts, strict=True):
+                found += _curves_of(same, kind, families, np.array(ascending))
     return found
+
+
+def _curves_of(
+    parts: Sequence[Curvatures],
+    anchor: str,
+    families: Sequence[DirectionFamily],
+    scales: NDArray[np.float64],
+) -> list[CurvatureCurve]:
+    """Return the curve of each family, from what one estimator gave at each scale and batch."""
+
+    def whole(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        """Return (scales, draws of all families, points)."""
+        batches = len(arrays) // len(scales)
+        by_scale = [arrays[first : first + batches] for first in range(0, len(arrays), batches)]
+        return np.stack([np.concatenate(same).T for same in by_scale])
+
+    curvature = whole([part.curvature.double().cpu().numpy() for part in parts])
+    censored = whole([part.censored.cpu().numpy() for part in parts])
+    ends = np.cumsum([0, *(len(family.directions) for family in families)])
+    return [
+        CurvatureCurve(
+            family=family.name,
+            anchor=anchor,
+            estimator=parts[0].estimator,
+            surface=parts[0].surface,
+            scales=scales,
+            curvature=curvature[:, low:high],
+            censored=censored[:, low:high],
+            residual=max(part.residual for part in parts),
+            sampled=family.sampled,
+        )
+        for family, low, high in zip(families, ends[:-1], ends[1:], strict=True)
+    ]
 
 
 def joined_curves(parts: Sequence[Sequence[CurvatureCurve]]) -> list[CurvatureCurve]:

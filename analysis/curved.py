@@ -25,6 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from analysis.checkpoints import NOT_KEPT, Checkpoint
 from analysis.krylov import new_directions
 from boundary.anchors import PAIR, REGION, Anchors
 from boundary.classifier import Classifier
@@ -72,6 +73,15 @@ class MeanShapeOperator:
         """(C, H, W)."""
         return tuple(self.anchors.point.shape[1:])
 
+    @property
+    def sources(self) -> Tensor:
+        """(n,), class of the images, in the order of their places."""
+        found = self.ranks.gather((self._known.tolist(), self.anchors.source.tolist()))
+        by_place = sorted(
+            pair for known, classes in found for pair in zip(known, classes, strict=True)
+        )
+        return torch.tensor([source for _, source in by_place], dtype=torch.int64)
+
     def products(self, rows: Tensor) -> Tensor:
         """Return the mean of S v for M directions, (M, D) to the same, float64 on the CPU."""
         total = self._sum(rows)
@@ -83,12 +93,17 @@ class MeanShapeOperator:
 
         In what is returned they have the places 0, 1, 2, ... in the order given.
         """
-        wanted, ranks = torch.as_tensor(places), self.ranks
-        known = torch.arange(ranks.rank, ranks.rank + ranks.count * len(self.anchors), ranks.count)
-        known = known if self.places is None else self.places
+        wanted, known = torch.as_tensor(places), self._known
         here = torch.isin(wanted, known).nonzero().squeeze(1)
         own = torch.searchsorted(known, wanted[here])
         return replace(self, anchors=self.anchors.subset(own), places=here)
+
+    @property
+    def _known(self) -> Tensor:
+        """Places of this process's anchors."""
+        first, step = self.ranks.rank, self.ranks.count
+        in_turn = torch.arange(first, first + step * len(self.anchors), step)
+        return in_turn if self.places is None else self.places
 
     def _sum(self, rows: Tensor) -> Tensor:
         vectors = rows.to(self.anchors.point).view(-1, *self.shape)
@@ -146,6 +161,22 @@ class CurvaturePairs:
     """n that made it."""
 
 
+@dataclass(frozen=True, eq=False)
+class KrylovState:
+    """A block Krylov method between two passes."""
+
+    passes: int
+    """Made."""
+    columns: int
+    """Products made."""
+    basis: NDArray[np.float64]
+    """(D, columns)."""
+    images: NDArray[np.float64]
+    """(D, columns), products with it."""
+    newest: NDArray[np.float64]
+    """(D, block), what is to be multiplied next."""
+
+
 def mean_curvature_pairs(
     operator: MeanShapeOperator,
     dimension: int,
@@ -154,6 +185,7 @@ def mean_curvature_pairs(
     seed: int = 0,
     title: str = "curved directions",
     progress: bool = False,
+    checkpoint: Checkpoint = NOT_KEPT,
 ) -> CurvaturePairs:
     """Return the leading eigenvectors of both signs of a mean shape operator.
 
@@ -168,6 +200,7 @@ def mean_curvature_pairs(
         seed: Of the start.
         title: Of the progress bar.
         progress: Show one on standard error.
+        checkpoint: Where the state after a pass is kept, and looked for.
 
     Raises:
         InputError: If there are fewer numbers than directions.
@@ -179,21 +212,27 @@ def mean_curvature_pairs(
             f"`dimension` should lie in 1..{max(1, 2 * side // (3 * passes) - 2)}, as images have "
             f"{side} numbers. Found {dimension}."
         )
-    generator = torch.Generator().manual_seed(seed)
-    start = torch.randn(side, width, dtype=torch.float64, generator=generator)
-    newest = torch.linalg.qr(start).Q
-    basis, images = newest[:, :0], newest[:, :0]
-    columns = 0
+    state = checkpoint.load(KrylovState)
+    if state is None:
+        generator = torch.Generator().manual_seed(seed)
+        start = torch.randn(side, width, dtype=torch.float64, generator=generator)
+        newest = torch.linalg.qr(start).Q
+        basis, images = newest[:, :0], newest[:, :0]
+        made = columns = 0
+    else:
+        basis, images, newest = map(torch.from_numpy, (state.basis, state.images, state.newest))
+        made, columns = state.passes, state.columns
     with progress_bar(title, passes, "passes", shown=progress and operator.ranks.first) as bar:
-        for turn in range(passes):
+        bar.update(made)
+        while made < passes and newest.shape[1]:
             image = operator.products(newest.T).T
             columns += newest.shape[1]
             basis, images = torch.hstack([basis, newest]), torch.hstack([images, image])
+            newest, made = new_directions(image, basis), made + 1
+            checkpoint.keep(
+                KrylovState(made, columns, basis.numpy(), images.numpy(), newest.numpy())
+            )
             bar.update(1)
-            if turn + 1 < passes:
-                newest = new_directions(image, basis)
-                if not newest.shape[1]:
-                    break
     seen = basis.T @ images
     values, turns = torch.linalg.eigh((seen + seen.T) / 2)
     size = torch.linalg.matrix_norm(seen + seen.T)
@@ -245,6 +284,22 @@ class AscendedFrame:
     """n that made it."""
 
 
+@dataclass(frozen=True, eq=False)
+class AscentState:
+    """An ascent between two steps."""
+
+    steps: int
+    """Made."""
+    frame: NDArray[np.float64]
+    """(D, R)."""
+    order: NDArray[np.int64]
+    """Places of the anchors that are next."""
+    generator: NDArray[np.uint8]
+    """State of what puts them in order."""
+    gradients: int
+    """Spent."""
+
+
 def ascended_frame(
     operator: MeanShapeOperator,
     dimension: int,
@@ -255,6 +310,7 @@ def ascended_frame(
     seed: int = 0,
     title: str = "curved frame",
     progress: bool = False,
+    checkpoint: Checkpoint = NOT_KEPT,
 ) -> AscendedFrame:
     """Return a frame along which the mean curvature at the operator's scale is large.
 
@@ -271,6 +327,7 @@ def ascended_frame(
         seed: Of the start and of the order of the anchors.
         title: Of the progress bar.
         progress: Show one on standard error.
+        checkpoint: Where the state after some steps is kept, and looked for.
 
     Raises:
         InputError: If an option is out of range.
@@ -282,12 +339,24 @@ def ascended_frame(
         if number < 1:
             raise InputError(f"`{name}` should be at least 1. Found {number}.")
     generator = torch.Generator().manual_seed(seed)
-    start = torch.randn(side, dimension, dtype=torch.float64, generator=generator)
-    frame = torch.linalg.qr(start).Q
     count = operator.count
-    order, spent = torch.randperm(count, generator=generator), 0
+    state = checkpoint.load(AscentState)
+    if state is None:
+        start = torch.randn(side, dimension, dtype=torch.float64, generator=generator)
+        frame = torch.linalg.qr(start).Q
+        order, made, spent = torch.randperm(count, generator=generator), 0, 0
+    else:
+        frame, order = torch.from_numpy(state.frame), torch.from_numpy(state.order)
+        made, spent = state.steps, state.gradients
+        generator.set_state(torch.from_numpy(state.generator))
+
+    def now() -> AscentState:
+        drawn = generator.get_state().numpy()
+        return AscentState(turn + 1, frame.numpy(), order.numpy(), drawn, spent)
+
     with progress_bar(title, steps, "steps", shown=progress and operator.ranks.first) as bar:
-        for turn in range(steps):
+        bar.update(made)
+        for turn in range(made, steps):
             if len(order) < min(batch_size, count):
                 order = torch.randperm(count, generator=generator)
             batch, order = order[:batch_size], order[batch_size:]
@@ -298,6 +367,7 @@ def ascended_frame(
             if length > 0:
                 size = step * 0.5 * (1 + np.cos(np.pi * turn / steps))
                 frame = torch.linalg.qr(frame + (size / length) * product).Q
+            checkpoint.keep_state(now, last=turn + 1 == steps)
             bar.update(1)
     values, turns = torch.linalg.eigh(_seen(frame, operator.products(frame.T).T))
     return AscendedFrame(

@@ -127,6 +127,15 @@ class SubspaceMargins:
         """(subspaces,), sqrt(D / R): what random subspaces give for a flat boundary."""
         return np.sqrt(self.ambient_dimension / self.dimensions)
 
+    def bounds(self, delta: float) -> NDArray[np.float64]:
+        """Return between what ratios lie if subspaces are random and all is flat, (2, subspaces).
+
+        Args:
+            delta: Probability beyond either end.
+        """
+        ends = [noise_bounds(self.ambient_dimension, int(R), delta) for R in self.dimensions]
+        return np.array(ends).T
+
     @property
     def slope(self) -> float:
         """Of log median ratio against log R, least squares; -1/2 for the law, NaN if none met."""

@@ -13,16 +13,16 @@ is *censored*: its displacement is put at the reach, so that its sign is known a
 unless its two ends are censored to opposite sides, which then say nothing and sum to zero.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from boundary.anchors import PAIR, REGION, SURFACES, Anchors, surface_gap
+from boundary.anchors import PAIR, REGION, SURFACES, Anchors
 from boundary.classifier import Classifier
 from boundary.errors import InputError
-from boundary.gradients import KeptGraph, leading_class, logit_gap
+from boundary.gradients import KeptGraph, gap_gradient, leading_class, logit_gap
 from boundary.secant import BracketedSecant
 from boundary.space import unit
 
@@ -100,26 +100,28 @@ def curvatures(
         for estimator in estimators
         for surface in surfaces
     }
-    residuals = dict.fromkeys(found, 0.0)
+    gaps = {surface: anchors.slope.new_zeros(2, *size[::-1]) for surface in surfaces}
     for place, direction in enumerate(directions):
-        tangent = unit(anchors.tangent(direction).flatten(1)).view_as(anchors.point)
-        looks = _Looks(classifier, anchors, scale * tangent, surfaces, GRADIENTS in estimators)
-        for (estimator, surface), curvature in found.items():
-            if estimator == VALUES:
-                change = looks.gaps[surface].sum(0) / (scale**2 * anchors.slope)
-                curvature.curvature[:, place] = change
-            elif estimator == GRADIENTS:
+        step = scale * _tangent(anchors, direction)
+        looks = _Looks(classifier, anchors, step, surfaces, GRADIENTS in estimators)
+        for surface in surfaces:
+            gaps[surface][:, place] = looks.gaps[surface]
+            if (GRADIENTS, surface) in found:
                 ahead, behind = looks.slopes[surface]
                 change = (ahead - behind) / (2 * scale**2 * anchors.slope)
-                curvature.curvature[:, place] = change
-            else:
-                ends = _section(
-                    classifier, anchors, scale * tangent, looks.gaps[surface], surface, far
-                )
-                curvature.curvature[:, place] = -ends.displacement.sum(0) / scale**2
-                curvature.censored[:, place] = ends.censored.any(0)
-                worst = float(ends.residual.max()) if ends.residual.numel() else 0.0
-                residuals[estimator, surface] = max(residuals[estimator, surface], worst)
+                found[GRADIENTS, surface].curvature[:, place] = change
+    residuals = dict.fromkeys(found, 0.0)
+    for surface in surfaces if VALUES in estimators else ():
+        change = gaps[surface].sum(0).T / (scale**2 * anchors.slope[:, None])
+        found[VALUES, surface].curvature.copy_(change)
+    if SECTION in estimators:
+        for surface, ends in _sections(classifier, anchors, directions, scale, gaps, far).items():
+            own = found[SECTION, surface]
+            own.curvature.copy_(-ends.displacement.sum(0).T / scale**2)
+            own.censored.copy_(ends.censored.any(0).T)
+            residuals[SECTION, surface] = (
+                float(ends.residual.max()) if ends.residual.numel() else 0.0
+            )
     if not all(bool(one.curvature.isfinite().all()) for one in found.values()):
         raise InputError(
             f"the classifier should return finite logits. Found NaN or infinity {scale:.3g} input "
@@ -158,30 +160,23 @@ def normal_section(
     Raises:
         InputError: If an option is out of range.
     """
-    tangent = unit(anchors.tangent(direction).flatten(1)).view_as(anchors.point)
+    tangent = _tangent(anchors, direction)
     ahead, behind = [], []
     for offset in sorted(offsets):
         far = 2 * offset if reach is None else reach
         _check(offset, far, [SECTION], [surface])
-        step = offset * tangent
-        looks = _Looks(classifier, anchors, step, [surface], with_gradients=False)
-        ends = _section(classifier, anchors, step, looks.gaps[surface], surface, far)
-        ahead.append((ends.displacement[0], ends.censored[0]))
-        behind.append((ends.displacement[1], ends.censored[1]))
+        looks = _Looks(classifier, anchors, offset * tangent, [surface], with_gradients=False)
+        gaps = {surface: looks.gaps[surface][:, None]}
+        ends = _sections(classifier, anchors, direction[None], offset, gaps, far)[surface]
+        ahead.append((ends.displacement[0, 0], ends.censored[0, 0]))
+        behind.append((ends.displacement[1, 0], ends.censored[1, 0]))
     displacement, censored = zip(*behind[::-1], *ahead, strict=True)
     return torch.stack(displacement), torch.stack(censored)
 
 
-@dataclass(frozen=True, eq=False)
-class Ends:
-    """The two ends of N normal sections."""
-
-    displacement: Tensor
-    """(2, N), t(s) and t(-s) along the normal, input units."""
-    censored: Tensor
-    """(2, N) bool."""
-    residual: Tensor
-    """(2, N), |gap - level| / slope at the last look; 0 where censored."""
+def _tangent(anchors: Anchors, direction: Tensor) -> Tensor:
+    """Return P v as unit vectors, (N, C, H, W)."""
+    return unit(anchors.tangent(direction).flatten(1)).view_as(anchors.point)
 
 
 class _Looks:
@@ -214,59 +209,126 @@ class _Looks:
             return
         along = torch.cat([step, step]).flatten(1)
         for surface in surfaces:
-            same = surface == REGION and PAIR in self.slopes and others[PAIR].equal(others[REGION])
-            if same:
-                self.slopes[REGION] = self.slopes[PAIR]
-                continue
-            gradient = graph.gap_gradient(source, others[surface]).gradient.flatten(1)
-            self.slopes[surface] = (gradient * along).sum(1).view(2, -1)
+            if PAIR in self.slopes:
+                slope = self.slopes[PAIR].flatten().clone()
+                apart = (others[PAIR] != others[REGION]).nonzero().squeeze(1)
+                if len(apart):
+                    leading = others[REGION][apart]
+                    own = gap_gradient(classifier, both[apart], source[apart], leading)
+                    slope[apart] = (own.gradient.flatten(1) * along[apart]).sum(1)
+            else:
+                gradient = graph.gap_gradient(source, others[surface]).gradient
+                slope = (gradient.flatten(1) * along).sum(1)
+            self.slopes[surface] = slope.view(2, -1)
 
 
-def _section(
+@dataclass(frozen=True, eq=False)
+class _Ends:
+    """The two ends of the normal sections at N anchors along M directions."""
+
+    displacement: Tensor
+    """(2, M, N), t(s) and t(-s) along the normal, input units."""
+    censored: Tensor
+    """(2, M, N) bool."""
+    residual: Tensor
+    """(2, M, N), |gap - level| / slope at the last look; 0 where censored."""
+
+
+def _sections(
     classifier: Classifier,
     anchors: Anchors,
-    step: Tensor,
-    gaps: Tensor,
-    surface: str,
+    directions: Tensor,
+    scale: float,
+    gaps: Mapping[str, Tensor],
     reach: float,
-) -> Ends:
-    """Return where the lines along n through z + s v and z - s v meet the surface first.
+) -> dict[str, _Ends]:
+    """Return where the lines along n through z + s v and z - s v meet each surface.
+
+    All lines are searched together, in passes of twice as many points as there are anchors. Where
+    the pair's target leads all classes at the pair's surface, the region's surface is that one.
 
     Args:
         classifier: Whose boundary it is.
         anchors: N.
-        step: s v of each, (N, C, H, W).
-        gaps: Less the level, at z + s v and z - s v, (2, N).
-        surface: ``pair`` or ``region``.
+        directions: (M, C, H, W), or (M, N, C, H, W).
+        scale: s.
+        gaps: By surface, less the level, at z + s v and z - s v, (2, M, N).
         reach: Longest displacement.
     """
-    starts = torch.cat([anchors.point + step, anchors.point - step])
-    normal = anchors.normal.repeat(2, 1, 1, 1)
-    source, target = anchors.source.repeat(2), anchors.target.repeat(2)
-    level, slope, first = anchors.level.repeat(2), anchors.slope.repeat(2), gaps.flatten()
-    # Beyond the surface it lies behind, before it ahead; from there the gap counts as negative.
-    side = -first.sign()
-    root = BracketedSecant((first.abs() / slope).clamp(max=reach), slope)
-    residual = torch.zeros_like(first)
-    for _ in range(_MOST_STEPS):
-        left = root.unsettled(_LENGTH_TOLERANCE, reach)
-        left = left[side[left] != 0]
-        if not len(left):
-            break
-        along = (side * root.length)[left].view(-1, 1, 1, 1)
-        points = starts[left] + along * normal[left]
-        found = surface_gap(classifier, points, source[left], target[left], surface)
-        value = side[left] * (found - level[left])
-        root.update(left, value)
-        residual[left] = value.abs() / slope[left]
-    length = torch.where(side == 0, 0.0, root.length)
-    censored = (root.unmet(_LENGTH_TOLERANCE) | (length > reach)) & (side != 0)
-    displacement = side * torch.where(censored, reach, length)
-    return Ends(
-        displacement.view(2, -1),
-        censored.view(2, -1),
-        residual.masked_fill(censored, 0.0).view(2, -1),
-    )
+    found: dict[str, _Ends] = {}
+    shared: Tensor | None = None
+    for surface in sorted(gaps):
+        lines = _Lines(classifier, anchors, directions, scale, surface)
+        first = gaps[surface].flatten()
+        # Beyond the surface it lies behind, before it ahead; from there the gap counts as negative.
+        side = -first.sign()
+        searched = side != 0
+        if shared is not None:
+            searched &= ~(shared & (side == -gaps[PAIR].flatten().sign()))
+        root = BracketedSecant((first.abs() / lines.slope).clamp(max=reach), lines.slope)
+        residual, leads = torch.zeros_like(first), torch.zeros_like(searched)
+        for _ in range(_MOST_STEPS):
+            left = root.unsettled(_LENGTH_TOLERANCE, reach)
+            left = left[searched[left]]
+            if not len(left):
+                break
+            for rows in torch.split(left, 2 * len(anchors)):
+                gap, leads[rows] = lines.look(rows, (side * root.length)[rows])
+                root.update(rows, side[rows] * gap)
+                residual[rows] = gap.abs() / lines.slope[rows]
+        length = torch.where(side == 0, 0.0, root.length)
+        censored = (root.unmet(_LENGTH_TOLERANCE) | (length > reach)) & (side != 0)
+        displacement = side * torch.where(censored, reach, length)
+        parts = [displacement, censored, residual.masked_fill(censored, 0.0)]
+        if shared is not None:
+            same = (side != 0) & ~searched
+            of_pair = found[PAIR]
+            known = (of_pair.displacement, of_pair.censored, of_pair.residual)
+            parts = [
+                torch.where(same, one.flatten(), own) for one, own in zip(known, parts, strict=True)
+            ]
+        found[surface] = _Ends(*(part.view_as(gaps[surface]) for part in parts))
+        shared = leads & ~censored
+    return found
+
+
+class _Lines:
+    """Lines along the normals of N anchors through z + s v and z - s v, for M directions."""
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        anchors: Anchors,
+        directions: Tensor,
+        scale: float,
+        surface: str,
+    ) -> None:
+        self._classifier, self._anchors = classifier, anchors
+        self._directions, self._scale, self._surface = directions, scale, surface
+        self.slope = anchors.slope.repeat(2 * len(directions))
+        """Of each line's anchor, (2 M N,)."""
+
+    @torch.no_grad()
+    def look(self, lines: Tensor, along: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the gap, less the level, and whether the pair's target leads, on some lines.
+
+        Args:
+            lines: Which, (L,).
+            along: How far along the normal, (L,).
+        """
+        count = len(self._anchors)
+        place, which = lines % count, lines // count % len(self._directions)
+        sign = torch.where(lines < count * len(self._directions), 1.0, -1.0).to(along)
+        at = self._anchors.subset(place)
+        direction = self._directions[which]
+        if self._directions.dim() > at.point.dim():
+            direction = self._directions[which, place]
+        across = (sign * self._scale).view(-1, 1, 1, 1) * _tangent(at, direction)
+        points = at.point + across + along.view(-1, 1, 1, 1) * at.normal
+        logits = self._classifier(points)
+        leading = leading_class(logits, at.source)
+        other = at.target if self._surface == PAIR else leading
+        return logit_gap(logits, at.source, other) - at.level, leading == at.target
 
 
 def _check(

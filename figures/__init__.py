@@ -3,6 +3,7 @@
 from figures.classes import plot_classes
 from figures.curvature import plot_curvature, plot_estimators
 from figures.curved import plot_curved
+from figures.curved_classes import plot_curved_classes
 from figures.dimensions import plot_dimensions
 from figures.energy import plot_energy
 from figures.examples import plot_examples
@@ -32,6 +33,7 @@ __all__ = [
     "plot_classes",
     "plot_curvature",
     "plot_curved",
+    "plot_curved_classes",
     "plot_dimensions",
     "plot_energy",
     "plot_estimators",

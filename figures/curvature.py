@@ -8,12 +8,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from analysis.curvature_sweep import CurvatureCurve
+from analysis.curved_checks import CURVED
 from analysis.results import CurvatureResult
 from boundary.anchors import PAIR, REGION
 from boundary.errors import InputError
 from boundary.sections import GRADIENTS, SECTION, VALUES
 from figures.curves import (
     ANCHOR_LABELS,
+    ESTIMATOR_LABELS,
     censored_told,
     curves_of,
     drawn_anchors,
@@ -24,7 +26,6 @@ from figures.curves import (
     zeros_told,
 )
 from figures.formats import SPACE, drawable, number
-from figures.rates import CURVED
 from figures.style import (
     BLACK,
     GREEN,
@@ -40,7 +41,8 @@ from figures.style import (
 _LINES = {VALUES: "-", GRADIENTS: "--", SECTION: ":"}
 _MARKERS = {VALUES: "o", GRADIENTS: "s", SECTION: "^"}
 _SURFACES = {REGION: GREEN, PAIR: ORANGE}
-_ESTIMATORS = {VALUES: "values", GRADIENTS: "gradients", SECTION: "normal section"}
+_OPACITY, _FEW = 0.5, 5
+"""Of all bands of a panel together, and how many share it at least."""
 _MOST_TICKS = 4
 """Of one sign, on the axis of curvature."""
 
@@ -79,7 +81,7 @@ def plot_estimators(result: CurvatureResult) -> Figure:
     curves = curves_of(result, family=CURVED)
 
     def look(curve: CurvatureCurve) -> tuple[str, str, str, str]:
-        label = f"{_ESTIMATORS[curve.estimator]}, {curve.surface}"
+        label = f"{ESTIMATOR_LABELS[curve.estimator]}, {curve.surface}"
         return (
             label,
             _SURFACES[curve.surface],
@@ -125,7 +127,7 @@ def _panels(
         own = [curve for curve in curves if curve.anchor == kind]
         axes.set_title(f"{ANCHOR_LABELS[kind]}, n = {own[0].curvature.shape[2] if own else 0}")
         for curve in own:
-            _draw_curve(axes, curve, *look(curve))
+            _draw_curve(axes, curve, *look(curve), opacity=_OPACITY / max(len(own), _FEW))
         _draw_marks(axes, result)
     panels = list(grid[: len(kinds)])
     _draw_axes(panels, columns, curves)
@@ -134,10 +136,16 @@ def _panels(
 
 
 def _draw_curve(
-    axes: Axes, curve: CurvatureCurve, label: str, colour: str, line: str, marker: str
+    axes: Axes,
+    curve: CurvatureCurve,
+    label: str,
+    colour: str,
+    line: str,
+    marker: str,
+    opacity: float,
 ) -> None:
     low, high = mean_interval(curve)
-    axes.fill_between(curve.scales, low, high, color=colour, alpha=0.1, lw=0)
+    axes.fill_between(curve.scales, low, high, color=colour, alpha=opacity, lw=0)
     axes.plot(
         curve.scales,
         curve.mean,

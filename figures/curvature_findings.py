@@ -7,10 +7,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from analysis.curvature_sweep import NEAREST
-from analysis.curved_checks import ASCENT, EIGENVECTORS, REFERENCE, CurvedSubspace
+from analysis.curved_checks import (
+    ASCENT,
+    CURVED,
+    EIGENVECTORS,
+    FLATTEST,
+    NEGATIVE,
+    REFERENCE,
+    CurvedSubspace,
+)
 from analysis.fooling import FoolingRate
 from analysis.hypothesis import (
     CONTRADICTED,
+    HALVES,
     NOT_SUPPORTED,
     SUPPORTED,
     HypothesisRow,
@@ -18,68 +27,92 @@ from analysis.hypothesis import (
 )
 from analysis.intervals import Interval
 from analysis.results import CurvatureResult
+from figures.class_findings import class_findings
 from figures.curvature_tables import held_out_interval
-from figures.curves import method_family, space_label
+from figures.curves import space_label
 from figures.finding import Finding
 from figures.formats import number, number_interval, percent, percent_interval
 from figures.geometry_findings import geometry_findings
-from figures.rates import CURVED, SPHERE, same_norm
+from figures.rates import SPHERE, same_norm
 from figures.verdicts import (
-    HALVES,
     ITEMS,
+    interval_verdict,
     place_label,
     row_estimate,
     row_interval,
     row_label,
     sign_rows,
     told_rows,
-    verdict_rows,
 )
 
 
 def curvature_findings(result: CurvatureResult) -> list[Finding]:
     """Return what S_c is, how it fools, the verdict of every item, and what geometry predicts."""
     found = [_of_subspace(result, subspace) for subspace in result.subspaces]
+    found += class_findings(result)
     found += [finding for item in ITEMS if (finding := _of_item(result, item))]
     found += filter(None, (_of_signs(result), _of_fooling(result)))
     return [*found, *geometry_findings(result)]
 
 
 def _of_subspace(result: CurvatureResult, subspace: CurvedSubspace) -> Finding:
-    held_out = float(subspace.held_out.mean())
+    if subspace.method in {NEGATIVE, FLATTEST}:
+        return _of_other_end(result, subspace)
     interval = held_out_interval(subspace)
-    numbers: dict[str, Any] = {
-        "scale": subspace.scale,
-        "images": subspace.images,
-        "held_out": held_out,
-        "interval": interval,
-        "points": len(subspace.held_out),
-    }
-    label = space_label(method_family(subspace.method))
-    beyond = (
-        f"at {len(subspace.held_out)} held-out nearest boundary points it is {number(held_out)} "
-        f"(95 % interval {number_interval(interval)}; gradients at {number(result.scale)}, "
-        f"{result.subspaces[0].surface})"
-    )
     said = {ASCENT: _ascent, EIGENVECTORS: _eigenvectors, REFERENCE: _reference}
     made, checks = said.get(subspace.method, _ascent)(result, subspace)
-    numbers |= checks
     sentence = (
-        f"{label}, R = {result.dimension}, made from {subspace.images} images {made[0]}; {beyond}: "
-        f"that the boundary bends towards images that had no part in it is {_word(interval)}."
-        f"{made[1]}"
+        f"{space_label(subspace.family)}, R = {result.dimension}, made from {subspace.images} "
+        f"images {made[0]}; {_beyond(result, subspace, interval)}: that the boundary bends towards "
+        f"images that had no part in it is {interval_verdict(interval)}.{made[1]}"
     )
+    numbers = _held_out_numbers(subspace, interval) | checks
     return Finding(_name(subspace.method), sentence, interval.low > 0, numbers)
 
 
+def _of_other_end(result: CurvatureResult, subspace: CurvedSubspace) -> Finding:
+    """Return what the negative or the flattest end of the spectrum keeps on other images."""
+    interval = held_out_interval(subspace)
+    own = float(subspace.values.mean())
+    claim: str
+    present: bool | None
+    if subspace.method == NEGATIVE:
+        away = interval_verdict(Interval(-interval.high, -interval.low))
+        claim = f": that the boundary bends away from images that had no part in them is {away}"
+        present = interval.high < 0
+    else:
+        zero = interval.low <= 0 <= interval.high
+        claim = f", which {'does not surely differ' if zero else 'differs'} from 0"
+        present = None
+    sentence = (
+        f"Along the {space_label(subspace.family)} of the same operator (R = {result.dimension}) "
+        f"mean curvature is {number(own)} in the sample; "
+        f"{_beyond(result, subspace, interval)}{claim}."
+    )
+    numbers = _held_out_numbers(subspace, interval) | {"own": own, **_shared(result, subspace)}
+    return Finding(_name(subspace.method), sentence, present, numbers)
+
+
+def _beyond(result: CurvatureResult, subspace: CurvedSubspace, interval: Interval) -> str:
+    return (
+        f"at {len(subspace.held_out)} held-out nearest boundary points it is "
+        f"{number(float(subspace.held_out.mean()))} (95 % interval {number_interval(interval)}; "
+        f"gradients at {number(result.scale)}, {result.subspaces[0].surface})"
+    )
+
+
+def _held_out_numbers(subspace: CurvedSubspace, interval: Interval) -> dict[str, Any]:
+    return {
+        "scale": subspace.scale,
+        "images": subspace.images,
+        "held_out": float(subspace.held_out.mean()),
+        "interval": interval,
+        "points": len(subspace.held_out),
+    }
+
+
 def _name(method: str) -> str:
-    return "curved" if method == ASCENT else f"curved_{method}"
-
-
-def _word(interval: Interval) -> str:
-    if interval.low > 0:
-        return SUPPORTED
-    return CONTRADICTED if interval.high < 0 else NOT_SUPPORTED
+    return "curved" if method == ASCENT else f"curved_{method.replace(' ', '_')}"
 
 
 _Said = tuple[tuple[str, str], dict[str, Any]]
@@ -149,7 +182,7 @@ def _shared(result: CurvatureResult, subspace: CurvedSubspace) -> dict[str, Any]
 
 
 def _of_item(result: CurvatureResult, item: int) -> Finding | None:
-    verdicts = [verdict for verdict in verdict_rows(result) if verdict.item == item]
+    verdicts = [verdict for verdict in result.verdicts if verdict.item == item]
     if not verdicts:
         return None
     parts = []

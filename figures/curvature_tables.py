@@ -5,12 +5,11 @@ from typing import Any
 
 from analysis.curvature_sweep import NEAREST
 from analysis.curved_checks import REFERENCE, CurvedSubspace
-from analysis.hypothesis import HypothesisRow
+from analysis.hypothesis import HALVES, HypothesisRow
 from analysis.intervals import Interval, bootstrap_means, percentile_interval
 from analysis.results import CurvatureResult
-from figures.curves import mean_interval, method_family, space_label
+from figures.curves import mean_interval, space_label
 from figures.geometry_tables import geometry_numbers
-from figures.verdicts import verdict_rows
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,7 @@ class CurvedRow:
     asymmetry: float
     additivity: float
     residual: float
+    """Largest of its directions."""
     gradients: int
 
 
@@ -47,7 +47,7 @@ def curved_rows(result: CurvatureResult) -> tuple[CurvedRow, ...]:
 def _curved_row(subspace: CurvedSubspace) -> CurvedRow:
     reference = subspace.method == REFERENCE
     return CurvedRow(
-        label=space_label(method_family(subspace.method)),
+        label=space_label(subspace.family),
         method=subspace.method,
         scale=subspace.scale,
         surface=subspace.surface,
@@ -60,7 +60,7 @@ def _curved_row(subspace: CurvedSubspace) -> CurvedRow:
         halves=None if reference else subspace.halves,
         asymmetry=subspace.asymmetry,
         additivity=subspace.additivity,
-        residual=subspace.residual,
+        residual=float(subspace.residual.max()),
         gradients=subspace.gradients,
     )
 
@@ -72,14 +72,15 @@ def held_out_interval(subspace: CurvedSubspace) -> Interval:
 
 def rows_of_test(result: CurvatureResult, *, nearest: bool) -> tuple[HypothesisRow, ...]:
     """Return the rows of the test: at the nearest boundary point and of no anchor, or the rest."""
-    return tuple(row for row in result.rows if (row.anchor in {NEAREST, ""}) == nearest)
+    near = {NEAREST, HALVES, ""}
+    return tuple(row for row in result.rows if (row.anchor in near) == nearest)
 
 
 def curvature_numbers(result: CurvatureResult) -> dict[str, Any]:
     """Return everything that the section of curvature and its figures are made of."""
     return {
         "subspaces": curved_rows(result),
-        "verdicts": verdict_rows(result),
+        "verdicts": result.verdicts,
         "rows": result.rows,
         "curves": [
             {

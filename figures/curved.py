@@ -8,16 +8,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from analysis.curved_checks import REFERENCE, CurvedSubspace
+from analysis.curved_checks import CURVED, REFERENCE, CurvedSubspace
 from analysis.fooling import FoolingRate
 from analysis.intervals import TAILS, bootstrap_means
 from analysis.results import CurvatureResult
 from analysis.rivals import MATCHED
 from boundary.errors import InputError
-from figures.curves import family_colours, method_family, space_label, tested_surface
+from figures.curves import family_colours, space_label, tested_surface
 from figures.fooling import draw_rates, show_percentages
 from figures.formats import number
-from figures.rates import CURVED, SPHERE, SUBSPACE, same_norm
+from figures.rates import SPHERE, SUBSPACE, same_norm
 from figures.style import (
     BLACK,
     GREEN,
@@ -31,10 +31,10 @@ from figures.style import (
     styled,
 )
 
-_MARKERS = ("o", "s", "D")
+_MARKERS = ("o", "s", "P", "X", "D")
 """Of the methods that make S_c."""
 _RIVALS = ((SUBSPACE, "v"), (MATCHED, "^"))
-_SHIFT = 1.6
+_SHIFT = 6.0
 """Points of the page by which neighbouring families are moved to either side."""
 
 Array = NDArray[np.float64]
@@ -49,12 +49,12 @@ def plot_curved(result: CurvatureResult) -> Figure:
     """
     if not result.subspaces:
         raise InputError("`result.subspaces` should hold an S_c. Found none.")
-    figure = new_figure(TWO_COLUMNS, 3.3)
-    left, middle, right = figure.subplots(1, 3)
-    _draw_learning(left, result)
-    _draw_directions(middle, result)
-    _draw_fooling(right, result)
-    add_legend(figure, (left, right, middle), columns=4)
+    figure = new_figure(TWO_COLUMNS, 5.6)
+    panels = figure.subplot_mosaic([["learning", "directions"], ["fooling", "fooling"]])
+    _draw_learning(panels["learning"], result)
+    _draw_directions(panels["directions"], result)
+    _draw_fooling(panels["fooling"], result)
+    add_legend(figure, (panels[name] for name in ("learning", "fooling", "directions")), columns=4)
     add_caption(figure, _caption(result))
     return figure
 
@@ -80,8 +80,9 @@ def _draw_directions(axes: Axes, result: CurvatureResult) -> None:
     axes.set_title("each direction")
     axes.axhline(0, color=BLACK, lw=0.8, zorder=1)
     seen = [0.0]
-    for subspace, marker in zip(result.subspaces, _MARKERS, strict=False):
-        family = method_family(subspace.method)
+    marked = [*zip(result.subspaces, _MARKERS, strict=False)]
+    for subspace, marker in reversed(marked):  # what is tested lies on top
+        family = subspace.family
         colour, label = family_colours([family])[family], space_label(family)
         (mean,), (low,), (high,) = mean_with_ends(subspace.held_out.mean(1)[:, None])
         axes.axhspan(low, high, color=colour, alpha=0.15, lw=0, zorder=0)
@@ -122,7 +123,7 @@ def _draw_fooling(axes: Axes, result: CurvatureResult) -> None:
         top = interval.high
         axes.axhspan(interval.low, interval.high, color=VERMILION, alpha=0.25, lw=0)
         axes.axhline(rate.rate, color=VERMILION, label=space_label(SPHERE))
-    methods = [method_family(subspace.method) for subspace in result.subspaces]
+    methods = [subspace.family for subspace in result.subspaces]
     families = [*zip(methods, _MARKERS, strict=False), *_RIVALS]
     colours = family_colours(family for family, _ in families)
     dimensions: list[int] = []
@@ -176,7 +177,7 @@ def _caption(result: CurvatureResult) -> str:
         else ""
     )
     rates = (
-        f" Right: norm {number(result.reference_norm)} (input units), not clipped, "
+        f" Below: norm {number(result.reference_norm)} (input units), not clipped, "
         f"{max(draws for draws, _ in fooled)} draws of a family on "
         f"{max(images for _, images in fooled)} held-out images, side by side."
         if fooled
@@ -186,6 +187,6 @@ def _caption(result: CurvatureResult) -> str:
         f"S_c: R = {result.dimension}, made at s = {number(first.scale)} (input units) on the "
         f"surface of the {tested_surface(result)}, {first.images} images; curvature by gradients "
         f"at that scale, held-out at n = {len(first.held_out)} nearest boundary points; seed "
-        f"{result.seed}. Bands and bars: 95 % intervals, bootstrap over points (right: and draws). "
-        f"Middle, dashed with band: mean over the directions of a method.{reference}{rates}"
+        f"{result.seed}. Bands and bars: 95 % intervals, bootstrap over points (below: and draws). "
+        f"Right, dashed with band: mean over the directions of a method.{reference}{rates}"
     )

@@ -7,13 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.curvature_sweep import ANCHORS, BETWEEN, IMAGE, NEAREST, RANDOM, CurvatureCurve
-from analysis.curved_checks import ASCENT, EIGENVECTORS, REFERENCE
+from analysis.curved_checks import CURVED, EIGENVECTORS, FLATTEST, NEGATIVE, REFERENCE
 from analysis.intervals import TAILS, two_way_bootstrap
 from analysis.results import CurvatureResult
 from analysis.rivals import MATCHED
+from boundary.sections import GRADIENTS, SECTION, VALUES
 from figures.formats import SPACE, number, percent
-from figures.rates import CURVED, SPHERE, SUBSPACE, family_label
-from figures.style import BLACK, BLUE, GREEN, GREY, PINK, SKY, VERMILION, YELLOW
+from figures.rates import SPHERE, SUBSPACE, curved_label, family_label
+from figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, PINK, SKY, VERMILION, YELLOW
 
 ANCHOR_LABELS = {
     NEAREST: "nearest boundary point",
@@ -22,16 +23,20 @@ ANCHOR_LABELS = {
     IMAGE: "the image itself",
 }
 
+ESTIMATOR_LABELS = {VALUES: "values", GRADIENTS: "gradients", SECTION: "normal sections"}
+
 _SPACES = {SPHERE: "random directions", SUBSPACE: "S_f", "": ""}
 _COLOURS = {
     CURVED: GREEN,
     f"{CURVED} ({EIGENVECTORS})": SKY,
+    f"{CURVED} ({NEGATIVE})": ORANGE,
+    f"{CURVED} ({FLATTEST})": GREY,
     f"{CURVED} ({REFERENCE})": YELLOW,
     SUBSPACE: BLUE,
     MATCHED: PINK,
     SPHERE: VERMILION,
 }
-_OF_OTHERS = ("#7a5195", "#5a3a1a", GREY)
+_OF_OTHERS = ("#7a5195", "#5a3a1a")
 """Of the S_c of other models."""
 
 _FEW = 0.01
@@ -43,13 +48,8 @@ Array = NDArray[np.float64]
 def space_label(family: str) -> str:
     """Return what directions are drawn from, in words: S_c, S_f, random directions."""
     if family.startswith(CURVED):
-        return f"S_c{family.removeprefix(CURVED)}"
+        return curved_label(family)
     return _SPACES.get(family) or family_label(family)
-
-
-def method_family(method: str) -> str:
-    """Return the family of random vectors of the S_c that a method makes."""
-    return CURVED if method == ASCENT else f"{CURVED} ({method})"
 
 
 def family_colours(families: Iterable[str]) -> dict[str, str]:

@@ -1,10 +1,11 @@
-"""What geometry predicts of fooling, margins, profile and detector, in sentences."""
+"""What geometry predicts and promises of fooling, margins, profile and detector, in sentences."""
 
 from analysis.detector import Detector
 from analysis.intervals import Interval
 from analysis.predicted import CURVED, FLAT, SHARED_CURVATURE, PredictionQuality
 from analysis.results import CurvatureResult
-from figures.curves import space_label
+from figures.bound_findings import bound_finding
+from figures.curves import ESTIMATOR_LABELS, space_label
 from figures.finding import Finding
 from figures.formats import SPACE, number, number_interval, percent, percent_interval
 from figures.geometry_tables import detector_numbers
@@ -23,12 +24,16 @@ _CHANCE = 0.5
 
 
 def geometry_findings(result: CurvatureResult) -> list[Finding]:
-    """Return what was found of prediction, margins, profile and detector, where taken."""
-    return [
-        finding
-        for find in (_of_prediction, _of_curvature, _of_margins, _of_profiles, _of_detectors)
-        if (finding := find(result))
-    ]
+    """Return what was found of prediction, bounds, margins, profile and detector, where taken."""
+    finders = (
+        _of_prediction,
+        _of_curvature,
+        bound_finding,
+        _of_margins,
+        _of_profiles,
+        _of_detectors,
+    )
+    return [finding for find in finders if (finding := find(result))]
 
 
 def _of_prediction(result: CurvatureResult) -> Finding | None:
@@ -80,13 +85,15 @@ def _of_curvature(result: CurvatureResult) -> Finding | None:
     }
     adds = {_better(quality, flat) for quality in bent}
     sentence = (
-        f"Whether curvature adds to the tangent plane: at s{SPACE}={SPACE}"
+        f"Whether curvature by {ESTIMATOR_LABELS[result.predicted_by]} adds to the tangent plane: "
+        f"at s{SPACE}={SPACE}"
         f"{number(prediction_scale(result))}, {' and '.join(said)}. Of {len(every)} scales "
         f"curved is better at {counts[CURVED]}, shared curvature at {counts[SHARED_CURVATURE]}; "
         "better means both a larger R² and a smaller error, without an interval."
     )
     numbers = {
         "scale": prediction_scale(result),
+        "estimator": result.predicted_by,
         "flat": flat,
         "bent": bent,
         "scales": len(every),

@@ -1,29 +1,100 @@
 """What the figures of prediction, margins, profile, sections and maps show, as numbers."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from analysis.bounds import BoundRow
+from analysis.curved_classes import ClassCurvature
 from analysis.detector import Detector
+from analysis.intervals import Interval
 from analysis.planes import BoundarySections, RegionMap
 from analysis.predicted import PredictionRow
 from analysis.profile import CurvatureProfile
 from analysis.results import CurvatureResult
+from figures.curved_classes import class_means, held_out_classes
+from figures.curves import space_label
 from figures.predicted import margin_rows, prediction_scale
 from figures.sections import section_heights
+
+
+@dataclass(frozen=True)
+class MeasuredBound:
+    """What a theorem promises at a norm, beside what random vectors of that norm do."""
+
+    theorem: str
+    """``flat`` or ``curved``."""
+    family: str
+    label: str
+    dimension: int
+    """R."""
+    premise: float
+    """Flat: median share of the normal in the subspace; curved: least curvature, 1 / input
+    units."""
+    excluded: float
+    """Share of the pairs of vector and image of which the theorem says nothing."""
+    norm: float
+    """Input units."""
+    promised: float
+    """Share of images fooled."""
+    measured: float
+    interval: Interval
+    draws: int
+    images: int
+    kept: bool
+    """Whether the interval reaches what is promised."""
+
+
+def measured_bounds(result: CurvatureResult) -> tuple[MeasuredBound, ...]:
+    """Return the theorems' promises, in the result's order."""
+    return tuple(map(_measured_bound, result.bounds))
+
+
+def _measured_bound(row: BoundRow) -> MeasuredBound:
+    bound = row.bound
+    return MeasuredBound(
+        theorem=bound.theorem,
+        family=bound.family,
+        label=space_label(bound.family),
+        dimension=bound.dimension,
+        premise=bound.premise,
+        excluded=bound.excluded,
+        norm=bound.norm,
+        promised=bound.promised,
+        measured=row.measured,
+        interval=Interval(row.low, row.high),
+        draws=row.draws,
+        images=row.images,
+        kept=row.high >= bound.promised,
+    )
 
 
 def geometry_numbers(result: CurvatureResult) -> dict[str, Any]:
     """Return everything that these figures are made of; empty lists where nothing was taken."""
     return {
+        "classes": [_class_numbers(curved) for curved in result.classes],
+        "predicted_by": result.predicted_by,
         "prediction_scale": prediction_scale(result),
         "quality": result.quality,
         "predictions": [_prediction_numbers(row) for row in result.predictions],
+        "bounds": measured_bounds(result),
         "margins": [row._asdict() for row in margin_rows(result)],
         "profiles": [profile_numbers(profile) for profile in result.profiles],
         "detectors": [detector_numbers(detector) for detector in result.detectors],
         "sections": [_section_numbers(sections) for sections in result.sections],
         "maps": [_map_numbers(one) for one in result.maps],
+    }
+
+
+def _class_numbers(curved: ClassCurvature) -> dict[str, Any]:
+    return {
+        "classes": curved.classes.tolist(),
+        "images": curved.images.tolist(),
+        "own": curved.own.tolist(),
+        "held_out_classes": held_out_classes(curved).tolist(),
+        "held_out": class_means(curved).tolist(),
+        "energy": curved.energy.tolist(),
     }
 
 

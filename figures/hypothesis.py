@@ -10,6 +10,7 @@ from analysis.curvature_sweep import BETWEEN, IMAGE, NEAREST, RANDOM
 from analysis.hypothesis import (
     CONTRADICTED,
     CORRECTED,
+    HALVES,
     NOT_SUPPORTED,
     SUPPORTED,
     ItemVerdict,
@@ -19,7 +20,7 @@ from boundary.errors import InputError
 from figures.curves import tested_surface
 from figures.formats import number
 from figures.style import TWO_COLUMNS, add_caption, new_figure, styled
-from figures.verdicts import HALVES, SHORT_ITEMS, VerdictLine, verdict_lines
+from figures.verdicts import SHORT_ITEMS, VerdictLine, verdict_lines
 
 _MARKS = {SUPPORTED: "✓", NOT_SUPPORTED: "○", CONTRADICTED: "✗"}
 _FILLS = {SUPPORTED: "#a8d0ea", NOT_SUPPORTED: "#ececec", CONTRADICTED: "#f6bfa0"}

@@ -23,8 +23,8 @@ from analysis.predicted import (
 from analysis.results import CurvatureResult
 from analysis.theorems import SubspaceMargins
 from boundary.errors import InputError
-from figures.curves import family_colours, space_label
-from figures.formats import drawable, number
+from figures.curves import ESTIMATOR_LABELS, family_colours, space_label
+from figures.formats import SPACE, drawable, number
 from figures.style import (
     BLACK,
     BLUE,
@@ -49,6 +49,8 @@ _SIZES = (2.5, 6.5)
 """Points of the page of the markers of the least and the largest norm."""
 RANDOM = "random"
 """Whose subspaces are spanned by random directions."""
+_BEYOND = 0.05
+"""Probability with which the ratio of a random subspace passes either end of the flat band."""
 
 Array = NDArray[np.float64]
 
@@ -189,8 +191,11 @@ def _caption(result: CurvatureResult) -> str:
     norms = ", ".join(map(number, sorted({row.norm for row in rows})))
     scale = prediction_scale(result)
     same = "the scale of S_c" if np.isclose(scale, result.scale) else "the one nearest that of S_c"
-    at = f" Curvature at s = {number(scale)}, {same} (dotted, right), not chosen by R²." * bool(
-        scale
+    by = ESTIMATOR_LABELS[result.predicted_by]
+    at = (
+        f" Curvature by {by} at s = {number(scale)}, {same} (dotted, right), not chosen by R²."
+        if scale
+        else ""
     )
     cut = " (axis cut at −1)" * any(quality.r_squared < -1 for quality in result.quality)
     return (
@@ -213,6 +218,10 @@ class MarginRow(NamedTuple):
     """Ends of 95 % intervals over images."""
     law: list[float]
     """sqrt(D / R)."""
+    flat_low: list[float]
+    flat_high: list[float]
+    """Between what the ratio of a random subspace lies, with a probability of at least 90 %, if
+    all is flat."""
     slope: float
     slope_interval: Interval
     images: int
@@ -236,6 +245,7 @@ def _margin_row(family: str, margins: SubspaceMargins) -> MarginRow:
     low, high = np.quantile(resampled, TAILS, axis=0)
     centred = np.log(margins.dimensions) - np.log(margins.dimensions).mean()
     slopes = np.log(resampled) @ centred / (centred**2).sum()
+    flat_low, flat_high = margins.bounds(_BEYOND).tolist()
     return MarginRow(
         family,
         margins.dimensions.tolist(),
@@ -243,6 +253,8 @@ def _margin_row(family: str, margins: SubspaceMargins) -> MarginRow:
         low.tolist(),
         high.tolist(),
         margins.law.tolist(),
+        flat_low,
+        flat_high,
         margins.slope,
         percentile_interval(slopes),
         int(margins.met.sum()),
@@ -283,6 +295,7 @@ def plot_subspace_margins(result: CurvatureResult) -> Figure:
             elinewidth=0.8,
             label=f"{margin_label(row.family)}, slope {number(row.slope)}",
         )
+    banded = _draw_flat(axes, rows)
     _draw_law(axes, rows, result.ambient_dimension)
     add_legend(figure, [axes], columns=1)
     add_caption(
@@ -290,9 +303,34 @@ def plot_subspace_margins(result: CurvatureResult) -> Figure:
         f"Median over images, bars 95 % intervals (bootstrap over images); n = "
         f"{_counts(rows)} images that met the boundary in every subspace; D = "
         f"{result.ambient_dimension}; seed {result.seed}. Slope of log ratio against log R, "
-        "−1/2 for random subspaces and a flat boundary.",
+        f"−1/2 for random subspaces and a flat boundary.{banded}",
     )
     return figure
+
+
+def _draw_flat(axes: Axes, rows: Sequence[MarginRow]) -> str:
+    """Draw between what the ratios of random subspaces lie if all is flat, where there are some.
+
+    Returns:
+        A sentence of the band; empty without one.
+    """
+    random = next((row for row in rows if row.family == RANDOM), None)
+    if random is None:
+        return ""
+    share = f"{100 * (1 - 2 * _BEYOND):.0f}{SPACE}%"
+    axes.fill_between(
+        random.dimensions,
+        random.flat_low,
+        random.flat_high,
+        color=GREY,
+        alpha=0.2,
+        lw=0,
+        label=f"flat boundary, ≥ {share} of random subspaces",
+    )
+    return (
+        f" Band: for one image and a flat boundary, the ratio of a random subspace lies between "
+        f"both ends with a probability of at least {share} (NIPS 2016, theorem 1)."
+    )
 
 
 def _draw_law(axes: Axes, rows: Sequence[MarginRow], ambient_dimension: int) -> None:
@@ -303,6 +341,8 @@ def _draw_law(axes: Axes, rows: Sequence[MarginRow], ambient_dimension: int) -> 
     axes.set_xscale("log")
     axes.set_yscale("log")
     heights = [*law.tolist(), *(end for row in rows for end in (*row.low, *row.high))]
+    for row in rows:
+        heights += [*row.flat_low, *row.flat_high] * (row.family == RANDOM)
     for axis, limits, values in (
         (axes.xaxis, axes.set_xlim, dimensions),
         (axes.yaxis, axes.set_ylim, heights),

@@ -27,8 +27,8 @@ from analysis.results import (
     FoolingResult,
     SpectrumResult,
     UniversalResult,
-    load_result,
 )
+from analysis.saved import load_result
 from analysis.transfer import TransferResult
 from boundary.errors import StoreError
 from boundary.files import write_text
@@ -38,6 +38,8 @@ from figures.classes import plot_classes
 from figures.curvature import plot_curvature, plot_estimators
 from figures.curvature_tables import curvature_numbers, rows_of_test
 from figures.curved import plot_curved
+from figures.curved_classes import has_curved_classes, plot_curved_classes
+from figures.curves import ESTIMATOR_LABELS
 from figures.dimensions import plot_dimensions
 from figures.energy import plot_energy
 from figures.examples import plot_examples
@@ -282,10 +284,22 @@ _PLATES = (
         "The shared curved subspace",
         lambda results: plot_curved(_there(results.curvature)),
         "Left: what an S_c made from so many images keeps on others; the gap between the lines is "
-        "what it learned of its own images alone. Middle: the same for each direction; below the "
-        "dotted line curvature did not carry over, at zero nothing is left. Right: how often "
-        "random vectors of S_c fool, beside their rivals.",
+        "what it learned of its own images alone. Right: the same for each direction; between zero "
+        "and the dotted line curvature carried over in part, at zero nothing is left. Below: how "
+        "often random vectors of S_c fool, beside their rivals and beside the other ends of the "
+        "spectrum.",
         there=_has_curvature,
+    ),
+    _Plate(
+        "curved_classes",
+        "The curved subspace of each class alone",
+        lambda results: plot_curved_classes(_there(results.curvature)),
+        "Left: how the boundary at images of a column's class bends along the S_c that images of "
+        "the row's class made, purple towards the image; were S_c shared by all classes, a column "
+        "would be of one colour, and where each class has its own, the diagonal stands out. The "
+        "last row is the S_c of all classes together. Right: how much two of these subspaces have "
+        "in common.",
+        there=lambda results: bool(results.curvature and has_curved_classes(results.curvature)),
     ),
     _Plate(
         "verdicts",
@@ -332,8 +346,8 @@ _PLATES = (
         "Margins within subspaces",
         lambda results: plot_subspace_margins(_there(results.curvature)),
         "How far the boundary is if only directions of a subspace may be used, in margins. Random "
-        "subspaces follow the dashed law if the boundary is flat; a subspace below it holds more "
-        "of the way to the boundary than random ones.",
+        "subspaces follow the dashed law if the boundary is flat, and then mostly lie within the "
+        "band; a subspace below it holds more of the way to the boundary than random ones.",
         wide=False,
         there=lambda results: bool(results.curvature and margin_rows(results.curvature)),
     ),
@@ -447,6 +461,7 @@ def _curvature_context(result: CurvatureResult | None) -> dict[str, Any] | None:
         "lines": verdict_lines(result),
         "nearest": rows_of_test(result, nearest=True),
         "elsewhere": rows_of_test(result, nearest=False),
+        "predicted_by": ESTIMATOR_LABELS[result.predicted_by],
     }
 
 

@@ -1,19 +1,26 @@
 """What the test of the curvature hypothesis says: its items, verdicts and rows, in words."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import groupby
 from math import log
 from typing import NamedTuple
 
 from analysis.curvature_sweep import ANCHORS, NEAREST
-from analysis.hypothesis import HypothesisRow, ItemVerdict, item_verdicts
+from analysis.curved_checks import CURVED
+from analysis.hypothesis import (
+    CONTRADICTED,
+    HALVES,
+    NOT_SUPPORTED,
+    SUPPORTED,
+    HypothesisRow,
+    ItemVerdict,
+)
 from analysis.intervals import Interval
 from analysis.results import CurvatureResult
 from boundary.sections import VALUES
 from figures.curves import ANCHOR_LABELS, space_label, tested_surface
 from figures.formats import number, number_interval, points, points_interval
-from figures.rates import CURVED, same_norm
+from figures.rates import same_norm
 
 ITEMS = {
     1: "S_c is curved positively, more than its rivals",
@@ -32,12 +39,6 @@ SHORT_ITEMS = {
     5: "predicts fooling",
     6: "of other models",
 }
-
-HALVES = "two halves"
-"""In place of an anchor."""
-
-_DIGITS = 6
-"""Scales that agree in so many are one: they differ by rounding alone."""
 
 _POSITIVE = "share of points positively curved"
 _HALVES = "two halves share directions"
@@ -63,23 +64,6 @@ _SHARES = {_POSITIVE, "fooling rate", "v and -v fool alike", "both fool one imag
 """Questions whose estimate is a difference of shares, told in percentage points."""
 
 
-def verdict_rows(result: CurvatureResult) -> tuple[ItemVerdict, ...]:
-    """Return the verdict of every item at each anchor and scale, on the surface of S_c.
-
-    What two halves of the images share is of no anchor: its verdict stands alone, at `HALVES`.
-    Scales that differ by rounding alone are one.
-    """
-    rows = [
-        replace(
-            row,
-            scale=float(f"{row.scale:.{_DIGITS}g}"),
-            anchor=HALVES if row.question == _HALVES else row.anchor,
-        )
-        for row in result.rows
-    ]
-    return item_verdicts(rows, tested_surface(result))
-
-
 class VerdictLine(NamedTuple):
     """The verdicts of one item at one kind of anchor, by ascending scale."""
 
@@ -89,13 +73,13 @@ class VerdictLine(NamedTuple):
 
 
 def verdict_lines(result: CurvatureResult) -> list[VerdictLine]:
-    """Return the verdicts of `verdict_rows` by item and anchor, in their order."""
+    """Return the verdicts by item and anchor, in their order."""
     order = [*ANCHORS, HALVES, ""]
 
     def line(verdict: ItemVerdict) -> tuple[int, int]:
         return verdict.item, order.index(verdict.anchor)
 
-    found = sorted(verdict_rows(result), key=line)
+    found = sorted(result.verdicts, key=line)
     return [
         VerdictLine(item, order[anchor], tuple(same))
         for (item, anchor), same in groupby(found, key=line)
@@ -122,6 +106,13 @@ def row_interval(row: HypothesisRow) -> str:
     """Return the 95 % interval of a row's estimate as text."""
     ends = Interval(row.low, row.high)
     return points_interval(ends) if row.question in _SHARES else number_interval(ends)
+
+
+def interval_verdict(interval: Interval) -> str:
+    """Return whether an interval supports that what it is of is positive, as a row of the test."""
+    if interval.low > 0:
+        return SUPPORTED
+    return CONTRADICTED if interval.high < 0 else NOT_SUPPORTED
 
 
 def place_label(anchor: str) -> str:

@@ -48,19 +48,19 @@ class _Part:
 
 
 def collected_anchors(
-    run: RunDirectory, subject: Subject, count: int, depth: float = 1.0
+    run: RunDirectory, subject: Subject, count: int | None, depth: float = 1.0
 ) -> Anchors:
     """Return this process's anchors at collected boundary points, or on the way to them.
 
     Args:
         run: Whose normals are there.
         subject: Whose classifier it is.
-        count: The most images, of all processes.
+        count: The most images, of all processes; None for all that were collected.
         depth: How far from the image to its boundary point, as a share of the margin.
     """
     store, ranks = NormalsStore.open(run.normals), run.ranks
     used = store.on_boundary
-    places = np.arange(min(count, int(used.sum())))[ranks.rank :: ranks.count]
+    places = np.arange(int(used.sum()))[:count][ranks.rank :: ranks.count]
     point = np.asarray(store.points().subset(places), np.float32)
     if depth < 1:
         normal = np.asarray(store.normals().subset(places), np.float32)

@@ -14,12 +14,8 @@ from analysis.fooling import FoolingRate, fooling_rates
 from analysis.natural import FEWEST_IMAGES, naturalness
 from analysis.perturbation_files import load_perturbations
 from analysis.perturbations import Perturbations, in_subspace
-from analysis.results import (
-    SpectrumResult,
-    UniversalResult,
-    load_result,
-    save_result,
-)
+from analysis.results import SpectrumResult, UniversalResult
+from analysis.saved import load_result, save_result
 from analysis.survey import placed_batches
 from analysis.sweep import noise_beside
 from analysis.transfer import (

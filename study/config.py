@@ -143,6 +143,7 @@ class CurvatureOptions:
         passes: Over the images for the eigenvectors of the mean shape operator; 0 leaves them, and
             the authors' reference mode, out.
         counts: Numbers of images to make S_c from, beside all; by default a quarter and a half.
+        per_class: Make an S_c of each class too, of all its collected points (20 at least).
         others: Run directories of other models with a curvature stage, whose S_c is tried here.
     """
 
@@ -159,6 +160,7 @@ class CurvatureOptions:
     steps: int = 80
     passes: int = 3
     counts: list[int] | None = None
+    per_class: bool = False
     others: list[str] = field(default_factory=list)
 
 

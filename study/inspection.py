@@ -10,8 +10,8 @@ from analysis.results import (
     FoolingResult,
     SpectrumResult,
     UniversalResult,
-    load_result,
 )
+from analysis.saved import load_result
 from analysis.transfer import TransferResult
 from boundary.store import MANIFEST, NormalsStore
 from figures.findings import list_findings

@@ -33,10 +33,9 @@ from analysis.results import (
     FoolingResult,
     SpectrumResult,
     UniversalResult,
-    load_result,
-    save_result,
 )
 from analysis.rivals import UNTRAINED, rival_spectra
+from analysis.saved import load_result, save_result
 from analysis.survey import placed_batches, survey
 from analysis.sweep import dimension_sweep, norm_sweep, random_families
 from boundary.collect import changed_settings, collection_settings

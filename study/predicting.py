@@ -11,10 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from analysis.bounds import BoundRow, bound_row, curved_bounds, flat_bounds
 from analysis.curvature_sweep import NEAREST, CurvatureCurve, DirectionFamily
 from analysis.detector import Detector, curvature_scores, minimal_perturbations
-from analysis.fooling import FoolingRate
-from analysis.perturbations import on_sphere
+from analysis.fooling import FoolingRate, fooling_rate
+from analysis.perturbations import Perturbations, on_sphere
 from analysis.planes import (
     BoundarySections,
     RegionMap,
@@ -22,18 +23,22 @@ from analysis.planes import (
     region_map,
 )
 from analysis.predicted import (
+    Planes,
     PredictionQuality,
     PredictionRow,
     prediction_quality,
     prediction_rows,
-    tangent_planes,
 )
 from analysis.profile import CurvatureProfile, curvature_profile
 from analysis.subspace import Subspace
 from analysis.theorems import SubspaceMargins, subspace_margins
 from boundary.anchors import Anchors
 from boundary.sections import SECTION, VALUES
+from study.directions import SUBSPACE
 from study.subject import Subject
+
+Bends = dict[float, NDArray[np.float64]]
+"""Curvature by scale, (draws, N), 1 / input units."""
 
 PROFILE_POINTS = 16
 """Nearest boundary points whose principal curvatures are taken."""
@@ -61,68 +66,108 @@ class Judged:
     """Places of those with a nearest anchor; the curves are at these, in this order."""
 
 
+def curvatures_at(
+    judged: Judged, curves: Sequence[CurvatureCurve], surface: str
+) -> tuple[dict[str, Bends], str]:
+    """Return the curvature along each family at the judged images, and its estimator.
+
+    By sections where they were taken at the nearest boundary points, else by values.
+
+    Args:
+        judged: Images.
+        curves: Of all families.
+        surface: Whose curvature is used.
+
+    Returns:
+        Family -> scale -> (draws, N), NaN for images without a nearest boundary point.
+    """
+    here = [curve for curve in curves if (curve.anchor, curve.surface) == (NEAREST, surface)]
+    estimator = SECTION if any(curve.estimator == SECTION for curve in here) else VALUES
+    found: dict[str, Bends] = {}
+    for curve in (curve for curve in here if curve.estimator == estimator):
+        by_scale = found.setdefault(curve.family, {})
+        for scale, bends in zip(curve.scales.tolist(), curve.curvature, strict=True):
+            by_scale[scale] = np.full((len(bends), len(judged.images)), np.nan)
+            by_scale[scale][:, judged.nearest] = bends
+    return found, estimator
+
+
 def predictions(
-    subject: Subject,
-    judged: Judged,
+    planes: Planes,
     families: Sequence[DirectionFamily],
-    curves: Sequence[CurvatureCurve],
+    bends: Mapping[str, Bends],
     rates: Sequence[FoolingRate],
-    surface: str,
-    *,
-    progress: bool,
 ) -> tuple[list[PredictionRow], list[PredictionQuality]]:
     """Return fooling rates predicted from tangent planes and curvature, beside those measured.
 
     Args:
-        subject: Whose classifier it is.
-        judged: The first images of those that rates were taken on.
+        planes: At the judged images, the first of those that rates were taken on.
         families: Directions along which curvature was measured.
-        curves: Of these families.
+        bends: As `curvatures_at` returns them.
         rates: Of the same draws, at several norms.
-        surface: Whose curvature is used.
-        progress: Show a progress bar on standard error.
     """
-    planes = tangent_planes(
-        subject.classifier, judged.images, batch_size=subject.batch_size, progress=progress
-    )
     rows: list[PredictionRow] = []
     for family in families:
         draws = len(family.directions)
         measured = {
-            rate.norm: rate.fooled[:draws, : len(judged.images)]
+            rate.norm: rate.fooled[:draws, : len(planes)]
             for rate in rates
             if rate.family == family.name
             and rate.subspace_dimension == _largest_dimension(rates, family.name)
             and len(rate.fooled) >= draws
         }
-        bends = _curvatures(curves, family.name, surface, judged)
-        if measured and bends:
-            rows += prediction_rows(planes, family, list(measured), list(measured.values()), bends)
+        if measured and family.name in bends:
+            rows += prediction_rows(
+                planes, family, list(measured), list(measured.values()), bends[family.name]
+            )
     return rows, prediction_quality(rows) if rows else []
+
+
+def bound_rows(
+    subject: Subject,
+    judged: Judged,
+    planes: Planes,
+    families: Sequence[DirectionFamily],
+    bends: Mapping[str, Bends],
+    flat: Mapping[str, Subspace],
+    scale: float,
+) -> list[BoundRow]:
+    """Return the norms at which the theorems promise fooling, beside the rates measured there.
+
+    Args:
+        subject: Whose classifier it is.
+        judged: Images.
+        planes: At these images.
+        families: Directions along which curvature was measured.
+        bends: As `curvatures_at` returns them.
+        flat: Subspaces by family; the flat theorem is applied to `SUBSPACE`, the curved to all.
+        scale: At which curvature is taken, of those there the nearest.
+    """
+    rows = []
+    for family in (family for family in families if family.name in flat):
+        space, by_scale = flat[family.name], bends.get(family.name, {})
+        bounds = flat_bounds(family.name, space, planes) if family.name == SUBSPACE else []
+        if by_scale:
+            nearest = min(by_scale, key=lambda one: abs(one - scale))
+            bounds += curved_bounds(family.name, space.dimension, by_scale[nearest], planes)
+        directions = torch.from_numpy(family.directions).view(-1, *judged.images.shape[1:])
+        for bound in bounds:
+            tried = Perturbations.of(
+                family.name,
+                bound.norm * directions,
+                bound.norm,
+                subspace_dimension=space.dimension,
+            )
+            rate = fooling_rate(
+                subject.classifier, judged.images, tried, batch_size=subject.batch_size
+            )
+            rows.append(bound_row(bound, rate))
+    return rows
 
 
 def _largest_dimension(rates: Sequence[FoolingRate], family: str) -> int:
     """Return the R at which the norm was varied."""
     return max(rate.subspace_dimension for rate in rates if rate.family == family)
-
-
-def _curvatures(
-    curves: Sequence[CurvatureCurve], family: str, surface: str, judged: Judged
-) -> dict[float, NDArray[np.float64]]:
-    """Return (draws, N) curvatures by scale, NaN without a nearest anchor; sections if taken."""
-    found = {
-        curve.estimator: curve
-        for curve in curves
-        if (curve.family, curve.anchor, curve.surface) == (family, NEAREST, surface)
-    }
-    curve = found.get(SECTION, found.get(VALUES))
-    if curve is None:
-        return {}
-    by_scale = {}
-    for scale, bends in zip(curve.scales.tolist(), curve.curvature, strict=True):
-        by_scale[scale] = np.full((len(bends), len(judged.images)), np.nan)
-        by_scale[scale][:, judged.nearest] = bends
-    return by_scale
 
 
 def margins_within(

@@ -20,7 +20,7 @@ import yaml
 if sys.platform != "win32":
     import fcntl
 
-from analysis.results import load_settings
+from analysis.saved import load_settings
 from boundary.errors import StoreError
 from boundary.files import write_text
 from boundary.ranks import ALONE, Ranks

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from analysis.gram import Where
-from analysis.results import CollectionResult, save_result
+from analysis.results import CollectionResult
+from analysis.saved import save_result
 from analysis.shared import shared_directions
 from analysis.survey import Survey, joined, no_better_than_guessing, survey
 from boundary.collect import collect_normals

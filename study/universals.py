@@ -20,8 +20,8 @@ from analysis.results import (
     MadeUniversal,
     SpectrumResult,
     UniversalResult,
-    save_result,
 )
+from analysis.saved import save_result
 from analysis.subspace import Subspace
 from analysis.survey import placed_batches
 from analysis.sweep import noise_beside

@@ -7,15 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis import FoolingRate, LabelFlows, NaturalResult, Subspace, naturalness
+from analysis.bounds import Bound, BoundRow
 from analysis.curvature_sweep import ANCHORS, IMAGE, NEAREST, RANDOM, CurvatureCurve
-from analysis.curved_checks import METHODS, CurvedSubspace, LearnedCurvature
+from analysis.curved_checks import FLATTEST, METHODS, NEGATIVE, CurvedSubspace, LearnedCurvature
+from analysis.curved_classes import ClassCurvature
 from analysis.detector import Detector
-from analysis.hypothesis import (
-    corrected_rows,
+from analysis.hypothesis import corrected_rows, item_verdicts
+from analysis.hypothesis_items import (
     curvature_rows,
     fooling_rows,
     half_rows,
-    item_verdicts,
     mirror_rows,
     prediction_rows,
     sharing_rows,
@@ -158,6 +159,8 @@ SCALES = (0.5, 1.0, 2.0)
 _FAMILIES = (
     "curved",
     "curved (eigenvectors)",
+    "curved (negative eigenvectors)",
+    "curved (flattest eigenvectors)",
     "curved (reference)",
     OTHER_MODEL,
     "subspace",
@@ -207,7 +210,8 @@ def curves(bent: tuple[float, ...]) -> list[CurvatureCurve]:
 
 def curved_subspace(method: str, held_out: float) -> CurvedSubspace:
     """Return an S_c of four directions, of a mean curvature at 20 held-out points."""
-    values = np.array([0.9, 0.7, 0.5, 0.3])
+    size = {NEGATIVE: -1.0, FLATTEST: 0.01}.get(method, 1.0)
+    values = size * np.array([0.9, 0.7, 0.5, 0.3])
     spread = np.random.default_rng(1).standard_normal((20, 4)) / 10
     return CurvedSubspace(
         method=method,
@@ -216,10 +220,10 @@ def curved_subspace(method: str, held_out: float) -> CurvedSubspace:
         images=40,
         values=values,
         directions=np.eye(60)[:4],
-        held_out=held_out + spread - spread.mean(),
+        held_out=size * held_out + spread - spread.mean(),
         asymmetry=0.0 if method == "ascent" else 0.3,
         additivity=0.0 if method == "ascent" else 0.2,
-        residual=0.0 if method == "ascent" else 0.05,
+        residual=np.full(4, 0.0 if method == "ascent" else 0.05),
         starts=0.0 if method == "reference" else 0.8,
         halves=0.0 if method == "reference" else 0.4,
         gradients=3000,
@@ -318,6 +322,37 @@ def _sections(family: str) -> BoundarySections:
     return BoundarySections(family, "region", offsets, displacement, censored, margin)
 
 
+def _bounds() -> tuple[BoundRow, ...]:
+    """Return a flat promise that is kept, and curved ones of S_c that are broken and just kept.
+
+    Without a quarter of the pairs alone S_c has no bound; S_f has none at all if curved.
+    """
+    kept = Bound("flat", "subspace", 4, 0.5, 0.0, 0.6, 9.0)
+    broken = Bound("curved", "curved", 4, 0.1, 0.55, 0.8, 3.0)
+    loose = Bound("curved", "curved", 4, 0.1, 0.8, 1.2, 2.5)
+    return (
+        BoundRow(kept, 0.95, 0.9, 0.98, 4, 20),
+        BoundRow(broken, 0.2, 0.1, 0.3, 4, 20),
+        BoundRow(loose, 0.08, 0.05, 0.12, 4, 20),
+    )
+
+
+def _classes() -> ClassCurvature:
+    """Return S_c of three classes, each curved at its own images alone."""
+    sources = np.arange(20) % 4
+    held_out = np.where(sources[:, None] == np.array([0, 1, 3]), 0.5, -0.1)
+    return ClassCurvature(
+        classes=np.array([0, 1, 3]),
+        images=np.array([30, 25, 20]),
+        own=np.array([0.9, 0.8, 0.7]),
+        directions=np.stack([np.eye(60)[4 * place : 4 * place + 4] for place in range(3)]),
+        held_out=held_out + np.random.default_rng(8).standard_normal((20, 3)) / 50,
+        pooled=np.full(20, 0.2),
+        sources=sources,
+        energy=np.array([[1.0, 0.3, 0.1], [0.3, 1.0, 0.2], [0.1, 0.2, 1.0]]),
+    )
+
+
 def _map(source: int) -> RegionMap:
     """Return a map whose upper quarter is another class, and a corner of it a third one."""
     classes = np.full((21, 21), source)
@@ -339,7 +374,7 @@ def curvature_result(
         behind: That of the opposite vectors.
     """
     drawn = curves(bent)
-    shares = dict.fromkeys(_FAMILIES[:4], 0.3) | {"curved": fooling}
+    shares = dict.fromkeys(_FAMILIES[:6], 0.3) | {"curved": fooling}
     rates, mirrored = _rates(
         shares | {"subspace": 0.4, "spectrum-matched": 0.3, "sphere": 0.1}, behind
     )
@@ -354,7 +389,7 @@ def curvature_result(
         [
             *curvature_rows(drawn, "curved", _RIVALS, dimension=4, images=40),
             *sharing_rows(drawn, "curved", ["sphere"], dimension=4, images=40),
-            *half_rows(0.4, random, dimension=4, images=40, scale=2.0 * (1 + 1e-15)),
+            *half_rows(0.4, random, dimension=4, images=40, scale=2.0),
             *fooling_rows(rates, "curved", _RIVALS, images=40),
             *mirror_rows(ahead, mirrored[0], images=40),
             *prediction_rows(
@@ -369,7 +404,10 @@ def curvature_result(
             *fooling_rows(rates, OTHER_MODEL, ["sphere"], item=6),
         ]
     )
-    subspaces = [curved_subspace(method, 0.3 * bent[-1]) for method in METHODS]
+    subspaces = [
+        curved_subspace(method, (0.3 - 0.04 * place) * bent[-1])
+        for place, method in enumerate(METHODS)
+    ]
     predicted = predicted_rows()
     return CurvatureResult(
         subspaces=tuple(subspaces),
@@ -386,6 +424,9 @@ def curvature_result(
         rows=rows,
         verdicts=item_verdicts(rows),
         predictions=tuple(predicted),
+        predicted_by="section",
+        bounds=_bounds(),
+        classes=(_classes(),),
         quality=tuple(prediction_quality(predicted)),
         margins=(_margins(0.5, 0.9), _margins(0.1, 0.3)),
         margin_families=("random", "curved"),
@@ -394,7 +435,7 @@ def curvature_result(
             Detector.of("minimal", np.linspace(0.5, 1.5, 20), np.linspace(-1.5, -0.5, 20), 2.0),
             Detector.of("universal", np.arange(20.0), np.arange(20.0)[::-1], 2.0),
         ),
-        sections=tuple(_sections(family) for family in (*_FAMILIES[4:], "curved")),
+        sections=tuple(_sections(family) for family in (*_FAMILIES[6:], "curved")),
         maps=(_map(0), _map(3)),
         random_energy=random,
         dimension=4,

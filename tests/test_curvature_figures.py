@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 
 import figures
 from analysis.curvature_sweep import CurvatureCurve
-from analysis.hypothesis import CONTRADICTED, NOT_SUPPORTED, SUPPORTED
+from analysis.curved_classes import ClassCurvature
+from analysis.hypothesis import CONTRADICTED, HALVES, NOT_SUPPORTED, SUPPORTED
 from analysis.results import CurvatureResult
 from boundary.errors import InputError
 from figures import Finding
@@ -26,7 +28,7 @@ from figures.formats import drawable
 from figures.maps import class_colours
 from figures.rates import family_label
 from figures.sections import drawn_sections
-from figures.verdicts import HALVES, row_label, told_rows, verdict_rows
+from figures.verdicts import row_label, told_rows
 from made import OTHER_MODEL, SCALES, curvature_result
 
 Points = NDArray[np.float64]
@@ -107,7 +109,7 @@ def test_captions_of_curvature_say_what_was_measured() -> None:
         "n of 20 held-out images, seed 23",
         "95 % intervals of the mean, bootstrap over draws and points",
         "median margin 0.7 (dotted), scale at which S_c was made and reference norm 2 (dashed)",
-        "Exactly zero, that is piecewise linear at the scale and not flat: 2.9 % at s = 0.5.",
+        "Exactly zero, that is piecewise linear at the scale and not flat: 2.3 % at s = 0.5.",
         drawable(space_label(OTHER_MODEL)),
     ):
         assert words in said
@@ -134,40 +136,47 @@ def test_estimators_differ_in_line_and_surfaces_in_colour() -> None:
     shown = {str(line.get_label()): line for line in axes.lines}
     labels = {
         f"{estimator}, {surface}"
-        for estimator in ("values", "gradients", "normal section")
+        for estimator in ("values", "gradients", "normal sections")
         for surface in ("pair", "region")
     }
     assert labels <= set(shown)
     assert {shown[f"values, {surface}"].get_color() for surface in ("pair", "region")} == {
-        shown[f"normal section, {surface}"].get_color() for surface in ("pair", "region")
+        shown[f"normal sections, {surface}"].get_color() for surface in ("pair", "region")
     }
     assert [shown[f"{e}, pair"].get_linestyle() for e in ("values", "gradients")] == ["-", "--"]
     section = curve(curvature_result(), "curved", "nearest", "section", "pair")
-    np.testing.assert_array_equal(shown["normal section, pair"].get_ydata(), section.mean)
+    np.testing.assert_array_equal(shown["normal sections, pair"].get_ydata(), section.mean)
     image = panel(drawn("plot_estimators"), "the image itself")
-    assert "normal section, pair" not in {str(line.get_label()) for line in image.lines}
+    assert "normal sections, pair" not in {str(line.get_label()) for line in image.lines}
 
 
 def test_what_s_c_keeps_on_other_images_is_drawn() -> None:
     result = curvature_result()
-    left, middle, right = drawn("plot_curved").axes
-    lines = {str(line.get_label()): line for line in left.lines}
+    learning, directions, fooling = drawn("plot_curved").axes
+    lines = {str(line.get_label()): line for line in learning.lines}
     np.testing.assert_array_equal(lines["in the sample"].get_ydata(), [0.9, 0.7, 0.6])
     held_out = [learned.held_out.mean() for learned in result.learning]
     np.testing.assert_allclose(lines["held-out images"].get_ydata(), held_out)
-    bars = {str(bar.get_label()): bar for bar in middle.containers}
-    assert set(bars) == {"S_c", "S_c (eigenvectors)"}  # the reference mode has another unit
-    points = bars["S_c"].lines[0].get_xydata()
-    np.testing.assert_allclose(points[:, 0], result.subspaces[0].values)
-    np.testing.assert_allclose(points[:, 1], result.subspaces[0].held_out.mean(0))
+    bars = {str(bar.get_label()): bar for bar in directions.containers}
+    *ends, _ = result.subspaces  # the reference mode has another unit
+    assert set(bars) == {space_label(subspace.family) for subspace in ends}
+    for subspace in ends:
+        points = bars[space_label(subspace.family)].lines[0].get_xydata()
+        np.testing.assert_allclose(points[:, 0], subspace.values)
+        np.testing.assert_allclose(points[:, 1], subspace.held_out.mean(0))
+    dashed = [float(line.get_ydata()[0]) for line in directions.lines if line.get_ls() == "--"]
+    means = [subspace.held_out.mean() for subspace in result.subspaces]
+    np.testing.assert_allclose(sorted(dashed), sorted(means))
     rates = {
         str(bar.get_label()): bar.lines[0].get_xydata()
-        for bar in right.containers
+        for bar in fooling.containers
         if isinstance(bar, ErrorbarContainer)
     }
     assert set(rates) == {
         "S_c",
         "S_c (eigenvectors)",
+        "negative eigenvectors",
+        "flattest eigenvectors",
         "S_c (reference)",
         "S_f",
         "spectrum-matched noise",
@@ -178,7 +187,7 @@ def test_what_s_c_keeps_on_other_images_is_drawn() -> None:
         if (rate.family, rate.norm) == ("curved", 2.0)
     }
     assert dict(rates["S_c"]) == expected
-    (sphere,) = [line for line in right.lines if line.get_label() == "random directions"]
+    (sphere,) = [line for line in fooling.lines if line.get_label() == "random directions"]
     (rate,) = [r for r in result.rates if (r.family, r.norm) == ("sphere", 2.0)]
     assert set(sphere.get_ydata()) == {rate.rate}
     said = texts(drawn("plot_curved"))
@@ -230,7 +239,7 @@ def test_verdicts_are_told_by_mark_word_and_colour() -> None:
 
 
 def test_scales_that_differ_by_rounding_are_one() -> None:
-    verdicts = verdict_rows(curvature_result())
+    verdicts = curvature_result().verdicts
     assert {verdict.scale for verdict in verdicts if verdict.item == 2} == set(SCALES)
     (halves,) = [verdict for verdict in verdicts if verdict.anchor == HALVES]
     assert (halves.verdict, halves.rows) == (SUPPORTED, 1)
@@ -315,7 +324,41 @@ def test_s_c_is_told_with_its_checks() -> None:
     reference = finding("curved_reference", result).sentence
     assert "step 0.25, pair, neither projected nor over the slope" in reference
     assert "Two starts" not in reference
-    assert [row.own for row in curved_rows(result)] == [pytest.approx(0.6)] * 2 + [None]
+    own = [row.own for row in curved_rows(result)]
+    assert own == [pytest.approx(value) for value in (0.6, 0.6, -0.6, 0.006)] + [None]
+
+
+def test_other_ends_of_the_spectrum_are_told_by_what_they_claim() -> None:
+    name = "curved_negative_eigenvectors"
+    found = finding(name, curvature_result())
+    assert found.present is True
+    assert found.numbers["held_out"] == pytest.approx(-0.22)
+    assert (
+        "Along the negative eigenvectors of the same operator (R = 4) mean curvature is −0.6 in "
+        "the sample; at 20 held-out nearest boundary points it is −0.22 (95 % interval −0.24 to"
+    ) in found.sentence
+    away = "that the boundary bends away from images that had no part in them is"
+    assert f"{away} supported." in found.sentence
+    assert "asymmetry" not in found.sentence
+    assert f"{away} contradicted." in finding(name, turned()).sentence
+    assert finding(name, turned()).present is False
+    level = curvature_result((-1.0, 0.0, 0.0))
+    assert f"{away} not supported." in finding(name, level).sentence
+    assert finding(name, level).present is False
+
+
+def test_the_flattest_end_is_told_apart_from_zero_or_not() -> None:
+    name, result = "curved_flattest_eigenvectors", curvature_result()
+    found = finding(name, result)
+    assert found.present is None
+    assert found.sentence.endswith("region), which does not surely differ from 0.")
+    for shift in (-0.1, 0.1):
+        moved = tuple(
+            replace(subspace, held_out=subspace.held_out + shift) for subspace in result.subspaces
+        )
+        bent = finding(name, replace(result, subspaces=moved))
+        assert bent.sentence.endswith("region), which differs from 0.")
+        assert bent.present is None
 
 
 def test_fooling_of_s_c_is_told_beside_its_rivals_and_its_opposite() -> None:
@@ -443,9 +486,12 @@ def test_predicted_rates_stand_beside_measured_ones() -> None:
         assert sorted(set(np.asarray(levels[model].get_ydata()).tolist())) == sorted(set(own))
     said = texts(figure)
     assert "12 rates over n = 20 images, seed 23" in said
-    assert "Curvature at s = 2, the scale of S_c (dotted, right), not chosen by R²." in said
+    at = "at s = 2, the scale of S_c (dotted, right), not chosen by R²."
+    assert f"Curvature by normal sections {at}" in said
+    by_values = figures.plot_predicted(replace(result, predicted_by="values"))
+    assert f"Curvature by values {at}" in texts(by_values)
     elsewhere = texts(figures.plot_predicted(replace(result, scale=1.2)))
-    assert "Curvature at s = 1, the one nearest that of S_c" in elsewhere
+    assert "Curvature by normal sections at s = 1, the one nearest that of S_c" in elsewhere
 
 
 def test_without_curvature_the_planes_alone_predict() -> None:
@@ -458,7 +504,7 @@ def test_without_curvature_the_planes_alone_predict() -> None:
     figure = figures.plot_predicted(level)
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert titles == ["flat", "many planes"]
-    assert "Curvature at" not in texts(figure)
+    assert "Curvature by" not in texts(figure)
     assert "predicted_curvature" not in {found.name for found in curvature_findings(level)}
     assert finding("predicted", level).numbers["best"] == "flat"
     assert "though no better than the mean rate would" in finding("predicted", level).sentence
@@ -478,6 +524,52 @@ def test_which_model_predicts_and_whether_curvature_adds_is_told() -> None:
     less = finding("predicted_curvature", replace(result, scale=1.0))
     assert less.present is False
     assert "at s = 1, curved does not predict better" in less.sentence
+    assert "Whether curvature by normal sections adds" in adds.sentence
+    by_values = finding("predicted_curvature", replace(result, predicted_by="values"))
+    assert "Whether curvature by values adds" in by_values.sentence
+
+
+def with_rates(*rates: float) -> CurvatureResult:
+    """Return the result with other rates at the norms of the theorems, known to 2 points."""
+    result = curvature_result()
+    pairs = zip(result.bounds, rates, strict=True)
+    rows = [replace(row, measured=r, low=r - 0.02, high=r + 0.02) for row, r in pairs]
+    return replace(result, bounds=tuple(rows))
+
+
+def test_what_the_theorems_promise_is_told_kept_or_broken() -> None:
+    found = finding("bounds", curvature_result())
+    assert found.present is None
+    for words in (
+        "If all is flat, S_f (R = 4): 50.0 % at norm 9, measured 95.0 % (90.0 to 98.0 %), kept.",
+        "If all is bent alike (curvature by normal sections), S_c (R = 4): 35.0 % at norm 3, "
+        "measured 20.0 % (10.0 to 30.0 %), broken; 10.0 % at norm 2.5, measured 8.0 % (5.0 to "
+        "12.0 %), kept.",  # its interval reaches what is promised
+        "Over all families 2 of 3 promises are kept; a broken one means that its premise",
+        "With the least curved 25.0 % of the pairs",
+    ):
+        assert words in found.sentence
+    kept = finding("bounds", with_rates(0.9, 0.34, 0.5))
+    assert kept.present is True
+    assert "3 of 3 promises are kept." in kept.sentence
+    assert "broken" not in kept.sentence
+    broken = finding("bounds", with_rates(0.3, 0.3, 0.07))
+    assert broken.present is False
+    assert broken.numbers["kept"] == 0
+    assert "measured 30.0 % (28.0 to 32.0 %), broken" in broken.sentence
+
+
+def test_a_curvature_that_is_not_positive_fails_the_premise() -> None:
+    result = curvature_result()
+    flat = replace(result, bounds=result.bounds[:1])
+    found = finding("bounds", flat)
+    assert "bent alike (" not in found.sentence
+    assert "the least curved 25.0 % or 50.0 % or 75.0 % of the pairs" in found.sentence
+    assert found.numbers["failing"] == [0.25, 0.5, 0.75]
+    assert found.present is True
+    unknown = finding("bounds", replace(flat, curves=()))
+    assert unknown.numbers["failing"] == []
+    assert "premise" not in unknown.sentence
 
 
 def test_margins_within_subspaces_are_drawn_and_told_beside_the_law() -> None:
@@ -489,6 +581,15 @@ def test_margins_within_subspaces_are_drawn_and_told_beside_the_law() -> None:
     np.testing.assert_allclose(shown[:, 1], result.margins[0].median_ratio)
     (law,) = [line for line in axes.lines if str(line.get_label()).startswith("√(D/R)")]
     np.testing.assert_allclose(law.get_ydata(), np.sqrt(60 / np.array([2, 15])))
+    label = "flat boundary, ≥ 90\xa0% of random subspaces"
+    (band,) = [band for band in axes.collections if band.get_label() == label]
+    edges = band.get_paths()[0].vertices
+    for R, low, high in zip((2, 4, 15), *result.margins[0].bounds(0.05), strict=True):
+        at = edges[edges[:, 0] == R, 1]
+        assert (at.min(), at.max()) == (low, high)
+    assert "with a probability of at least 90 % (NIPS 2016, theorem 1)" in texts(figure)
+    alone = replace(result, margins=result.margins[1:], margin_families=("curved",))
+    assert "flat boundary, ≥" not in texts(figures.plot_subspace_margins(alone))
     assert "n = 19 of 20 images that met the boundary in every subspace; D = 60" in texts(figure)
     found = finding("subspace_margins", result)
     assert found.present is True
@@ -549,20 +650,147 @@ def test_what_was_not_taken_has_no_plate_and_no_finding() -> None:
         detectors=(),
         sections=(),
         maps=(),
+        bounds=(),
+        classes=(),
     )
     names = {"predicted", "predicted_curvature", "subspace_margins", "profile", "detector"}
+    names |= {"bounds", "curved_classes"}
     assert names <= {found.name for found in curvature_findings(result)}
     assert not names & {found.name for found in curvature_findings(empty)}
     numbers = curvature_numbers(empty)
     assert not any(numbers[name] for name in ("quality", "margins", "profiles", "sections", "maps"))
+    assert not any(numbers[name] for name in ("bounds", "classes"))
     for draw in (
         figures.plot_sections,
         figures.plot_maps,
         figures.plot_predicted,
         figures.plot_subspace_margins,
         figures.plot_profile,
+        figures.plot_curved_classes,
     ):
         with pytest.raises(InputError, match="Found n"):
             draw(empty)
     assert len(figures.plot_profile(replace(result, detectors=())).axes) == 2
     assert len(figures.plot_profile(replace(result, profiles=())).axes) == 1
+
+
+def of_classes(held_out: Points) -> CurvatureResult:
+    """Return the result with other curvature along the S_c of single classes."""
+    result = curvature_result()
+    return replace(result, classes=(replace(result.classes[0], held_out=held_out),))
+
+
+def many_classes(count: int) -> CurvatureResult:
+    """Return the result with so many classes, two held-out images of each."""
+    generator = np.random.default_rng(4)
+    curved = ClassCurvature(
+        classes=np.arange(count),
+        images=np.full(count, 25),
+        own=np.ones(count),
+        directions=np.zeros((count, 4, 60)),
+        held_out=generator.standard_normal((2 * count, count)) / 100,
+        pooled=generator.standard_normal(2 * count) / 100,
+        sources=np.arange(2 * count) % count,
+        energy=np.full((count, count), 0.02) + 0.98 * np.eye(count),
+    )
+    return replace(curvature_result(), classes=(curved,))
+
+
+def test_curvature_of_each_class_is_drawn_along_each_class_s_own_s_c() -> None:
+    (curved,) = curvature_result().classes
+    figure = drawn("plot_curved_classes")
+    left, right = panel(figure, "mean curvature along S_c"), panel(figure, "what two S_c share")
+    shown = np.asarray(left.images[0].get_array())
+    for column, one in enumerate((0, 1, 3)):  # class 2 has no S_c
+        own = curved.held_out[curved.sources == one].mean(0)
+        np.testing.assert_allclose(shown[:, column], [*own, 0.2])
+    assert left.images[0].norm.vmin == -np.abs(shown).max()
+    assert left.images[0].norm.vmax == np.abs(shown).max()
+    assert [tick.get_text() for tick in left.get_xticklabels()] == ["0", "1", "3"]
+    assert [tick.get_text() for tick in left.get_yticklabels()] == ["0", "1", "3", "all"]
+    told = [float(text.get_text().replace("−", "-")) / 10 for text in left.texts]
+    np.testing.assert_allclose(told, shown.ravel(), atol=0.005)
+    labels = {axes.get_xlabel() for axes in figure.axes}
+    assert {"curvature (10⁻¹ / input units)", "mean squared cosine (10⁻¹)"} <= labels
+    energy = np.ma.filled(right.images[0].get_array(), 0.0)
+    np.testing.assert_array_equal(energy, curved.energy - np.eye(3))
+    assert [text.get_text() for text in right.texts] == ["3.0", "1.0", "3.0", "2.0", "1.0", "2.0"]
+
+
+def test_the_caption_of_classes_says_what_was_measured() -> None:
+    said = texts(drawn("plot_curved_classes"))
+    for words in (
+        "S_c of R = 4 of each class alone, made by ascent from 20 to 30 images of it",
+        "all: that of all classes together, 40 images",
+        "by gradients at s = 2 (input units), surface of the region",
+        "n = 15 held-out nearest boundary points, 5 a class, 5 of classes without an S_c left out",
+        "R/D = 0.0667 for random subspaces",
+        "Seed 23.",
+    ):
+        assert words in said
+
+
+def test_a_class_without_held_out_images_has_no_column() -> None:
+    result = curvature_result()
+    sources = np.where(result.classes[0].sources == 3, 0, result.classes[0].sources)
+    fewer = replace(result, classes=(replace(result.classes[0], sources=sources),))
+    axes = panel(figures.plot_curved_classes(fewer), "mean curvature along S_c")
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0", "1"]
+    assert np.asarray(axes.images[0].get_array()).shape == (4, 2)
+    none = replace(result, classes=(replace(result.classes[0], sources=sources + 10),))
+    with pytest.raises(InputError, match="held-out images"):
+        figures.plot_curved_classes(none)
+    assert "curved_classes" not in {found.name for found in curvature_findings(none)}
+    assert curvature_numbers(none)["classes"][0]["held_out_classes"] == []
+
+
+@pytest.mark.parametrize(("count", "told"), [(2, True), (12, True), (13, False), (60, False)])
+def test_cells_of_few_classes_hold_their_values(count: int, told: bool) -> None:
+    figure = figures.plot_curved_classes(many_classes(count))
+    for title, rows in (("mean curvature", count + 1), ("what two", count)):
+        axes = panel(figure, title)
+        assert np.asarray(axes.images[0].get_array()).shape == (rows, count)
+        assert bool(axes.texts) is told
+        labels = [tick.get_text() for tick in axes.get_yticklabels()]
+        assert len(labels) <= 21
+        boxes = [tick.get_window_extent() for tick in axes.get_yticklabels()]
+        assert all(above.y0 > below.y1 for above, below in pairwise(boxes))
+        assert ("all" in labels) is (rows > count)
+
+
+def test_whether_a_class_bends_more_along_its_own_s_c_is_told() -> None:
+    (curved,) = curvature_result().classes
+    found = finding("curved_classes", curvature_result())
+    judged = np.isin(curved.sources, [0, 1, 3])
+    own = curved.held_out[curved.sources[:, None] == curved.classes]
+    others = (curved.held_out[judged].sum(1) - own) / 2
+    assert found.numbers["own"].value == pytest.approx(own.mean())
+    assert found.numbers["others"].value == pytest.approx(others.mean())
+    assert found.numbers["pooled"].value == pytest.approx(0.2)
+    assert found.numbers["difference"].value == pytest.approx((own - others).mean())
+    assert found.numbers["points"] == 15
+    assert found.present is True
+    claim = "That the boundary of a class bends more along its own directions is"
+    for words in (
+        "S_c of each of 3 classes alone, R = 4, each by ascent from 20 to 30 images: at 15 held-",
+        f"{own.mean():.3g} (",
+        f"{claim} supported",
+        "share 0.2 on average, 0.1 to 0.3 (mean squared cosine), against R/D = 0.0667",
+    ):
+        assert words in found.sentence
+    less = finding("curved_classes", of_classes(-curved.held_out))
+    assert f"{claim} contradicted" in less.sentence
+    assert less.present is False
+    noise = np.random.default_rng(1).standard_normal(curved.held_out.shape)
+    unsure = finding("curved_classes", of_classes(noise))
+    assert f"{claim} not supported" in unsure.sentence
+    assert unsure.present is False
+
+
+def test_own_and_other_directions_are_compared_in_pairs() -> None:
+    (curved,) = curvature_result().classes
+    easy = np.random.default_rng(2).standard_normal((20, 1)) * 10  # of the point, along all
+    found = finding("curved_classes", of_classes(curved.held_out + easy))
+    apart = found.numbers["own"].interval.low - found.numbers["others"].interval.high
+    assert apart < 0
+    assert found.present is True

@@ -13,6 +13,7 @@ from analysis.curved import (
     reference_step,
     shared_energy,
 )
+from analysis.curved_classes import class_curvature
 from boundary import Classifier, InputError
 from boundary.anchors import PAIR, Anchors, anchors_at
 from surfaces import Gap, smooth_network
@@ -134,6 +135,50 @@ def test_a_kink_shows_as_a_failure_of_additivity() -> None:
     found = mean_curvature_pairs(MeanShapeOperator(classifier, anchors, 1.0), 4, passes=3)
     assert found.additivity > 0.1
     assert found.asymmetry > 0.1
+
+
+def test_each_class_has_a_subspace_of_its_own() -> None:
+    """Three classes whose pairs with class 0 bend along directions of their own."""
+    planted = {0: 1, 1: 3, 2: 5}
+    generator = torch.Generator().manual_seed(4)
+
+    class Cups(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            points = images.flatten(1)
+            bent = [points[:, k : k + 2].square().sum(1) for k in planted.values()]
+            return torch.stack([*(points[:, 0] - own for own in bent), -points[:, 0]], 1)
+
+    classifier = Classifier(Cups().eval(), (-9, 9))
+
+    def operator(count: int) -> MeanShapeOperator:
+        points = torch.zeros(count, D, dtype=torch.float64)
+        points[:, 7:] = 0.1 * torch.randn(count, D - 7, dtype=torch.float64, generator=generator)
+        source = torch.arange(count) % 3
+        source[:2] = 0  # a class of more images than others
+        target = torch.full((count,), 3)
+        anchors, _ = anchors_at(classifier, points.view(count, *SHAPE), source, target)
+        return MeanShapeOperator(classifier, anchors, 0.5, surface=PAIR)
+
+    making = operator(62)
+    np.testing.assert_array_equal(making.sources[:5], [0, 0, 2, 0, 1])
+    pooled = np.eye(D)[1:3]
+    found = class_curvature(making, operator(32), pooled, 2, steps=60)
+    np.testing.assert_array_equal(found.classes, [0, 1, 2])
+    np.testing.assert_array_equal(found.images, [22, 20, 20])
+    for place, first in enumerate(planted.values()):
+        own = np.eye(D)[first : first + 2]
+        assert shared_energy(found.directions[place], own) > 0.999
+        here = found.sources == place
+        np.testing.assert_allclose(found.own[place], 1, rtol=0.02)  # Hess(g) = 2, |grad g| = 2
+        np.testing.assert_allclose(found.held_out[here, place], found.own[place], rtol=0.02)
+        np.testing.assert_allclose(found.held_out[~here, place], 0, atol=0.02)
+        np.testing.assert_allclose(found.pooled[here] > 0.9 * found.own[0], place == 0)
+    np.testing.assert_allclose(found.energy, np.eye(3), atol=0.01)
+    few = class_curvature(making, operator(32), pooled, 2, steps=2, fewest=21)
+    np.testing.assert_array_equal(few.classes, [0])
+    none = class_curvature(making, operator(32), pooled, 2, steps=2, fewest=50)
+    assert none.directions.shape == (0, 2, D)
+    assert none.held_out.shape == (32, 0)
 
 
 def test_options_out_of_range_are_refused() -> None:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from analysis.curvature_sweep import ANCHORS, NEAREST
-from analysis.curved_checks import ASCENT, EIGENVECTORS, REFERENCE
+from analysis.curved_checks import ASCENT, EIGENVECTORS, METHODS, REFERENCE
 from analysis.hypothesis import item_verdicts
-from analysis.results import CurvatureResult, load_result
+from analysis.results import CurvatureResult
+from analysis.saved import load_result
 from boundary.sections import ESTIMATORS, SECTION
 from study import curving
 from study.cli import main
@@ -68,14 +69,21 @@ def test_every_number_carries_its_four_words(made: Path) -> None:
 
 def test_the_subspaces_and_their_checks(made: Path) -> None:
     result = load_result(made / "curvature.h5", CurvatureResult)
-    assert [one.method for one in result.subspaces] == [ASCENT, EIGENVECTORS, REFERENCE]
+    assert [one.method for one in result.subspaces] == list(METHODS)
     for one in result.subspaces:
         rows = one.directions
         np.testing.assert_allclose(rows @ rows.T, np.eye(4), atol=1e-8)
         assert one.images == 40
         assert one.held_out.shape == (24, 4)
-        assert (np.diff(one.values) <= 1e-12).all()
-    ascent, pairs, reference = result.subspaces
+    ascent, pairs, negative, flattest, reference = result.subspaces
+    for one, sign in ((ascent, 1), (pairs, 1), (negative, -1), (reference, 1)):
+        assert (sign * np.diff(one.values) <= 1e-12).all()
+    assert negative.values.max() < 0 < pairs.values.min()
+    assert abs(flattest.values).mean() < min(pairs.values.mean(), -negative.values.mean())
+    assert negative.held_out.mean() < pairs.held_out.mean()
+    for one in (pairs, negative, flattest):
+        assert one.residual.shape == (4,)
+        assert one.asymmetry == pairs.asymmetry
     assert 0 < ascent.halves < 1
     assert 0 < pairs.starts < 1
     assert reference.scale == pytest.approx(8 * 10 / 512)
@@ -88,6 +96,8 @@ def test_the_rows_and_verdicts_follow_from_what_was_measured(made: Path) -> None
     result = load_result(made / "curvature.h5", CurvatureResult)
     assert result.verdicts == item_verdicts(result.rows)
     assert {row.item for row in result.rows} == {1, 2, 3, 4, 5}
+    predicted = {(row.anchor, row.estimator) for row in result.rows if row.item == 5}
+    assert predicted == {(c.anchor, c.estimator) for c in result.curves}
     curve = next(
         c
         for c in result.curves
@@ -175,7 +185,8 @@ def test_an_interrupted_stage_keeps_what_was_made(
 
     monkeypatch.setattr(curving, "curved_by", counted)
     assert main(same) == 130
-    assert {file.stem for file in (run / "unfinished").iterdir()} == {ASCENT, EIGENVECTORS}
+    kept = {file.stem for file in (run / "unfinished").iterdir()}
+    assert kept >= {ASCENT, EIGENVECTORS, f"{ASCENT}, half 2", f"{EIGENVECTORS}, another start"}
     assert main(same) == 0
     assert made == [ASCENT, EIGENVECTORS, REFERENCE, REFERENCE]
     assert not (run / "unfinished").exists()
@@ -183,6 +194,26 @@ def test_an_interrupted_stage_keeps_what_was_made(
     for one, other in zip(before.subspaces, after.subspaces, strict=True):
         np.testing.assert_allclose(one.directions, other.directions, atol=1e-6)
     assert len(after.rows) == len(before.rows)
+
+
+def test_each_class_has_a_curved_subspace(
+    run: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    same = ["curvature", str(run), *QUICK, "--scales", "[0.8]", "--counts", "[]", "--passes", "0"]
+    assert main([*same, "--per_class", "true", "--redo"]) == 0
+    assert "fewer than two classes have 20 collected boundary points" in caplog.text
+    assert load_result(run / "curvature.h5", CurvatureResult).classes == ()
+    monkeypatch.setattr(curving, "FEWEST", 6)
+    assert main([*same, "--per_class", "true", "--redo"]) == 0
+    result = load_result(run / "curvature.h5", CurvatureResult)
+    (found,) = result.classes
+    assert 2 <= len(found.classes) < 10
+    assert found.images.min() >= 6
+    assert found.held_out.shape == (24, len(found.classes))
+    assert found.directions.shape == (len(found.classes), 4, 64)
+    np.testing.assert_allclose(
+        found.pooled, result.subspaces[0].held_out.mean(1), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_what_is_curved_on_another_model(run: Path, made: Path) -> None:

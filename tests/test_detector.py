@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from analysis.detector import Detector, curvature_scores, minimal_perturbations
 from analysis.intervals import wilson_interval
-from analysis.results import load_result, save_result
+from analysis.saved import load_result, save_result
 from boundary import Classifier, InputError, nearest_boundary_points
 from boundary.anchors import PAIR, REGION, anchors_at, anchors_at_images
 from boundary.curvature import ShapeOperator

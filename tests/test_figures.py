@@ -42,6 +42,7 @@ CURVATURE = (
     "plot_curvature",
     "plot_estimators",
     "plot_curved",
+    "plot_curved_classes",
     "plot_verdicts",
     "plot_sections",
     "plot_maps",

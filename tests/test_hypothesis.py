@@ -11,16 +11,18 @@ from scipy.stats import norm, rankdata, spearmanr
 from analysis import FoolingRate
 from analysis.curvature_sweep import CurvatureCurve
 from analysis.hypothesis import (
-    ALIKE,
     CONTRADICTED,
     NOT_SUPPORTED,
     SUPPORTED,
     HypothesisRow,
     corrected_rows,
+    item_verdicts,
+)
+from analysis.hypothesis_items import (
+    ALIKE,
     curvature_rows,
     fooling_rows,
     half_rows,
-    item_verdicts,
     mirror_rows,
     prediction_rows,
     sharing_rows,

@@ -14,7 +14,7 @@ from matplotlib.transforms import Bbox
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.labels import LabelFlows, label_entropy, label_flows
-from analysis.results import load_result, save_result
+from analysis.saved import load_result, save_result
 from boundary import Classifier, InputError
 from figures.labels import plot_labels
 from figures.style import svg_bytes

@@ -27,7 +27,7 @@ from analysis.natural import (
     ledoit_wolf_shrinkage,
     naturalness,
 )
-from analysis.results import load_result, save_result
+from analysis.saved import load_result, save_result
 from boundary import InputError
 from figures.natural import plot_natural
 

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from analysis import load_perturbations
-from analysis.results import FoolingResult, UniversalResult, load_result
+from analysis.results import FoolingResult, UniversalResult
+from analysis.saved import load_result
 from boundary import NormalsStore, open_images
 from figures.fooling_findings import universal_findings
 from figures.formats import percent

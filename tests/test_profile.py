@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from analysis.profile import CurvatureProfile, curvature_profile
-from analysis.results import load_result, save_result
+from analysis.saved import load_result, save_result
 from boundary import Classifier, InputError
 from boundary.anchors import PAIR, REGION, Anchors, anchors_at
 from surfaces import Gap, Linear, Quadric, smooth_network

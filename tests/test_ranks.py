@@ -18,8 +18,8 @@ from analysis.results import (
     FoolingResult,
     SpectrumResult,
     UniversalResult,
-    load_result,
 )
+from analysis.saved import load_result
 from boundary import NormalsStore
 from boundary.ranks import ALONE
 from boundary.store import COLUMNS

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from analysis.fooling import compare
-from analysis.results import CollectionResult, FoolingResult, SpectrumResult, load_result
+from analysis.results import CollectionResult, FoolingResult, SpectrumResult
+from analysis.saved import load_result
 from boundary import Classifier, load_model, nearest_boundary_points, open_images
 from figures.rates import SPHERE, SUBSPACE, reference_rate
 from study.cli import main

@@ -21,9 +21,8 @@ from analysis.results import (
     Examples,
     FoolingResult,
     SpectrumResult,
-    load_result,
-    save_result,
 )
+from analysis.saved import load_result, save_result
 from analysis.shared import shared_directions
 from boundary.errors import StoreError
 from figures import Finding, list_findings, plot_classes, write_report
@@ -616,12 +615,21 @@ def test_curvature_has_a_section_where_it_was_measured(run: Path, curved_run: Pa
     page, result = Tags(source), curvature_result()
     assert "\nCurvature and the hypothesis\n" in page.text
     assert ("a", {"href": "#curvature"}) in page.tags
-    assert len([tag for tag, _ in page.tags if tag == "img"]) == 14 + 9
-    near = sum(row.anchor in {"nearest", ""} for row in result.rows)
+    assert len([tag for tag, _ in page.tags if tag == "img"]) == 14 + 10
+    near = sum(row.anchor in {"nearest", "two halves", ""} for row in result.rows)
     assert f"{near} rows: at the nearest boundary point, and of no anchor" in page.text
     assert f"{len(result.rows) - near} rows: at other anchors" in page.text
     cells = '<td class="word">2 (12+ 0− /12)</td><td class="word">1 (0+ 0− /12)</td>'
     assert f'{cells}<td class="word">0.5 (0+ 12− /12)</td>' in source
+    assert "\nTheorems beside what is measured\n" in page.text
+    for row in result.bounds:
+        promised, measured = 100 * row.bound.promised, 100 * row.measured
+        assert (
+            f"<td>{row.bound.norm:g}</td><td>{promised:.1f}\xa0%</td><td>{measured:.1f}\xa0%</td>"
+            f"<td>{100 * row.low:.1f} to {100 * row.high:.1f}\xa0%</td><td>4</td><td>20</td>"
+            f'<td class="word">{"kept" if row.high >= row.bound.promised else "broken"}</td>'
+        ) in source
+    assert "(1 / input units, by normal sections)" in page.text
     assert "an exact zero says “linear at this scale”, not “flat”" in page.text
     without = Tags((run / "report.html").read_text(encoding="utf-8"))
     assert "Curvature and the hypothesis" not in without.text
@@ -648,9 +656,25 @@ def test_numbers_of_curvature_are_strict_json(curved_run: Path) -> None:
     ]
     names = {path.stem for path in (curved_run / "figures").iterdir()}
     assert {"curvature", "estimators", "curved", "verdicts"} <= names
+    assert "curved_classes" in names
     assert {"sections", "maps", "predicted", "subspace_margins", "profile"} <= names
     assert numbers["curvature"]["quality"][0]["r_squared"] == result.quality[0].r_squared
     assert numbers["findings"]["detector"]["detectors"][0]["auc"] == 0.0
+    assert [row["kept"] for row in numbers["curvature"]["bounds"]] == [True, False, True]
+    assert numbers["curvature"]["bounds"][1]["norm"] == result.bounds[1].bound.norm
+    (classes,) = numbers["curvature"]["classes"]
+    assert classes["energy"] == result.classes[0].energy.tolist()
+    assert numbers["curvature"]["predicted_by"] == "section"
+
+
+def test_without_bounds_and_classes_there_is_no_table_and_no_plate(tmp_path: Path) -> None:
+    write_inputs(tmp_path)
+    result = replace(curvature_result(), bounds=(), classes=())
+    save_result(tmp_path / "curvature.h5", result, {})
+    page = write_report(tmp_path).read_text(encoding="utf-8")
+    assert "Curvature and the hypothesis" in page
+    assert "Theorems beside" not in page
+    assert "figure-curved_classes" not in page
 
 
 def test_results_survive_the_disk_in_the_findings(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from analysis.results import load_result, load_settings, save_result
+from analysis.saved import load_result, load_settings, save_result
 from boundary import StoreError
 
 

@@ -139,6 +139,27 @@ def test_the_pair_is_flat_where_the_region_has_a_corner() -> None:
         assert float(found[GRADIENTS, REGION][0, 0]) == pytest.approx(rising)
 
 
+@pytest.mark.parametrize("scale", [0.02, 0.5])
+def test_both_surfaces_at_once_are_each_alone(scale: float) -> None:
+    """The region's search is spared where the pair's class leads, and only there."""
+    classifier = Classifier(smooth_network(6, D), (-9, 9))
+    images = random_images(12, SHAPE)
+    at, _ = anchors_at_images(classifier, images)
+    together = curvatures(classifier, at, directions(), scale)
+    alone = [
+        one
+        for surface in (PAIR, REGION)
+        for one in curvatures(classifier, at, directions(), scale, surfaces=[surface])
+    ]
+    values = {(one.estimator, one.surface): one for one in together}
+    for one in alone:
+        found = values[one.estimator, one.surface]
+        torch.testing.assert_close(found.curvature, one.curvature, rtol=1e-5, atol=1e-6)
+        assert found.censored.equal(one.censored)
+    apart = by_name(together)[SECTION, PAIR] != by_name(together)[SECTION, REGION]
+    assert bool(apart.any()) == (scale == 0.5)
+
+
 def test_a_section_that_meets_nothing_is_censored_with_its_sign() -> None:
     classifier, scale, reach = corner(0.2), 0.5, 3.0
     anchors = anchored(classifier, torch.zeros(1, *SHAPE, dtype=torch.float64))

@@ -11,7 +11,8 @@ import pytest
 import torch
 import yaml
 
-from analysis.results import CollectionResult, FoolingResult, SpectrumResult, load_result
+from analysis.results import CollectionResult, FoolingResult, SpectrumResult
+from analysis.saved import load_result
 from boundary import Classifier, NormalsStore, StoreError, nearest_boundary_points
 from study import perturbing, stages, universals
 from study.cli import main

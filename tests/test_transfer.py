@@ -10,7 +10,8 @@ import torch
 from torch.nn import functional
 
 from analysis import Perturbations, Subspace
-from analysis.results import FoolingResult, UniversalResult, load_result, save_result
+from analysis.results import FoolingResult, UniversalResult
+from analysis.saved import load_result, save_result
 from analysis.transfer import (
     ModelNormals,
     TransferResult,

@@ -1,0 +1,368 @@
+"""The rows of the test of the curvature hypothesis, item by item: see `analysis.hypothesis`."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm as normal
+from scipy.stats import rankdata
+
+from analysis.curvature_sweep import CurvatureCurve
+from analysis.curved_checks import CURVED
+from analysis.fooling import FoolingRate
+from analysis.hypothesis import HALVES, HypothesisRow, p_value, summary
+from analysis.intervals import percentile_interval, two_way_bootstrap
+
+ALIKE = 0.1
+"""Largest difference of the fooling rates of v and -v that counts as alike."""
+
+_PERMUTATIONS = 5000
+
+Array = NDArray[np.float64]
+Outcome = Callable[[Array], Array]
+"""Of curvatures, for each draw and point."""
+
+
+def curvature_rows(
+    curves: Sequence[CurvatureCurve],
+    family: str,
+    rivals: Sequence[str],
+    *,
+    item: int = 1,
+    dimension: int = 0,
+    images: int = 0,
+) -> list[HypothesisRow]:
+    """Return the rows of mean curvature along a family: above 0, and above each rival, in pairs.
+
+    Args:
+        curves: Of the family and the rivals, at the same points.
+        family: S_c, or that of another model (item 6).
+        rivals: Names of the families to be beaten.
+        item: 1, or 6.
+        dimension: R of the family's subspace.
+        images: That made it.
+    """
+    return _rows_of_curves(
+        curves, family, rivals, item, "mean curvature", lambda c: c, 0.0, dimension, images
+    )
+
+
+def sharing_rows(
+    curves: Sequence[CurvatureCurve],
+    family: str,
+    rivals: Sequence[str],
+    *,
+    dimension: int = 0,
+    images: int = 0,
+) -> list[HypothesisRow]:
+    """Return the rows of the share of points curved positively: above 1/2, and above rivals'.
+
+    Args:
+        curves: Of the family and the rivals, at the same points.
+        family: S_c.
+        rivals: Names of the families to be beaten.
+        dimension: R of the family's subspace.
+        images: That made it.
+    """
+
+    def positive(curvature: Array) -> Array:
+        # What is exactly straight at this scale is neither.
+        return np.asarray((np.sign(curvature) + 1) / 2)
+
+    question = "share of points positively curved"
+    return _rows_of_curves(curves, family, rivals, 2, question, positive, 0.5, dimension, images)
+
+
+def _rows_of_curves(
+    curves: Sequence[CurvatureCurve],
+    family: str,
+    rivals: Sequence[str],
+    item: int,
+    question: str,
+    outcome: Outcome,
+    threshold: float,
+    dimension: int,
+    images: int,
+) -> list[HypothesisRow]:
+    known = {(c.family, c.anchor, c.estimator, c.surface): c for c in curves}
+    rows = []
+    for own in (curve for curve in curves if curve.family == family):
+        beside = [
+            known[rival, own.anchor, own.estimator, own.surface]
+            for rival in rivals
+            if (rival, own.anchor, own.estimator, own.surface) in known
+        ]
+        for place, scale in enumerate(own.scales):
+            values = [outcome(curve.curvature[place]) for curve in (own, *beside)]
+            samples = two_way_bootstrap(
+                *values, sampled=[curve.sampled for curve in (own, *beside)]
+            )
+            common = HypothesisRow(
+                item=item,
+                question=question,
+                family=family,
+                rival="",
+                anchor=own.anchor,
+                estimator=own.estimator,
+                surface=own.surface,
+                scale=float(scale),
+                dimension=dimension,
+                images=images,
+                **summary(values[0] - threshold, samples[0] - threshold),
+            )
+            rows.append(common)
+            for rival, other, sample in zip(beside, values[1:], samples[1:], strict=True):
+                apart = values[0].mean(0) - other.mean(0)
+                found = summary(apart[None], samples[0] - sample)
+                rows.append(replace(common, rival=rival.family, **found))
+    return rows
+
+
+def half_rows(
+    energy: float, random: Array, *, dimension: int, images: int, scale: float
+) -> list[HypothesisRow]:
+    """Return the row of what two halves of the images share, above random subspaces.
+
+    Args:
+        energy: Mean squared cosine of the principal angles of the two halves' subspaces.
+        random: The same of pairs of random subspaces, (pairs,).
+        dimension: R.
+        images: In both halves together.
+        scale: At which the subspaces were made.
+    """
+    spread = float(random.std(ddof=1))
+    above = energy - float(random.mean())
+    return [
+        HypothesisRow(
+            item=2,
+            question="two halves share directions",
+            family=CURVED,
+            rival="random subspaces",
+            anchor=HALVES,
+            estimator="",
+            surface="",
+            scale=scale,
+            dimension=dimension,
+            images=images,
+            estimate=above,
+            low=above - float(normal.ppf(0.975)) * spread,
+            high=above + float(normal.ppf(0.975)) * spread,
+            effect=above / spread if spread > 0 else 0.0,
+            p=p_value(above, spread),
+            n=images,
+        )
+    ]
+
+
+def fooling_rows(
+    rates: Sequence[FoolingRate],
+    family: str,
+    rivals: Sequence[str],
+    *,
+    item: int = 3,
+    images: int = 0,
+) -> list[HypothesisRow]:
+    """Return the rows of fooling rates above those of rivals at the same norm, in pairs.
+
+    Args:
+        rates: On the same images; a family at several norms and dimensions has several.
+        family: S_c, or that of another model (item 6).
+        rivals: Names; of a subspace those of the same dimension are taken, of the sphere its own.
+        item: 3, or 6.
+        images: That made the subspace.
+    """
+    rows = []
+    for own in (rate for rate in rates if rate.family == family and not rate.clipped):
+        for rival in rivals:
+            other = _beside(rates, own, rival)
+            if other is None:
+                continue
+            samples = two_way_bootstrap(
+                own.fooled, other.fooled, sampled=[own.sampled, other.sampled]
+            )
+            apart = own.fooled.mean(0) - other.fooled.mean(0)
+            rows.append(
+                HypothesisRow(
+                    item=item,
+                    question="fooling rate",
+                    family=family,
+                    rival=rival,
+                    anchor="",
+                    estimator="",
+                    surface="",
+                    scale=own.norm,
+                    dimension=own.subspace_dimension,
+                    images=images,
+                    **summary(apart[None], samples[0] - samples[1]),
+                )
+            )
+    return rows
+
+
+def _beside(rates: Sequence[FoolingRate], own: FoolingRate, rival: str) -> FoolingRate | None:
+    same = [
+        rate
+        for rate in rates
+        if rate.family == rival and not rate.clipped and np.isclose(rate.norm, own.norm)
+    ]
+    exact = [rate for rate in same if rate.subspace_dimension == own.subspace_dimension]
+    alone = same if len({rate.subspace_dimension for rate in same}) == 1 else []
+    return next(iter(exact or alone), None)
+
+
+def mirror_rows(ahead: FoolingRate, behind: FoolingRate, *, images: int = 0) -> list[HypothesisRow]:
+    """Return the rows of item 4: v and -v fool alike, and fool the same images.
+
+    That two vectors fool the same images more often than independence has it is true of any two, as
+    some images are easily fooled; so -v is also held against the other draws of the family.
+
+    Args:
+        ahead: Of v, at least two draws.
+        behind: Of -v, the same draws on the same images.
+        images: That made the subspace.
+    """
+    one, other = ahead.fooled.astype(float), behind.fooled.astype(float)
+    draws = len(one)
+    both = one * other
+    alone = one.mean(1, keepdims=True) * other.mean(1, keepdims=True)
+    strangers = one * (other.sum(0) - other) / (draws - 1)
+    gap = one.mean(1) - other.mean(1)
+    noise = (one - other).var(1, ddof=1) / one.shape[1]
+    common = HypothesisRow(
+        item=4,
+        question="v and -v fool alike",
+        family=ahead.family,
+        rival="",
+        anchor="",
+        estimator="",
+        surface="",
+        scale=ahead.norm,
+        dimension=ahead.subspace_dimension,
+        images=images,
+        **_alike(gap, noise),
+    )
+    rows = [common]
+    for question, rival, outcomes in (
+        ("both fool one image", "independence", both - alone),
+        ("both fool one image", "another draw in place of -v", both - strangers),
+    ):
+        found = summary(outcomes, two_way_bootstrap(outcomes)[0])
+        rows.append(replace(common, question=question, rival=rival, **found))
+    return rows
+
+
+def _alike(gap: Array, noise: Array) -> dict[str, Any]:
+    """Return by how much the root mean square difference of two rates is below `ALIKE`.
+
+    The part of the difference that the choice of images makes is taken off.
+    """
+    generator = np.random.default_rng(0)
+    squares = gap**2 - noise
+    chosen = generator.integers(len(gap), size=(2000, len(gap)))
+    samples = ALIKE - np.sqrt(squares[chosen].mean(1).clip(min=0))
+    estimate = ALIKE - float(np.sqrt(max(squares.mean(), 0.0)))
+    interval = percentile_interval(samples)
+    error = max(float(samples.std()), float(np.sqrt(noise.mean() / len(gap))))
+    return {
+        "estimate": estimate,
+        "low": interval.low,
+        "high": interval.high,
+        "effect": estimate / ALIKE,
+        "p": p_value(estimate, error),
+        "n": len(gap),
+    }
+
+
+def prediction_rows(
+    curvature: Array,
+    fooled: Array,
+    flat: Array,
+    families: Sequence[str],
+    *,
+    anchor: str,
+    estimator: str,
+    surface: str,
+    scale: float,
+    seed: int = 0,
+) -> list[HypothesisRow]:
+    """Return the rows of item 5: rank correlation of curvature and fooling, the flat model aside.
+
+    Over all directions, and within families, whose means are then taken off the ranks: two
+    families may differ in both for any reason. p-values come from permutations of the curvatures,
+    within families in the second case; curvature and fooling should be of different images.
+
+    Args:
+        curvature: Mean along each direction, (directions,).
+        fooled: Fooling rate of each, (directions,).
+        flat: What the flat model predicts for each, (directions,).
+        families: Of each direction.
+        anchor: Where curvature was measured.
+        estimator: By which estimator.
+        surface: On which surface.
+        scale: At which scale.
+        seed: Of the permutations.
+    """
+    names = np.asarray(families)
+    rows = []
+    for question, groups in (
+        ("curvature predicts fooling", np.zeros(len(names), dtype=int)),
+        ("curvature predicts fooling within families", np.unique(names, return_inverse=True)[1]),
+    ):
+        ranks = [_centred(rankdata(part), groups) for part in (curvature, fooled, flat)]
+        estimate = float(_partial(*ranks))
+        generator = np.random.default_rng(seed)
+        shuffled = np.array([_within(groups, generator) for _ in range(_PERMUTATIONS)])
+        chance = _partial(ranks[0][shuffled], ranks[1], ranks[2])
+        chosen = generator.integers(len(names), size=(1000, len(names)))
+        interval = percentile_interval(_partial(*(part[chosen] for part in ranks)))
+        rows.append(
+            HypothesisRow(
+                item=5,
+                question=question,
+                family="all",
+                rival="flat model",
+                anchor=anchor,
+                estimator=estimator,
+                surface=surface,
+                scale=scale,
+                dimension=0,
+                images=0,
+                estimate=estimate,
+                low=interval.low,
+                high=interval.high,
+                effect=estimate,
+                p=p_value(estimate, float(chance.std())),
+                n=len(names),
+            )
+        )
+    return rows
+
+
+def _centred(ranks: Array, groups: NDArray[np.int_]) -> Array:
+    """Return ranks without the means of their groups."""
+    sums = np.bincount(groups, weights=ranks)
+    return np.asarray(ranks - (sums / np.bincount(groups))[groups])
+
+
+def _within(groups: NDArray[np.int_], generator: np.random.Generator) -> NDArray[np.intp]:
+    """Return places in a random order inside each group."""
+    places = np.arange(len(groups))
+    for group in np.unique(groups):
+        members = np.flatnonzero(groups == group)
+        places[members] = generator.permutation(members)
+    return places
+
+
+def _partial(one: Array, other: Array, held: Array) -> Array:
+    """Return correlations of centred arrays with a third held constant, (..., n) to (...)."""
+
+    def correlation(a: Array, b: Array) -> Array:
+        lengths = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
+        return np.asarray((a * b).sum(-1) / np.maximum(lengths, 1e-300))
+
+    with_one, with_other = correlation(one, held), correlation(other, held)
+    below = (1 - with_one**2) * (1 - with_other**2)
+    above = correlation(one, other) - with_one * with_other
+    return np.where(below > 1e-12, above / np.sqrt(np.maximum(below, 1e-12)), 0.0)

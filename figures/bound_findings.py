@@ -1,0 +1,76 @@
+"""Whether what the theorems promise of fooling is kept, in sentences."""
+
+from collections.abc import Sequence
+
+from analysis.bounds import CURVED_THEOREM, EXCLUDED, FLAT_THEOREM
+from analysis.curvature_sweep import NEAREST
+from analysis.curved_checks import CURVED
+from analysis.results import CurvatureResult
+from figures.curves import ESTIMATOR_LABELS, curves_of, tested_surface
+from figures.finding import Finding
+from figures.formats import number, percent, percent_interval
+from figures.geometry_tables import MeasuredBound, measured_bounds
+
+
+def bound_finding(result: CurvatureResult) -> Finding | None:
+    """Return whether the flat theorem's promises of S_f and the curved one's of S_c are kept."""
+    rows = measured_bounds(result)
+    if not rows:
+        return None
+    flat = [row for row in rows if row.theorem == FLAT_THEOREM]
+    bent = [row for row in rows if (row.theorem, row.family) == (CURVED_THEOREM, CURVED)]
+    by = ESTIMATOR_LABELS[result.predicted_by]
+    kept = sum(row.kept for row in rows)
+    failing = _failing_shares(result, len(bent))
+    said = [
+        "Shares of images that the theorems of the ICLR 2018 paper promise random vectors to fool, "
+        f"beside those measured ({rows[0].images} images; 95 % intervals)",
+        *_promises("flat", flat),
+        *_promises(f"bent alike (curvature by {by})", bent),
+        f"Over all families {kept} of {len(rows)} promises are kept{_broken(kept < len(rows))}",
+    ]
+    if failing:
+        said.append(
+            f"With the least curved {' or '.join(map(percent, failing))} of the pairs of image and "
+            "vector of S_c left out, not all others are curved positively: there the curved "
+            "theorem's premise fails"
+        )
+    present = None if 0 < kept < len(rows) else kept > 0
+    numbers = {"rows": rows, "kept": kept, "failing": failing}
+    return Finding("bounds", f"{'. '.join(said)}.", present, numbers)
+
+
+def _promises(premise: str, rows: Sequence[MeasuredBound]) -> list[str]:
+    """Return what a theorem promises of one family, as a sentence; none if it has no rows."""
+    if not rows:
+        return []
+    listed = "; ".join(
+        f"{percent(row.promised)} at norm {number(row.norm)}, measured {percent(row.measured)} "
+        f"({percent_interval(row.interval)}), {'kept' if row.kept else 'broken'}"
+        for row in rows
+    )
+    return [f"If all is {premise}, {rows[0].label} (R = {rows[0].dimension}): {listed}"]
+
+
+def _broken(some: bool) -> str:
+    return (
+        "; a broken one means that its premise, a boundary that is flat, or bent alike, that far, "
+        "does not hold"
+        if some
+        else ""
+    )
+
+
+def _failing_shares(result: CurvatureResult, found: int) -> list[float]:
+    """Return the excluded shares beyond which S_c has no bound, as it is not curved positively.
+
+    Those with a bound are the last, since what is left out is the least curved.
+    """
+    measured = curves_of(
+        result,
+        family=CURVED,
+        anchor=NEAREST,
+        estimator=result.predicted_by,
+        surface=tested_surface(result),
+    )
+    return list(EXCLUDED[: len(EXCLUDED) - found]) if measured else []

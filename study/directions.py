@@ -1,0 +1,120 @@
+"""The directions that a study compares: random vectors of subspaces, of the sphere, universal."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from analysis.curvature_sweep import DirectionFamily
+from analysis.curved_checks import CURVED, CurvedSubspace
+from analysis.gram import Where
+from analysis.perturbations import Perturbations, in_subspace, on_sphere
+from analysis.results import CurvatureResult, UniversalResult
+from analysis.rivals import MATCHED, rival_spectra
+from analysis.saved import load_result
+from analysis.spectrum import SingularSpectrum
+from analysis.subspace import Subspace
+from boundary.errors import StoreError
+from boundary.store import NormalsStore
+from study.config import StudyConfig
+from study.run import RunDirectory
+from study.subject import Subject, device_named
+
+SUBSPACE, SPHERE = "subspace", "sphere"
+RIVALS = (SPHERE, SUBSPACE, MATCHED)
+"""What S_c is held against."""
+
+
+class Directions:
+    """Families of directions, the same draws wherever they are asked for.
+
+    Args:
+        run: Of the study.
+        config: Of the study.
+        subject: Of the study.
+        spectrum: Of the normals, whose leading directions are S_f.
+        made: Universal perturbations.
+        subspaces: S_c by several methods.
+    """
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        config: StudyConfig,
+        subject: Subject,
+        spectrum: SingularSpectrum,
+        made: UniversalResult,
+        subspaces: Sequence[CurvedSubspace],
+    ) -> None:
+        self._run, self._config = run, config
+        self._shape, self._spectrum = subject.images.shape, spectrum
+        self._made, self._subspaces = made, subspaces
+        self._draws = max(config.fooling.draws, config.curvature.draws)
+
+    def spaces(self, dimension: int) -> dict[str, Subspace]:
+        """Return the subspaces that are compared, each of one dimension, by family."""
+        return {
+            **{one.family: one.subspace(dimension) for one in self._subspaces},
+            **{name: Subspace(rows[:dimension]) for name, rows in self.of_others.items()},
+            SUBSPACE: self._spectrum.subspace(dimension),
+            MATCHED: self._matched.subspace(dimension),
+        }
+
+    def random(self, family: str, subspace: Subspace) -> Perturbations:
+        """Return random unit vectors: those along which curvature is measured come first."""
+        generator = torch.Generator().manual_seed(self._config.seed)
+        return in_subspace(subspace, self._shape, self._draws, 1.0, generator, family=family)
+
+    def sphere(self) -> Perturbations:
+        """Return random unit vectors of image space."""
+        generator = torch.Generator().manual_seed(self._config.seed)
+        return on_sphere(self._shape, self._draws, 1.0, generator)
+
+    def families(self) -> list[DirectionFamily]:
+        """Return the directions along which curvature is measured."""
+        options = self._config.curvature
+        found = [self.random(name, one) for name, one in self.spaces(options.dimension).items()]
+        directions = [
+            DirectionFamily(family.family, family.directions.flatten(1)[: options.draws].numpy())
+            for family in [*found, self.sphere()]
+        ]
+        universal = next((one for one in self._made.found if one.own[0].p == 2), None)
+        if universal is not None:
+            unit = universal.vector.reshape(1, -1) / np.linalg.norm(universal.vector)
+            directions.append(DirectionFamily(universal.family, unit, sampled=False))
+        return directions
+
+    @cached_property
+    def of_others(self) -> dict[str, NDArray[np.float64]]:
+        """Directions of the S_c of other models, by family.
+
+        Raises:
+            StoreError: If their images have another size.
+        """
+        found = {}
+        for path in self._config.curvature.others:
+            other = load_result(RunDirectory(path).finished("curvature"), CurvatureResult)
+            directions = other.subspaces[0].directions
+            if directions.shape[1] != int(np.prod(self._shape)):
+                raise StoreError(
+                    f"`--curvature.others` should name runs on images of the same shape. Found "
+                    f"{directions.shape[1]} numbers in `{path}`, not {int(np.prod(self._shape))}."
+                )
+            found[f"{CURVED} of {other.model_name} ({Path(path).resolve().name})"] = directions
+        return found
+
+    @cached_property
+    def _matched(self) -> SingularSpectrum:
+        store = NormalsStore.open(self._run.normals)
+        return rival_spectra(
+            store.normals(),
+            None,
+            self._shape,
+            directions=self._config.curvature.dimension,
+            seed=self._config.seed,
+            where=Where(device=str(device_named(self._config.device)), ranks=self._run.ranks),
+            scratch=self._run.path,
+        )[MATCHED]

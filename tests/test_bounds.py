@@ -1,0 +1,83 @@
+"""The theorems' norms, where flatness and curvature are known."""
+
+from math import e, log, sqrt
+
+import numpy as np
+import pytest
+
+from analysis import FoolingRate, Subspace
+from analysis.bounds import Bound, bound_row, curved_bounds, flat_bounds
+from analysis.predicted import Planes
+
+D, R, N = 40, 4, 300
+
+
+def planes(margin: np.ndarray, share: float = 0.6) -> Planes:
+    """Return planes whose normals have a share of their length in the first R coordinates."""
+    generator = np.random.default_rng(0)
+    normal = generator.standard_normal((len(margin), D))
+    normal[:, :R] *= share / np.linalg.norm(normal[:, :R], axis=1, keepdims=True)
+    normal[:, R:] *= sqrt(1 - share**2) / np.linalg.norm(normal[:, R:], axis=1, keepdims=True)
+    return Planes(
+        margin[:, None], normal[:, None].astype(np.float32), np.ones((len(margin), 1), np.int64)
+    )
+
+
+def test_the_flat_promise_is_kept_by_planes_of_many_margins() -> None:
+    margin = np.random.default_rng(1).uniform(0.2, 2.0, N)
+    known, subspace = planes(margin), Subspace(np.eye(D)[:R])
+    (bound,) = flat_bounds("subspace", subspace, known, deltas=[0.2])
+    assert bound.norm == pytest.approx(sqrt(e * R) / 0.2 * margin.mean() / 0.6)
+    assert bound.premise == pytest.approx(0.6)
+    assert bound.promised == 0.8
+    generator = np.random.default_rng(2)
+    vectors = generator.standard_normal((200, R)) @ subspace.basis
+    vectors *= bound.norm / np.linalg.norm(vectors, axis=1, keepdims=True)
+    beyond = np.abs(vectors @ known.normal[:, 0].T) >= margin
+    assert beyond.mean() > bound.promised
+
+
+def test_images_without_a_plane_and_normals_outside_the_subspace() -> None:
+    margin = np.array([1.0, np.inf, 1.0])
+    known = planes(margin)
+    (bound,) = flat_bounds("subspace", Subspace(np.eye(D)[:R]), known, deltas=[0.5])
+    assert bound.norm == pytest.approx(sqrt(e * R) / 0.5 / 0.6)
+    known.normal[:, :, :R] = 0
+    assert flat_bounds("subspace", Subspace(np.eye(D)[:R]), known) == []
+
+
+def test_the_curved_promise_is_kept_inside_a_ball() -> None:
+    """Images at depth 1 in balls of radius 10: rho follows from kappa = 1 / 20."""
+    known = planes(np.ones(N))
+    (bound,) = curved_bounds("curved", R, np.full((5, N), 0.1), known, excluded=[0.5])
+    assert bound.norm == pytest.approx(20 * sqrt(2 * log(20) / R) + sqrt(20))
+    assert bound.excluded == 0
+    assert bound.promised == pytest.approx(0.9)
+    generator = np.random.default_rng(3)
+    vectors = generator.standard_normal((400, R))
+    vectors *= bound.norm / np.linalg.norm(vectors, axis=1, keepdims=True)
+    inside = np.zeros(R)
+    inside[0] = 9.0  # of a ball around 0
+    fooled = np.linalg.norm(vectors + inside, axis=1) > 10
+    assert fooled.mean() > bound.promised
+
+
+def test_pairs_of_little_curvature_are_excluded() -> None:
+    bends = np.linspace(-1, 1, 5 * N).reshape(5, N)
+    found = curved_bounds("curved", R, bends, planes(np.ones(N)), excluded=[0.25, 0.75])
+    (bound,) = found  # a quarter leaves negative curvatures
+    assert bound.premise == pytest.approx(0.5, abs=1e-3)
+    assert bound.excluded == pytest.approx(0.75, abs=1e-3)
+    margins = np.random.default_rng(5).permutation(np.linspace(0.1, 1, N))
+    (far,) = curved_bounds("curved", R, bends, planes(margins), excluded=[0.75])
+    assert far.excluded == pytest.approx(1 - 0.25 * 0.9, abs=0.02)
+    assert curved_bounds("curved", R, -np.abs(bends), planes(np.ones(N))) == []
+
+
+def test_a_row_holds_the_rate_beside_the_promise() -> None:
+    bound = Bound("flat", "subspace", R, 0.2, 0.0, 0.6, 3.0)
+    fooled = np.random.default_rng(4).random((4, 100)) < 0.4
+    row = bound_row(bound, FoolingRate("subspace", R, 3.0, False, fooled))
+    assert row.measured == fooled.mean()
+    assert row.low < row.measured < row.high < bound.promised
+    assert (row.draws, row.images) == (4, 100)
