@@ -206,6 +206,9 @@ class CurvatureResult:
     """By how many images make it, ascending, all of them last."""
     curves: tuple[CurvatureCurve, ...]
     """Of every family at every kind of anchor, at held-out images."""
+    exact: tuple[CurvatureCurve, ...]
+    """The same by exact second derivatives at the nearest boundary points; none where the
+    classifier has none."""
     anchor_kinds: tuple[str, ...]
     met: NDArray[np.int64]
     """(kinds,), held-out images with an anchor of that kind."""

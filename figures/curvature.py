@@ -28,6 +28,7 @@ from figures.curves import (
 from figures.formats import SPACE, drawable, number
 from figures.style import (
     BLACK,
+    BLUE,
     GREEN,
     ORANGE,
     TWO_COLUMNS,
@@ -89,7 +90,9 @@ def plot_estimators(result: CurvatureResult) -> Figure:
             _MARKERS[curve.estimator],
         )
 
-    figure = _panels(result, curves, look)
+    figure = _panels(
+        result, curves, look, [curve for curve in result.exact if curve.family == CURVED]
+    )
     add_caption(
         figure,
         f"Along S_c (R = {result.dimension}); pair: the boundary with one other class, region: "
@@ -103,6 +106,7 @@ def _panels(
     result: CurvatureResult,
     curves: Sequence[CurvatureCurve],
     look: Callable[[CurvatureCurve], tuple[str, str, str, str]],
+    exact: Sequence[CurvatureCurve] = (),
 ) -> Figure:
     """Return a figure of curves, a panel for each kind of anchor.
 
@@ -110,6 +114,7 @@ def _panels(
         result: Of the stage.
         curves: What to draw.
         look: Label, colour, line and marker of a curve.
+        exact: Curves of no scale, drawn across their panels unless they are all zero.
 
     Raises:
         InputError: If there are none.
@@ -128,6 +133,9 @@ def _panels(
         axes.set_title(f"{ANCHOR_LABELS[kind]}, n = {own[0].curvature.shape[2] if own else 0}")
         for curve in own:
             _draw_curve(axes, curve, *look(curve), opacity=_OPACITY / max(len(own), _FEW))
+        for curve in exact:
+            if curve.anchor == kind and curve.curvature.any():
+                axes.axhline(curve.mean[0], color=BLUE, lw=1.2, label=f"exact, {curve.surface}")
         _draw_marks(axes, result)
     panels = list(grid[: len(kinds)])
     _draw_axes(panels, columns, curves)

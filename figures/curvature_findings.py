@@ -30,6 +30,7 @@ from analysis.results import CurvatureResult
 from figures.class_findings import class_findings
 from figures.curvature_tables import held_out_interval
 from figures.curves import space_label
+from figures.exact_findings import exact_finding
 from figures.finding import Finding
 from figures.formats import number, number_interval, percent, percent_interval
 from figures.geometry_findings import geometry_findings
@@ -52,7 +53,7 @@ def curvature_findings(result: CurvatureResult) -> list[Finding]:
     found += class_findings(result)
     found += [finding for item in ITEMS if (finding := _of_item(result, item))]
     found += filter(None, (_of_signs(result), _of_fooling(result)))
-    return [*found, *geometry_findings(result)]
+    return [*found, *filter(None, (exact_finding(result),)), *geometry_findings(result)]
 
 
 def _of_subspace(result: CurvatureResult, subspace: CurvedSubspace) -> Finding:

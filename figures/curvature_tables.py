@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.curvature_sweep import NEAREST
+from analysis.curvature_sweep import NEAREST, CurvatureCurve
 from analysis.curved_checks import REFERENCE, CurvedSubspace
+from analysis.exact_curvature import exact_agreement
 from analysis.hypothesis import HALVES, HypothesisRow
 from analysis.intervals import Interval, bootstrap_means, percentile_interval
 from analysis.results import CurvatureResult
@@ -76,31 +77,34 @@ def rows_of_test(result: CurvatureResult, *, nearest: bool) -> tuple[HypothesisR
     return tuple(row for row in result.rows if (row.anchor in near) == nearest)
 
 
+def _curve_numbers(curve: CurvatureCurve) -> dict[str, Any]:
+    low, high = mean_interval(curve)
+    return {
+        "family": curve.family,
+        "anchor": curve.anchor,
+        "estimator": curve.estimator,
+        "surface": curve.surface,
+        "draws": curve.curvature.shape[1],
+        "points": curve.curvature.shape[2],
+        "scales": curve.scales.tolist(),
+        "mean": curve.mean.tolist(),
+        "low": low.tolist(),
+        "high": high.tolist(),
+        "positive_share": curve.positive_share.tolist(),
+        "zero_share": curve.zero_share.tolist(),
+        "censored_share": curve.censored.mean((1, 2)).tolist(),
+    }
+
+
 def curvature_numbers(result: CurvatureResult) -> dict[str, Any]:
     """Return everything that the section of curvature and its figures are made of."""
     return {
         "subspaces": curved_rows(result),
         "verdicts": result.verdicts,
         "rows": result.rows,
-        "curves": [
-            {
-                "family": curve.family,
-                "anchor": curve.anchor,
-                "estimator": curve.estimator,
-                "surface": curve.surface,
-                "draws": curve.curvature.shape[1],
-                "points": curve.curvature.shape[2],
-                "scales": curve.scales.tolist(),
-                "mean": curve.mean.tolist(),
-                "low": low.tolist(),
-                "high": high.tolist(),
-                "positive_share": curve.positive_share.tolist(),
-                "zero_share": curve.zero_share.tolist(),
-                "censored_share": curve.censored.mean((1, 2)).tolist(),
-            }
-            for curve in result.curves
-            for low, high in (mean_interval(curve),)
-        ],
+        "curves": [*map(_curve_numbers, result.curves)],
+        "exact": [*map(_curve_numbers, result.exact)],
+        "exact_agreement": exact_agreement(result.exact, result.curves),
         "anchors": dict(zip(result.anchor_kinds, map(int, result.met), strict=True)),
         "tried": result.tried,
         "dimension": result.dimension,

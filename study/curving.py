@@ -34,6 +34,7 @@ from analysis.curved_checks import (
     learned_curvature,
 )
 from analysis.curved_classes import FEWEST, ClassCurvature, class_curvature
+from analysis.exact_curvature import exact_curvatures
 from analysis.fooling import FoolingRate
 from analysis.halves import random_overlaps
 from analysis.hypothesis import corrected_rows, item_verdicts
@@ -44,9 +45,10 @@ from analysis.results import CurvatureResult, UniversalResult
 from analysis.saved import load_result, save_result
 from analysis.subspace import Subspace
 from boundary.anchors import Anchors
+from boundary.errors import InputError
 from study.anchoring import HeldOut, collected_anchors, held_out_anchors
 from study.config import CurvatureOptions, StudyConfig
-from study.directions import SUBSPACE, Directions
+from study.directions import RIVALS, SUBSPACE, Directions
 from study.perturbing import basis, judging, rates_on, require_same_subject
 from study.predicting import (
     Judged,
@@ -69,6 +71,8 @@ _SCALES = 6
 _RANDOM_PAIRS = 50
 _PARTS_OF_NORM = (0.5, 1.0, 2.0)
 """Norms of the fooling rates, over the reference norm."""
+_SMALLER = (1, 2, 5)
+"""R below that of S_c at which it and its rivals are tried."""
 
 
 def curvature(
@@ -188,6 +192,7 @@ class _Curving:
             learning=tuple(learning),
             classes=tuple(classes),
             curves=tuple(curves),
+            exact=self._exact(held_out.anchors[NEAREST], families),
             anchor_kinds=tuple(held_out.anchors),
             met=np.array([sum(ranks.gather(len(at))) for at in held_out.anchors.values()]),
             tried=len(held_out.images),
@@ -334,17 +339,49 @@ class _Curving:
         ]
         return [curve for part in parts for curve in part.curves]
 
+    def _exact(
+        self, nearest: Anchors, families: list[DirectionFamily]
+    ) -> tuple[CurvatureCurve, ...]:
+        """Return exact curvature; nothing, with the reason, if the classifier has none."""
+
+        def made() -> list[CurvatureCurve] | InputError:
+            try:
+                return exact_curvatures(
+                    self._subject.classifier,
+                    nearest,
+                    families,
+                    anchor=NEAREST,
+                    batch_size=self._subject.batch_size,
+                    progress=self._noisy,
+                )
+            except InputError as error:
+                return error
+
+        parts = self._run.ranks.gather(made())
+        taken = [part for part in parts if not isinstance(part, InputError)]
+        if len(taken) == len(parts):
+            return tuple(joined_curves(taken))
+        if self._noisy:
+            reason = next(part for part in parts if isinstance(part, InputError))
+            _log.warning("no exact curvature was taken: %s", reason)
+        return ()
+
     def _fooling(self, directions: Directions, learned: list[LearnedCurvature]) -> _Rates:
         options = self._options
         norms = [part * self._norm for part in _PARTS_OF_NORM]
-        dimensions = sorted({1, 2, 5, options.dimension} & set(range(options.dimension + 1)))
-        families = []
-        for dimension in dimensions:
-            for name, space in directions.spaces(dimension).items():
-                unit = directions.random(name, space)
-                whole = dimension == options.dimension
-                families += [unit.scaled(norm) for norm in (norms if whole else [self._norm])]
+        families = [
+            directions.random(name, space).scaled(norm)
+            for name, space in directions.spaces(options.dimension).items()
+            for norm in norms
+        ]
         families += [directions.sphere().scaled(norm) for norm in norms]
+        families += [
+            directions.random(name, space).scaled(self._norm)
+            for dimension in _SMALLER
+            if dimension < options.dimension
+            for name, space in directions.spaces(dimension).items()
+            if name in {CURVED, *RIVALS}
+        ]
         of_few = [
             directions.random(frame.family, Subspace(frame.directions)).scaled(self._norm)
             for frame in learned[:-1]

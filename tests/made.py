@@ -1,5 +1,6 @@
 """Results made up for tests of figures and of the report."""
 
+from dataclasses import replace
 from functools import cache
 from math import inf
 
@@ -322,6 +323,21 @@ def _sections(family: str) -> BoundarySections:
     return BoundarySections(family, "region", offsets, displacement, censored, margin)
 
 
+def _exact() -> list[CurvatureCurve]:
+    """Return exact curvature that curvature by values at the first scale is near to."""
+    return [
+        replace(
+            curve,
+            estimator="exact",
+            scales=np.zeros(1),
+            curvature=curve.curvature[:1] ** 3,
+            censored=curve.censored[:1],
+        )
+        for curve in curves((1.0, 0.0, -1.0))
+        if (curve.anchor, curve.estimator, curve.surface) == (NEAREST, "values", "pair")
+    ]
+
+
 def _bounds() -> tuple[BoundRow, ...]:
     """Return a flat promise that is kept, and curved ones of S_c that are broken and just kept.
 
@@ -416,6 +432,7 @@ def curvature_result(
             for count, own, less in ((10, 0.9, 0.3), (20, 0.7, 0.2), (40, 0.6, 0.0))
         ),
         curves=tuple(drawn),
+        exact=tuple(_exact()),
         anchor_kinds=ANCHORS,
         met=np.array([20, 4, 0, 20]),
         tried=20,

@@ -284,7 +284,11 @@ def test_items_of_fooling_and_of_other_models_are_told_by_norm() -> None:
     other = finding("hypothesis_6", result).sentence
     assert f"along {space_label(OTHER_MODEL)}" in other
     assert "not supported at norms 1, 2" in other
-    alone = replace(result, rows=tuple(row for row in result.rows if row.item != 6))
+    alone = replace(
+        result,
+        rows=tuple(row for row in result.rows if row.item != 6),
+        verdicts=tuple(verdict for verdict in result.verdicts if verdict.item != 6),
+    )
     assert "hypothesis_6" not in {found.name for found in curvature_findings(alone)}
 
 
@@ -401,7 +405,7 @@ def test_what_is_not_there_cannot_be_drawn() -> None:
     with pytest.raises(InputError, match="an S_c"):
         figures.plot_curved(replace(result, subspaces=()))
     with pytest.raises(InputError, match="rows of the test"):
-        figures.plot_verdicts(replace(result, rows=()))
+        figures.plot_verdicts(replace(result, verdicts=()))
 
 
 def lines_of(axes: Axes) -> dict[str, list[tuple[Points, Points]]]:
@@ -794,3 +798,26 @@ def test_own_and_other_directions_are_compared_in_pairs() -> None:
     apart = found.numbers["own"].interval.low - found.numbers["others"].interval.high
     assert apart < 0
     assert found.present is True
+
+
+def test_exact_curvature_is_drawn_and_told() -> None:
+    result = curvature_result()
+    curve = next(curve for curve in result.exact if curve.family == "curved")
+    panel = figures.plot_estimators(result).axes[0]
+    (line,) = [line for line in panel.lines if line.get_label() == "exact, pair"]
+    assert line.get_ydata()[0] == pytest.approx(curve.mean[0])
+    finding = next(f for f in curvature_findings(result) if f.name == "exact_curvature")
+    assert f"{curve.mean[0]:.3g} along S_c" in finding.sentence.replace("\N{MINUS SIGN}", "-")
+    assert "same sign in" in finding.sentence
+    flat = [replace(one, curvature=0 * one.curvature) for one in result.exact]
+    straight = replace(result, exact=tuple(flat))
+    assert not [
+        line
+        for axes in figures.plot_estimators(straight).axes
+        for line in axes.lines
+        if line.get_label() == "exact, pair"
+    ]
+    finding = next(f for f in curvature_findings(straight) if f.name == "exact_curvature")
+    assert "zero for 100.0\N{NO-BREAK SPACE}% of the pairs" in finding.sentence
+    none = replace(result, exact=())
+    assert "exact_curvature" not in {f.name for f in curvature_findings(none)}

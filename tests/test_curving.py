@@ -9,10 +9,12 @@ import pytest
 
 from analysis.curvature_sweep import ANCHORS, NEAREST
 from analysis.curved_checks import ASCENT, EIGENVECTORS, METHODS, REFERENCE
+from analysis.exact_curvature import exact_agreement
 from analysis.hypothesis import item_verdicts
 from analysis.results import CurvatureResult
 from analysis.saved import load_result
-from boundary.sections import ESTIMATORS, SECTION
+from boundary.errors import InputError
+from boundary.sections import ESTIMATORS, SECTION, VALUES
 from study import curving
 from study.cli import main
 
@@ -126,6 +128,22 @@ def test_the_rows_and_verdicts_follow_from_what_was_measured(made: Path) -> None
     assert min(r.corrected - r.p for r in result.rows) >= 0
 
 
+def test_the_digits_network_is_smooth(made: Path) -> None:
+    result = load_result(made / "curvature.h5", CurvatureResult)
+    near = {c.family: c for c in result.curves if c.anchor == NEAREST and c.estimator == SECTION}
+    for curve in result.exact:
+        assert curve.anchor == NEAREST
+        assert curve.curvature.shape == (1, *near[curve.family].curvature.shape[1:])
+        assert curve.curvature.any()
+    by_scale = [
+        one.correlation
+        for one in exact_agreement(result.exact, result.curves)
+        if one.estimator == VALUES
+    ]
+    assert by_scale[0] > 0.9  # s = 0.2
+    assert by_scale[0] > by_scale[1]
+
+
 def test_what_geometry_predicts(made: Path) -> None:
     result = load_result(made / "curvature.h5", CurvatureResult)
     models = {quality.model for quality in result.quality}
@@ -204,8 +222,15 @@ def test_each_class_has_a_curved_subspace(
     assert "fewer than two classes have 20 collected boundary points" in caplog.text
     assert load_result(run / "curvature.h5", CurvatureResult).classes == ()
     monkeypatch.setattr(curving, "FEWEST", 6)
+
+    def refused(*arguments: Any, **options: Any) -> Any:
+        raise InputError("it has no second derivatives")
+
+    monkeypatch.setattr(curving, "exact_curvatures", refused)
     assert main([*same, "--per_class", "true", "--redo"]) == 0
     result = load_result(run / "curvature.h5", CurvatureResult)
+    assert result.exact == ()
+    assert "no exact curvature was taken: it has no second derivatives" in caplog.text
     (found,) = result.classes
     assert 2 <= len(found.classes) < 10
     assert found.images.min() >= 6
