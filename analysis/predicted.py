@@ -6,14 +6,15 @@ class:
 
 - *flat*: the tangent plane at the nearest boundary point;
 - *many planes*: those of the runner-up classes as well;
-- *curved*: at the nearest boundary point a parabola, with the curvature measured along v;
-- *shared curvature*: the same with the mean curvature of the other images along v, so that of the
+- *curved*: at the nearest boundary point a parabola, with the curvature measured along v at one
+  scale for all norms, or *at the norm*, at the scale nearest to rho;
+- *shared curvature*: the same with the median curvature of the other images along v, so that of the
   image itself only margin and normal are used.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import inf
+from math import inf, log
 
 import numpy as np
 import torch
@@ -28,8 +29,9 @@ from boundary.points import BoundaryPoints
 from boundary.progress import progress_bar
 
 FLAT, MANY_PLANES = "flat", "many planes"
-CURVED, SHARED_CURVATURE = "curved", "shared curvature"
-MODELS = (FLAT, MANY_PLANES, CURVED, SHARED_CURVATURE)
+CURVED, CURVED_AT_NORM = "curved", "curved at the norm"
+SHARED_CURVATURE = "shared curvature"
+MODELS = (FLAT, MANY_PLANES, CURVED, CURVED_AT_NORM, SHARED_CURVATURE)
 
 _UNIT_TOLERANCE = 1e-5
 """How far the length of a direction may be from 1: float32, no more."""
@@ -191,7 +193,8 @@ def shared_curvature(
 ) -> NDArray[np.bool_]:
     """Return which images are beyond a parabola bent as the boundaries of the others are.
 
-    As `curved`, with the mean curvature along the direction at all other images.
+    As `curved`, with the median curvature along the direction at all other images: sections that
+    met no boundary have bounds as large as they come, which a mean would be made of.
 
     Args:
         planes: Of N images.
@@ -209,11 +212,15 @@ def shared_curvature(
     count = int(planes.met.sum())
     if count < 2:
         raise InputError(
-            "a mean over other images needs two whose nearest boundary point was found. "
+            "a median over other images needs two whose nearest boundary point was found. "
             f"Found {count}."
         )
     own = _usable(planes, along, curvature)
-    of_others = (own.sum(1, keepdims=True) - own) / (count - planes.met)
+    of_others = np.empty_like(own)
+    for image in range(len(planes)):
+        others = planes.met.copy()
+        others[image] = False
+        of_others[:, image] = np.median(own[:, others], axis=1)
     return _beyond_parabola(planes, along, norm, of_others)
 
 
@@ -227,7 +234,7 @@ class PredictionRow:
     norm: float
     """rho, input units."""
     scale: float
-    """At which curvature was measured, input units; 0 for models without."""
+    """At which curvature was measured, input units; 0 for models without, and at the norm."""
     images: int
     """N, those without a plane among them: they are predicted not to be fooled."""
     predicted: NDArray[np.float64]
@@ -249,7 +256,7 @@ class PredictionQuality:
     model: str
     """One of `MODELS`."""
     scale: float
-    """At which curvature was measured, input units; 0 for models without."""
+    """At which curvature was measured, input units; 0 for models without, and at the norm."""
     r_squared: float
     """1 - sum (measured - predicted)^2 / sum (measured - mean)^2 over rates, at most 1 and negative
     where the mean would predict better; 0 if the measured rates are all one."""
@@ -284,7 +291,8 @@ def prediction_rows(
             the models without curvature.
 
     Returns:
-        For each norm the flat model, many planes, then both curved models at each scale.
+        For each norm the flat model, many planes, curved at the norm, then both other curved models
+        at each scale.
 
     Raises:
         InputError: If shapes do not fit.
@@ -301,6 +309,10 @@ def prediction_rows(
             (FLAT, 0.0, flat(planes, along, norm)),
             (MANY_PLANES, 0.0, many_planes(planes, along, norm)),
         ]
+        if curvature:
+            nearest = min(curvature, key=lambda scale: abs(log(scale / norm)))
+            found = curved(planes, along, norm, curvature[nearest])
+            predictions.append((CURVED_AT_NORM, 0.0, found))
         for scale, bends in (curvature or {}).items():
             predictions += [
                 (CURVED, scale, curved(planes, along, norm, bends)),

@@ -2,7 +2,7 @@
 
 from analysis.detector import Detector
 from analysis.intervals import Interval
-from analysis.predicted import CURVED, FLAT, SHARED_CURVATURE, PredictionQuality
+from analysis.predicted import CURVED, CURVED_AT_NORM, FLAT, SHARED_CURVATURE, PredictionQuality
 from analysis.results import CurvatureResult
 from figures.bound_findings import bound_finding
 from figures.curves import ESTIMATOR_LABELS, space_label
@@ -21,6 +21,7 @@ from figures.predicted import (
 _LAW = -0.5
 """Slope of log margin against log R for random subspaces and a flat boundary."""
 _CHANCE = 0.5
+_BENT = (CURVED, CURVED_AT_NORM, SHARED_CURVATURE)
 
 
 def geometry_findings(result: CurvatureResult) -> list[Finding]:
@@ -69,7 +70,7 @@ def _of_curvature(result: CurvatureResult) -> Finding | None:
     if FLAT not in told or CURVED not in told:
         return None
     flat = told[FLAT]
-    bent = [told[model] for model in (CURVED, SHARED_CURVATURE) if model in told]
+    bent = [told[model] for model in _BENT if model in told]
     said = []
     for quality in bent:
         word = {True: "predicts better", False: "does not predict better"}[_better(quality, flat)]
@@ -87,7 +88,7 @@ def _of_curvature(result: CurvatureResult) -> Finding | None:
     sentence = (
         f"Whether curvature by {ESTIMATOR_LABELS[result.predicted_by]} adds to the tangent plane: "
         f"at s{SPACE}={SPACE}"
-        f"{number(prediction_scale(result))}, {' and '.join(said)}. Of {len(every)} scales "
+        f"{number(prediction_scale(result))}, {'; '.join(said)}. Of {len(every)} scales "
         f"curved is better at {counts[CURVED]}, shared curvature at {counts[SHARED_CURVATURE]}; "
         "better means both a larger R² and a smaller error, without an interval."
     )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from analysis.intervals import RESAMPLES, TAILS, Interval, percentile_interval
 from analysis.predicted import (
     CURVED,
+    CURVED_AT_NORM,
     FLAT,
     MANY_PLANES,
     MODELS,
@@ -43,6 +44,7 @@ _LOOKS = {
     FLAT: (GREY, "--"),
     MANY_PLANES: (BLACK, "-."),
     CURVED: (BLUE, "-"),
+    CURVED_AT_NORM: (BLUE, ":"),
     SHARED_CURVATURE: (ORANGE, "-"),
 }
 _SIZES = (2.5, 6.5)
@@ -167,7 +169,7 @@ def _draw_scales(axes: Axes, result: CurvatureResult) -> None:
             key=lambda quality: quality.scale,
         )
         colour, line = _LOOKS[model]
-        if own and model in {FLAT, MANY_PLANES}:
+        if own and not own[-1].scale:
             axes.axhline(own[0].r_squared, color=colour, ls=line, label=model)
         elif own:
             marker = "o" if model == CURVED else "s"

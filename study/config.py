@@ -134,7 +134,7 @@ class CurvatureOptions:
         dimension: R of S_c.
         scale: s at which S_c is made, input units; by default the reference norm.
         scales: At which curvature is measured, like [0.05,0.5,1]; by default six, from a quarter
-            of the median margin to twice the reference norm.
+            of the median margin to a half, once and twice the reference norm.
         surface: `region`, the boundary with any other class, or `pair`, with one.
         draws: Random directions of each family.
         sections_at: Where normal sections are taken, which cost most: of nearest, random, between,

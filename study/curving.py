@@ -317,8 +317,9 @@ class _Curving:
         self, held_out: dict[str, Anchors], families: list[DirectionFamily]
     ) -> list[CurvatureCurve]:
         near = self._collection.median_margin / 4
-        below = np.geomspace(near, self._norm, _SCALES - 1)[:-1].tolist()
-        scales = self._options.scales or [*below, self._norm, 2 * self._norm]
+        norms = [part * self._norm for part in _PARTS_OF_NORM]
+        below = np.geomspace(near, norms[0], _SCALES - len(norms) + 1)[:-1].tolist()
+        scales = self._options.scales or [*below, *norms]
 
         def measured(kind: str) -> _Curves:
             own = measure_curvatures(

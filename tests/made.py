@@ -259,6 +259,7 @@ def predicted_rows() -> list[PredictionRow]:
             for model, scale, share in (
                 ("flat", 0.0, 0.5),
                 ("many planes", 0.0, 0.0),
+                ("curved at the norm", 0.0, 0.75),
                 *((model, 1.0, 0.25) for model in ("curved", "shared curvature")),
                 *((model, 2.0, 1.0) for model in ("curved", "shared curvature")),
             ):

@@ -499,11 +499,11 @@ def test_predicted_rates_stand_beside_measured_ones() -> None:
 
 
 def test_without_curvature_the_planes_alone_predict() -> None:
-    result = curvature_result()
+    result, planes = curvature_result(), ("flat", "many planes")
     level = replace(
         result,
-        predictions=tuple(row for row in result.predictions if not row.scale),
-        quality=tuple(quality for quality in result.quality if not quality.scale),
+        predictions=tuple(row for row in result.predictions if row.model in planes),
+        quality=tuple(quality for quality in result.quality if quality.model in planes),
     )
     figure = figures.plot_predicted(level)
     titles = [axes.get_title(loc="left") for axes in figure.axes]
@@ -526,6 +526,10 @@ def test_which_model_predicts_and_whether_curvature_adds_is_told() -> None:
     assert adds.present is True
     assert "Of 2 scales curved is better at 1, shared curvature at 1" in adds.sentence
     less = finding("predicted_curvature", replace(result, scale=1.0))
+    assert less.present is None
+    assert "curved at the norm predicts better" in less.sentence
+    alone = [one for one in result.quality if one.model != "curved at the norm"]
+    less = finding("predicted_curvature", replace(result, scale=1.0, quality=tuple(alone)))
     assert less.present is False
     assert "at s = 1, curved does not predict better" in less.sentence
     assert "Whether curvature by normal sections adds" in adds.sentence

@@ -11,6 +11,7 @@ from analysis.curvature_sweep import ANCHORS, NEAREST
 from analysis.curved_checks import ASCENT, EIGENVECTORS, METHODS, REFERENCE
 from analysis.exact_curvature import exact_agreement
 from analysis.hypothesis import item_verdicts
+from analysis.predicted import MODELS
 from analysis.results import CurvatureResult
 from analysis.saved import load_result
 from boundary.errors import InputError
@@ -147,7 +148,7 @@ def test_the_digits_network_is_smooth(made: Path) -> None:
 def test_what_geometry_predicts(made: Path) -> None:
     result = load_result(made / "curvature.h5", CurvatureResult)
     models = {quality.model for quality in result.quality}
-    assert models == {"flat", "many planes", "curved", "shared curvature"}
+    assert models == set(MODELS)
     flat = next(q for q in result.quality if q.model == "flat")
     many = next(q for q in result.quality if q.model == "many planes")
     assert many.explained >= flat.explained

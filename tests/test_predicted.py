@@ -15,6 +15,7 @@ from analysis.fooling import fooling_rate
 from analysis.perturbations import Perturbations
 from analysis.predicted import (
     CURVED,
+    CURVED_AT_NORM,
     FLAT,
     MANY_PLANES,
     SHARED_CURVATURE,
@@ -254,28 +255,41 @@ def test_shared_curvature_leaves_the_image_itself_out() -> None:
     along = planes.along(unit_rows(draws, seed=4))
     curvature = random.uniform(-0.5, 1.0, (draws, count))
     of_others = np.stack(
-        [np.delete(curvature, place, axis=1).mean(1) for place in range(count)], axis=1
+        [np.median(np.delete(curvature, place, axis=1), axis=1) for place in range(count)], axis=1
     )
     told = shared_curvature(planes, along, norm, curvature)
     assert np.array_equal(told, curved(planes, along, norm, of_others))
     assert not np.array_equal(told, curved(planes, along, norm, curvature))
+    others_changed = 0
     for place in range(count):
         changed = curvature.copy()
         changed[:, place] = 1e6 if not told[:, place].all() else -1e6
         now = shared_curvature(planes, along, norm, changed)
         assert np.array_equal(now[:, place], told[:, place])
-        assert not np.array_equal(now, told)
+        others_changed += not np.array_equal(now, told)
+    assert others_changed
 
 
 def test_shared_curvature_leaves_out_what_was_not_found() -> None:
     planes = shared_axis([1.0, 1.0, 1.0, inf])
     along = planes.along(np.eye(D)[1:2])
     curvature = np.array([[0.0, 0.0, 9.0, np.nan]])
-    # The others' means: 4.5, 4.5 and 0, of two images each.
+    # The others' medians: 4.5, 4.5 and 0, of two images each.
     just = sqrt(2 / 4.5)
     for share, told in ((0.999, [False] * 4), (1.001, [True, True, False, False])):
         found = shared_curvature(planes, along, share * just, curvature)
         assert found.tolist() == [told]
+
+
+def test_curvature_at_the_norm_is_that_of_the_nearest_scale() -> None:
+    planes = shared_axis([1.0, 1.0])
+    family = DirectionFamily("axis", np.eye(D)[1:2])
+    curvature = {0.5: np.array([[9.0, 0.0]]), 2.0: np.zeros((1, 2))}
+    fooled = np.array([[True, False]])
+    rows = prediction_rows(planes, family, [0.6, 1.5], [fooled, fooled], curvature)
+    told = {row.norm: float(row.predicted[0]) for row in rows if row.model == CURVED_AT_NORM}
+    assert told == {0.6: 0.5, 1.5: 0.0}  # 9 * 0.6^2 / 2 >= 1, and nothing bends at 2
+    assert [quality.count for quality in prediction_quality(rows)] == [2] * 7
 
 
 def test_rows_hold_shares_by_hand() -> None:
@@ -287,6 +301,7 @@ def test_rows_hold_shares_by_hand() -> None:
     assert [(row.model, row.scale) for row in rows] == [
         (FLAT, 0.0),
         (MANY_PLANES, 0.0),
+        (CURVED_AT_NORM, 0.0),
         (CURVED, 0.5),
         (SHARED_CURVATURE, 0.5),
     ]
@@ -297,6 +312,7 @@ def test_rows_hold_shares_by_hand() -> None:
         FLAT: ([1 / 3, 0], 4 / 6, 1 / 3, 0.0),
         MANY_PLANES: ([2 / 3, 0], 5 / 6, 2 / 3, 0.0),
         CURVED: ([1 / 3, 1 / 3], 3 / 6, 1 / 3, 1 / 3),
+        CURVED_AT_NORM: ([1 / 3, 1 / 3], 3 / 6, 1 / 3, 1 / 3),
         SHARED_CURVATURE: ([1 / 3, 1 / 3], 5 / 6, 2 / 3, 0.0),
     }
     for row in rows:
