@@ -5,11 +5,15 @@ that differ the mean over them of P(|v'r| < |r|^2), v uniform of norm rho in S o
 most sqrt(e R) / rho times the mean of |r|^2 / |P_S r|: so does the norm here follow from it.
 
 The curved theorem asks for a curvature of at least kappa along all but a share of the pairs of
-vector and image; the pairs beyond are *excluded*, and the theorem says nothing of them.
+vector and image; the pairs beyond are *excluded*, and the theorem says nothing of them. Its form
+takes the whole vector, while curvature is measured along the part beside the normal, which is at
+least sqrt(1 - t^2) of it but for the share delta that is let go: kappa is taken times 1 - t^2, and
+there is no bound where t = sqrt(2 ln(2 / delta) / R) is 1 or more.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import log
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,7 +118,8 @@ def curved_bounds(
 ) -> list[Bound]:
     """Return the norms of the curved theorem, for each share of the pairs that is excluded.
 
-    Shares whose least curvature is not positive have no bound: the premise fails.
+    Shares whose least curvature is not positive have no bound: the premise fails. Nor has a
+    subspace of too few dimensions.
 
     Args:
         family: Name of the vectors along which curvature was measured.
@@ -127,7 +132,8 @@ def curved_bounds(
     """
     margin, _ = _nearest(planes)
     bends = curvature[:, planes.met]
-    if not bends.size:
+    inwards = inwards_share(dimension, delta)
+    if not bends.size or inwards >= 1:
         return []
     farthest = float(np.quantile(margin, _FARTHEST))
     found = []
@@ -135,9 +141,17 @@ def curved_bounds(
         least = float(np.quantile(bends, share))
         if least > 0 and farthest > 0:
             beyond = 1 - float(((bends >= least) & (margin <= farthest)).mean())
-            norm = curved_bound(dimension, least, delta, margin=farthest)
+            norm = curved_bound(dimension, (1 - inwards) * least, delta, margin=farthest)
             found.append(Bound(CURVED_THEOREM, family, dimension, delta, beyond, least, norm))
     return found
+
+
+def inwards_share(dimension: int, delta: float = CURVED_DELTA) -> float:
+    """Return t^2, the most of a vector's square that lies along the normal, but for a share delta.
+
+    Of 1 or more the curved theorem says nothing.
+    """
+    return 2 * log(2 / delta) / dimension
 
 
 def _nearest(planes: Planes) -> tuple[Array, Array]:

@@ -1,5 +1,6 @@
 """What a computation that takes long has made so far, kept on disk until it has ended."""
 
+import logging
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -7,7 +8,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from analysis.saved import load_result, load_settings, save_result
+from boundary.errors import StoreError
 from boundary.ranks import ALONE, Ranks
+
+_log = logging.getLogger(__name__)
 
 Part = TypeVar("Part")
 
@@ -49,14 +53,19 @@ class Checkpoint:
         Args:
             kind: Its dataclass.
 
-        Raises:
-            StoreError: If the file is damaged.
+        A file that cannot be read, or that another version of this program wrote, counts as none.
         """
 
         def there() -> Part | None:
             path = self._path
-            known = path is not None and path.exists() and load_settings(path) == self._settings
-            return load_result(path, kind) if known and path else None
+            if path is None or not path.exists():
+                return None
+            try:
+                known = load_settings(path) == self._settings
+                return load_result(path, kind) if known else None
+            except StoreError as error:
+                _log.warning("what was kept in `%s` is made anew: %s", path, error)
+                return None
 
         return self._ranks.from_first(there)
 

@@ -85,7 +85,7 @@ def measure_curvatures(
 
     Args:
         classifier: Whose boundary it is.
-        anchors: By kind, each of as many points as there are; kinds without points are left out.
+        anchors: By kind, each of as many points as there are; without any, its curves have none.
         families: Along which directions.
         scales: s, input units.
         estimators: Some of ``values``, ``gradients``, ``section``.
@@ -97,16 +97,15 @@ def measure_curvatures(
     """
     ascending = sorted(set(scales))
     vectors = torch.from_numpy(np.concatenate([family.directions for family in families]))
-    used = {kind: at for kind, at in anchors.items() if len(at)}
-    total = sum(map(len, used.values())) * len(ascending)
+    total = sum(map(len, anchors.values())) * len(ascending)
     found: list[CurvatureCurve] = []
     with progress_bar(title, total, "points", shown=progress) as bar:
-        for kind, at in used.items():
+        for kind, at in anchors.items():
             taken = [e for e in estimators if e != SECTION or kind in sections_at]
             directions = vectors.to(at.point).view(-1, *at.point.shape[1:])
             parts = []  # by estimator and surface, for each scale and batch
             for scale in ascending:
-                for start in range(0, len(at), batch_size):
+                for start in range(0, max(len(at), 1), batch_size):
                     part = at.subset(slice(start, start + batch_size))
                     parts.append(
                         curvatures(
@@ -160,6 +159,8 @@ def _curves_of(
 def joined_curves(parts: Sequence[Sequence[CurvatureCurve]]) -> list[CurvatureCurve]:
     """Return the curves that several processes took, each at its own points, as those of all.
 
+    Curves without any point of any process are dropped.
+
     Args:
         parts: Of each process, the same curves in the same order.
     """
@@ -171,4 +172,5 @@ def joined_curves(parts: Sequence[Sequence[CurvatureCurve]]) -> list[CurvatureCu
             residual=max(curve.residual for curve in same),
         )
         for same in zip(*parts, strict=True)
+        if any(curve.curvature.shape[2] for curve in same)
     ]

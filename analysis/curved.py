@@ -73,15 +73,6 @@ class MeanShapeOperator:
         """(C, H, W)."""
         return tuple(self.anchors.point.shape[1:])
 
-    @property
-    def sources(self) -> Tensor:
-        """(n,), class of the images, in the order of their places."""
-        found = self.ranks.gather((self._known.tolist(), self.anchors.source.tolist()))
-        by_place = sorted(
-            pair for known, classes in found for pair in zip(known, classes, strict=True)
-        )
-        return torch.tensor([source for _, source in by_place], dtype=torch.int64)
-
     def products(self, rows: Tensor) -> Tensor:
         """Return the mean of S v for M directions, (M, D) to the same, float64 on the CPU."""
         total = self._sum(rows)
@@ -167,8 +158,6 @@ class KrylovState:
 
     passes: int
     """Made."""
-    columns: int
-    """Products made."""
     basis: NDArray[np.float64]
     """(D, columns)."""
     images: NDArray[np.float64]
@@ -184,6 +173,7 @@ def mean_curvature_pairs(
     passes: int = 4,
     seed: int = 0,
     title: str = "curved directions",
+    additivity: bool = True,
     progress: bool = False,
     checkpoint: Checkpoint = NOT_KEPT,
 ) -> CurvaturePairs:
@@ -199,6 +189,7 @@ def mean_curvature_pairs(
         passes: Products with a block of about 1.5 R directions.
         seed: Of the start.
         title: Of the progress bar.
+        additivity: Take the failure to be additive, which costs fifteen products; else it is 0.
         progress: Show one on standard error.
         checkpoint: Where the state after a pass is kept, and looked for.
 
@@ -206,32 +197,25 @@ def mean_curvature_pairs(
         InputError: If there are fewer numbers than directions.
     """
     side = int(np.prod(operator.shape))
-    width = dimension + max(2, dimension // 2)
-    if dimension < 1 or width * passes > side:
-        raise InputError(
-            f"`dimension` should lie in 1..{max(1, 2 * side // (3 * passes) - 2)}, as images have "
-            f"{side} numbers. Found {dimension}."
-        )
+    require_room(dimension, passes, side)
+    width = _block(dimension)
     state = checkpoint.load(KrylovState)
     if state is None:
         generator = torch.Generator().manual_seed(seed)
         start = torch.randn(side, width, dtype=torch.float64, generator=generator)
         newest = torch.linalg.qr(start).Q
         basis, images = newest[:, :0], newest[:, :0]
-        made = columns = 0
+        made = 0
     else:
         basis, images, newest = map(torch.from_numpy, (state.basis, state.images, state.newest))
-        made, columns = state.passes, state.columns
+        made = state.passes
     with progress_bar(title, passes, "passes", shown=progress and operator.ranks.first) as bar:
         bar.update(made)
         while made < passes and newest.shape[1]:
             image = operator.products(newest.T).T
-            columns += newest.shape[1]
             basis, images = torch.hstack([basis, newest]), torch.hstack([images, image])
             newest, made = new_directions(image, basis), made + 1
-            checkpoint.keep(
-                KrylovState(made, columns, basis.numpy(), images.numpy(), newest.numpy())
-            )
+            checkpoint.keep(KrylovState(made, basis.numpy(), images.numpy(), newest.numpy()))
             bar.update(1)
     seen = basis.T @ images
     values, turns = torch.linalg.eigh((seen + seen.T) / 2)
@@ -245,16 +229,42 @@ def mean_curvature_pairs(
 
     order = torch.arange(len(values))
     positive = chosen(order.flip(0)[:dimension])
-    additivity, more = _additivity(operator, torch.from_numpy(positive.directions))
+    failure, more = 0.0, 0
+    if additivity:
+        failure, more = _additivity(operator, torch.from_numpy(positive.directions))
     return CurvaturePairs(
         positive=positive,
         negative=chosen(order[:dimension]),
         flattest=chosen(values.abs().argsort()[:dimension]),
         asymmetry=float(odd / size) if size > 0 else 0.0,
-        additivity=additivity,
-        gradients=2 * operator.count * (columns + more),
+        additivity=failure,
+        gradients=2 * operator.count * (basis.shape[1] + more),
         images=operator.count,
     )
+
+
+def require_room(dimension: int, passes: int, side: int) -> None:
+    """Refuse more directions than a block Krylov method of so many passes can tell apart.
+
+    Args:
+        dimension: R.
+        passes: Products with a block.
+        side: D.
+
+    Raises:
+        InputError: If there are too many, or none.
+    """
+    if dimension < 1 or _block(dimension) * passes > side:
+        most = max((R for R in range(1, side) if _block(R) * passes <= side), default=0)
+        raise InputError(
+            f"`dimension` should lie in 1..{most}, as images have {side} numbers and {passes} "
+            f"passes are made. Found {dimension}."
+        )
+
+
+def _block(dimension: int) -> int:
+    """Return how many directions a pass multiplies."""
+    return dimension + max(2, dimension // 2)
 
 
 def _additivity(operator: MeanShapeOperator, directions: Tensor) -> tuple[float, int]:
@@ -314,9 +324,7 @@ def ascended_frame(
 ) -> AscendedFrame:
     """Return a frame along which the mean curvature at the operator's scale is large.
 
-    Each step adds to the frame V the mean products of a few anchors, of spectral norm 1 and without
-    their part in V, times a size that shrinks to nothing as a half cosine, and makes it orthonormal
-    again. The number of steps is the stopping rule.
+    That of `ascended_span`, turned to the directions of the mean shape operator seen in the span.
 
     Args:
         operator: Of the images that make the frame.
@@ -328,6 +336,49 @@ def ascended_frame(
         title: Of the progress bar.
         progress: Show one on standard error.
         checkpoint: Where the state after some steps is kept, and looked for.
+
+    Raises:
+        InputError: If an option is out of range.
+    """
+    span, spent = ascended_span(
+        operator,
+        dimension,
+        steps=steps,
+        batch_size=batch_size,
+        step=step,
+        seed=seed,
+        title=title,
+        progress=progress,
+        checkpoint=checkpoint,
+    )
+    frame = torch.from_numpy(span.T)
+    values, turns = torch.linalg.eigh(_seen(frame, operator.products(frame.T).T))
+    count = operator.count
+    return AscendedFrame(
+        values.flip(0).numpy(),
+        (frame @ turns.flip(1)).T.numpy(),
+        spent + 2 * count * dimension,
+        count,
+    )
+
+
+def ascended_span(
+    operator: MeanShapeOperator,
+    dimension: int,
+    *,
+    steps: int = 100,
+    batch_size: int = 20,
+    step: float = 1.0,
+    seed: int = 0,
+    title: str = "curved frame",
+    progress: bool = False,
+    checkpoint: Checkpoint = NOT_KEPT,
+) -> tuple[NDArray[np.float64], int]:
+    """Return orthonormal rows along which the mean curvature is large, and the gradients spent.
+
+    Each step adds to the frame V the mean products of a few anchors, of spectral norm 1 and without
+    their part in V, times a size that shrinks to nothing as a half cosine, and makes it orthonormal
+    again. The number of steps is the stopping rule. Arguments as in `ascended_frame`.
 
     Raises:
         InputError: If an option is out of range.
@@ -369,13 +420,7 @@ def ascended_frame(
                 frame = torch.linalg.qr(frame + (size / length) * product).Q
             checkpoint.keep_state(now, last=turn + 1 == steps)
             bar.update(1)
-    values, turns = torch.linalg.eigh(_seen(frame, operator.products(frame.T).T))
-    return AscendedFrame(
-        values.flip(0).numpy(),
-        (frame @ turns.flip(1)).T.numpy(),
-        spent + 2 * count * dimension,
-        count,
-    )
+    return frame.T.numpy(), spent
 
 
 def _seen(basis: Tensor, images: Tensor) -> Tensor:

@@ -2,25 +2,33 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.checkpoints import NOT_KEPT, Checkpoint
 from analysis.curved import (
+    CurvaturePairs,
+    Eigenpairs,
     MeanShapeOperator,
     ascended_frame,
+    ascended_span,
     held_out_curvature,
     mean_curvature_pairs,
     shared_energy,
 )
 from analysis.halves import split_in_halves
 from analysis.subspace import Subspace
+from analysis.surrogates import phase_randomised_rows
 
 ASCENT, EIGENVECTORS, REFERENCE = "ascent", "eigenvectors", "reference"
 NEGATIVE, FLATTEST = "negative eigenvectors", "flattest eigenvectors"
 """The other ends of the spectrum whose positive end ``eigenvectors`` are."""
 METHODS = (ASCENT, EIGENVECTORS, NEGATIVE, FLATTEST, REFERENCE)
+
+_PHASES = 20
+"""Draws of random phases for each split."""
 
 CURVED = "curved"
 """Family of the random vectors of S_c."""
@@ -65,7 +73,8 @@ class CurvedSubspace:
     directions: Array
     """(R, D), orthonormal."""
     held_out: Array
-    """(points, R), curvature at anchors that had no part in it, by gradients at the same scale."""
+    """(points, R), curvature at anchors that had no part in it, by gradients, at the scale of the
+    test whatever the method's."""
     asymmetry: float
     """Of the operator in the searched span; 0 for the ascent, which needs no symmetry."""
     additivity: float
@@ -75,10 +84,23 @@ class CurvedSubspace:
     starts: float
     """Mean squared cosine of the subspaces of two random starts; R/D if they shared nothing; 0 for
     the reference mode, of which this and the next are not taken."""
-    halves: float
-    """The same of two halves of the images."""
+    halves: Array
+    """(splits,), the same of two random halves of the images; none for the reference mode."""
+    halves_by_phases: Array
+    """(draws,), the same where one half's directions have got random phases: what their power
+    spectrum alone gives."""
     gradients: int
     """Input gradients that the subspace took, without its checks."""
+
+    @property
+    def shared_by_halves(self) -> float:
+        """Mean over splits; 0 if none was made."""
+        return _mean(self.halves)
+
+    @property
+    def shared_by_phases(self) -> float:
+        """Mean over draws; 0 if no split was made."""
+        return _mean(self.halves_by_phases)
 
     @property
     def family(self) -> str:
@@ -95,6 +117,10 @@ class CurvedSubspace:
         return LearnedCurvature(self.images, self.directions, own, self.held_out.mean(1))
 
 
+def _mean(values: Array) -> float:
+    return float(values.mean()) if len(values) else 0.0
+
+
 def curved_by(
     method: str,
     making: MeanShapeOperator,
@@ -103,21 +129,25 @@ def curved_by(
     *,
     steps: int,
     passes: int,
+    splits: int = 1,
     seed: int = 0,
     progress: bool = False,
     checkpoint: Checkpoint = NOT_KEPT,
 ) -> tuple[CurvedSubspace, ...]:
-    """Return S_c by a method, with two starts, two halves of the images and held-out curvature.
+    """Return S_c by a method, with two starts, halves of the images and held-out curvature.
+
+    Every start is another one: what a method leaves of its start would else count as shared.
 
     Args:
-        method: ``ascent``, ``eigenvectors`` or ``reference``; the reference one is judged by its
-            own operator, not projected.
+        method: ``ascent``, ``eigenvectors`` or ``reference``; of the last neither starts nor halves
+            are taken.
         making: Of the images that make it.
-        held_out: Of others, at the same scale and on the same surface.
+        held_out: Of others, by which all methods are judged.
         dimension: R.
         steps: Of the ascent.
         passes: Of the eigenvectors.
-        seed: Of the first start; the second has the next.
+        splits: In two halves.
+        seed: Of the first start; the others have the next.
         progress: Show progress bars on standard error.
         checkpoint: Where what is made on the way is kept, and looked for.
 
@@ -125,43 +155,48 @@ def curved_by(
         One; for ``eigenvectors`` three: those of largest, smallest and flattest curvature.
     """
 
-    def make(name: str, operator: MeanShapeOperator, start: int) -> tuple[_Made, ...]:
-        place = checkpoint.within(name)
+    def options(place: str, start: int) -> dict[str, Any]:
+        return {"seed": start, "progress": progress, "checkpoint": checkpoint.within(place)}
+
+    def spans(operator: MeanShapeOperator, place: str, start: int) -> list[Array]:
         if method == ASCENT:
-            frame = ascended_frame(
-                operator, dimension, steps=steps, seed=start, progress=progress, checkpoint=place
-            )
-            residual = np.zeros(dimension)
-            return (_Made(method, frame.values, frame.directions, residual, frame.gradients),)
+            span, _ = ascended_span(operator, dimension, steps=steps, **options(place, start))
+            return [span]
         found = mean_curvature_pairs(
-            operator, dimension, passes=passes, seed=start, progress=progress, checkpoint=place
+            operator, dimension, passes=passes, additivity=False, **options(place, start)
         )
-        ends = {method: found.positive}
-        if method == EIGENVECTORS:
-            ends |= {NEGATIVE: found.negative, FLATTEST: found.flattest}
-        return tuple(
+        return [end.directions for _, end in _ends(method, found)]
+
+    if method == ASCENT:
+        frame = ascended_frame(making, dimension, steps=steps, **options("all", seed))
+        residual = np.zeros(dimension)
+        made = [_Made(method, frame.values, frame.directions, residual, frame.gradients)]
+    else:
+        pairs = mean_curvature_pairs(making, dimension, passes=passes, **options("all", seed))
+        made = [
             _Made(
                 kind,
                 end.values,
                 end.directions,
                 end.residual,
-                found.gradients,
-                found.asymmetry,
-                found.additivity,
+                pairs.gradients,
+                pairs.asymmetry,
+                pairs.additivity,
             )
-            for kind, end in ends.items()
-        )
-
-    made = make("all", making, seed)
-    starts = halves = (0.0,) * len(made)
+            for kind, end in _ends(method, pairs)
+        ]
+    others: list[Array] = []
+    halves: list[tuple[list[Array], list[Array]]] = []
     if making.count >= 2 and method != REFERENCE:
-        starts = _shared(made, make("another start", making, seed + 1))
-        ((first, second),) = split_in_halves(making.count, 1, seed)
-        one, other = (
-            make(f"half {half}", making.subset(places), seed)
-            for half, places in ((1, first), (2, second))
-        )
-        halves = _shared(one, other)
+        others = spans(making, "another start", seed + 1)
+        for split, parts in enumerate(split_in_halves(making.count, splits, seed)):
+            first, second = (
+                spans(making.subset(places), f"split {split + 1} half {half}", seed + start)
+                for half, start, places in zip(
+                    (1, 2), (2 * split + 2, 2 * split + 3), parts, strict=True
+                )
+            )
+            halves.append((first, second))
     return tuple(
         CurvedSubspace(
             method=one.method,
@@ -174,12 +209,39 @@ def curved_by(
             asymmetry=one.asymmetry,
             additivity=one.additivity,
             residual=one.residual,
-            starts=of_starts,
-            halves=of_halves,
+            starts=shared_energy(one.directions, others[place]) if others else 0.0,
+            halves=np.array([shared_energy(a[place], b[place]) for a, b in halves]),
+            halves_by_phases=_shared_by_phases(
+                [(a[place], b[place]) for a, b in halves], making.shape, seed
+            ),
             gradients=one.gradients,
         )
-        for one, of_starts, of_halves in zip(made, starts, halves, strict=True)
+        for place, one in enumerate(made)
     )
+
+
+def _ends(method: str, found: CurvaturePairs) -> list[tuple[str, Eigenpairs]]:
+    """Return the ends of a spectrum that a method is after, by name."""
+    others = [(NEGATIVE, found.negative), (FLATTEST, found.flattest)]
+    return [(method, found.positive), *(others if method == EIGENVECTORS else [])]
+
+
+def _shared_by_phases(
+    halves: Sequence[tuple[Array, Array]], shape: tuple[int, ...], seed: int
+) -> Array:
+    """Return what halves share after one's directions have got random phases, (draws,).
+
+    Directions of one power spectrum share more than random ones; what halves share beyond that is
+    not their smoothness.
+    """
+    found = []
+    for split, (one, other) in enumerate(halves):
+        generator = np.random.default_rng((seed, split))
+        for _ in range(_PHASES):
+            rows = phase_randomised_rows(one, shape, generator)
+            turned = np.linalg.qr(np.asarray(rows, np.float64).T)[0].T
+            found.append(shared_energy(turned, other))
+    return np.array(found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,13 +255,6 @@ class _Made:
     gradients: int
     asymmetry: float = 0.0
     additivity: float = 0.0
-
-
-def _shared(some: Sequence[_Made], others: Sequence[_Made]) -> tuple[float, ...]:
-    return tuple(
-        shared_energy(one.directions, other.directions)
-        for one, other in zip(some, others, strict=True)
-    )
 
 
 def learned_curvature(

@@ -1,5 +1,6 @@
 """The curved subspace of each class alone: does what bends one class's boundary bend others'?"""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +13,6 @@ from analysis.curved import (
     held_out_curvature,
     shared_energy,
 )
-
-FEWEST = 20
-"""Images of a class that make an S_c of its own."""
 
 Array = NDArray[np.float64]
 
@@ -42,57 +40,52 @@ class ClassCurvature:
 
 
 def class_curvature(
-    making: MeanShapeOperator,
+    classes: Mapping[int, Callable[[], MeanShapeOperator]],
     held_out: MeanShapeOperator,
     pooled: Array,
     dimension: int,
     *,
     steps: int,
     seed: int = 0,
-    fewest: int = FEWEST,
     progress: bool = False,
     checkpoint: Checkpoint = NOT_KEPT,
 ) -> ClassCurvature:
-    """Return the S_c of every class with enough images, by ascent, and its held-out curvature.
+    """Return the S_c of classes, by ascent, and its curvature at held-out images of all.
 
     Args:
-        making: Of the images that make them.
+        classes: Number of each class, ascending, and what returns the operator of its images; one
+            at a time is held.
         held_out: Of others, at the same scale and on the same surface.
         pooled: S_c of all classes together, (R, D).
         dimension: R.
         steps: Of each ascent.
-        seed: Of each start.
-        fewest: A class of fewer images is left out.
+        seed: Of the first start; that of each class is another one.
         progress: Show progress bars on standard error.
         checkpoint: Where the ascents' states are kept, and looked for.
     """
-    sources = making.sources.numpy()
-    found, counts = np.unique(sources, return_counts=True)
-    classes, images = found[counts >= fewest], counts[counts >= fewest]
     frames = [
         ascended_frame(
-            making.subset(np.flatnonzero(sources == one)),
+            make(),
             dimension,
             steps=steps,
-            seed=seed,
-            title=f"curved frame of class {one}",
+            seed=seed + place,
+            title=f"curved frame of class {number}",
             progress=progress,
-            checkpoint=checkpoint.within(f"class {one}"),
+            checkpoint=checkpoint.within(f"class {number}"),
         )
-        for one in classes.tolist()
+        for place, (number, make) in enumerate(classes.items())
     ]
     directions = np.array([frame.directions for frame in frames]).reshape(-1, *pooled.shape)
-    seen = held_out_curvature(held_out, np.concatenate([pooled, *directions]))
-    by_frame = seen.reshape(len(seen), len(frames) + 1, len(pooled)).mean(2)
+    along = [held_out_curvature(held_out, rows).mean(1) for rows in (pooled, *directions)]
     return ClassCurvature(
-        classes=classes,
-        images=images,
+        classes=np.array(list(classes), dtype=np.int64),
+        images=np.array([frame.images for frame in frames], dtype=np.int64),
         own=np.array([frame.values.mean() for frame in frames]),
         directions=directions,
-        held_out=by_frame[:, 1:],
-        pooled=by_frame[:, 0],
+        held_out=np.stack(along, axis=1)[:, 1:],
+        pooled=along[0],
         sources=np.concatenate(held_out.ranks.gather(held_out.anchors.source.cpu().numpy())),
         energy=np.array([[shared_energy(a, b) for b in directions] for a in directions]).reshape(
-            len(classes), len(classes)
+            len(frames), len(frames)
         ),
     )

@@ -5,29 +5,34 @@ boundary is positively curved, so that almost any vector of it fools. Its items:
 
 1. mean curvature along S_c is positive, and larger than along random tangent directions, S_f and
    spectrum-matched noise;
-2. it is shared: most points are positively curved along a direction of S_c, more than along random
-   ones, and two halves of the images make the same subspace;
+2. it is shared: most pairs of a direction of S_c and a point are positively curved, more than of
+   random directions, and two halves of the images make the same subspace;
 3. at equal norm random vectors of S_c fool more than those of S_f, of spectrum-matched noise and of
    the sphere;
 4. v and -v fool alike, and the same image more often than independent vectors would have it;
 5. over directions, curvature predicts fooling beyond what the flat model does;
 6. what is curved on one model is curved, and fools, on another.
 
-Every row is one number with its interval, effect size and p-value; p-values are corrected for the
-number of rows (Holm 1979). A row supports the hypothesis where its corrected p-value is below 5 %
-and its sign is the one that the hypothesis says, and contradicts it where the sign is the other.
+Every row is one number with its interval, effect size and p-value. Draws of directions and points
+are both samples: intervals and p-values of means over them are Student's, from variance components
+(`analysis.components`). Shares of which nothing varies have the bounds of n equal outcomes. Item 5
+has permutations and a bootstrap over directions, and the halves of item 2 their own spread.
+
+p-values are corrected for the number of rows (Holm 1979). A row supports the hypothesis where its
+corrected p-value is below 5 % and its sign is the one that the hypothesis says, and contradicts it
+where the sign is the other.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import norm as normal
 
-from analysis.intervals import percentile_interval
+from analysis.components import LEAST_P, Uncertain
 from boundary.anchors import REGION
 
 SUPPORTED, NOT_SUPPORTED, CONTRADICTED = "supported", "not supported", "contradicted"
@@ -37,9 +42,8 @@ CORRECTED = 0.05
 HALVES = "two halves"
 """In place of an anchor: of what two halves of the images share."""
 
-_LEAST_P = 1e-300
-
-Array = NDArray[np.float64]
+OTHER_MODELS = 6
+"""The item whose families are S_c of other runs, each with its own R and number of images."""
 
 
 @dataclass(frozen=True)
@@ -110,28 +114,37 @@ def item_verdicts(rows: Iterable[HypothesisRow], surface: str = REGION) -> tuple
     """Return the verdict of each item at each anchor and scale, over estimators and rivals.
 
     It is of the largest subspace, and of that from most images: rows of smaller ones show how an
-    answer depends on them, and are left out.
+    answer depends on them, and are left out. S_c of other models are each their own measure.
 
     Args:
         rows: Corrected.
         surface: Rows of the other surface are left out; those of none are kept.
     """
-    rows = list(rows)
-    dimension = max((row.dimension for row in rows), default=0)
-    images = max((row.images for row in rows), default=0)
+    kept = sorted(_of_largest([row for row in rows if row.surface in {"", surface}]), key=_place)
+    return tuple(_together(*key, list(same)) for key, same in groupby(kept, key=_place))
 
-    def place(row: HypothesisRow) -> tuple[int, str, float]:
-        return row.item, row.anchor, row.scale
 
-    kept = [
+def _of_largest(rows: list[HypothesisRow]) -> list[HypothesisRow]:
+    """Return rows of the largest dimension and most images, and of those that have neither."""
+
+    def tested(row: HypothesisRow) -> tuple[int, str]:
+        # In other items S_c of fewer images are families too, and smaller ones of the same.
+        return row.item, row.family if row.item == OTHER_MODELS else ""
+
+    dimension: dict[tuple[int, str], int] = defaultdict(int)
+    images: dict[tuple[int, str], int] = defaultdict(int)
+    for row in rows:
+        dimension[tested(row)] = max(dimension[tested(row)], row.dimension)
+        images[tested(row)] = max(images[tested(row)], row.images)
+    return [
         row
         for row in rows
-        if row.surface in {"", surface}
-        and row.dimension in {0, dimension}
-        and row.images in {0, images}
+        if row.dimension in {0, dimension[tested(row)]} and row.images in {0, images[tested(row)]}
     ]
-    kept.sort(key=place)
-    return tuple(_together(*key, list(same)) for key, same in groupby(kept, key=place))
+
+
+def _place(row: HypothesisRow) -> tuple[int, str, float]:
+    return row.item, row.anchor, row.scale
 
 
 def _together(item: int, anchor: str, scale: float, rows: list[HypothesisRow]) -> ItemVerdict:
@@ -145,23 +158,21 @@ def _together(item: int, anchor: str, scale: float, rows: list[HypothesisRow]) -
     return ItemVerdict(item, anchor, scale, verdict, supporting, contradicting, len(rows))
 
 
-def summary(outcomes: Array, samples: Array) -> dict[str, Any]:
-    """Return what a row says of outcomes, (draws, points), and of their resampled means."""
-    estimate, interval = float(outcomes.mean()), percentile_interval(samples)
-    by_point = outcomes.mean(0)
-    spread = float(by_point.std(ddof=1)) if len(by_point) > 1 else 0.0
+def summary(found: Uncertain) -> dict[str, Any]:
+    """Return what a row says of an estimate."""
+    interval = found.interval
     return {
-        "estimate": estimate,
+        "estimate": found.estimate,
         "low": interval.low,
         "high": interval.high,
-        "effect": estimate / spread if spread > 0 else 0.0,
-        "p": p_value(estimate, float(samples.std())),
-        "n": len(by_point),
+        "effect": found.effect,
+        "p": found.p,
+        "n": found.points,
     }
 
 
 def p_value(estimate: float, error: float) -> float:
     """Return the two-sided normal p-value of an estimate with its standard error."""
     if error == 0:
-        return 1.0 if estimate == 0 else _LEAST_P
-    return float(max(2 * normal.sf(abs(estimate) / error), _LEAST_P))
+        return 1.0 if estimate == 0 else LEAST_P
+    return float(max(2 * normal.sf(abs(estimate) / error), LEAST_P))

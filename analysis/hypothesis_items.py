@@ -1,19 +1,20 @@
 """The rows of the test of the curvature hypothesis, item by item: see `analysis.hypothesis`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from math import sqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm as normal
 from scipy.stats import rankdata
 
+from analysis.components import Component, Uncertain, of_difference, of_mean
 from analysis.curvature_sweep import CurvatureCurve
 from analysis.curved_checks import CURVED
 from analysis.fooling import FoolingRate
 from analysis.hypothesis import HALVES, HypothesisRow, p_value, summary
-from analysis.intervals import percentile_interval, two_way_bootstrap
+from analysis.intervals import bound_of_none, percentile_interval
 
 ALIKE = 0.1
 """Largest difference of the fooling rates of v and -v that counts as alike."""
@@ -22,7 +23,7 @@ _PERMUTATIONS = 5000
 
 Array = NDArray[np.float64]
 Outcome = Callable[[Array], Array]
-"""Of curvatures, for each draw and point."""
+"""Of curvatures, for each draw and point: a share, less what it is held against."""
 
 
 def curvature_rows(
@@ -44,9 +45,7 @@ def curvature_rows(
         dimension: R of the family's subspace.
         images: That made it.
     """
-    return _rows_of_curves(
-        curves, family, rivals, item, "mean curvature", lambda c: c, 0.0, dimension, images
-    )
+    return _rows_of_curves(curves, family, rivals, item, "mean curvature", None, dimension, images)
 
 
 def sharing_rows(
@@ -57,7 +56,9 @@ def sharing_rows(
     dimension: int = 0,
     images: int = 0,
 ) -> list[HypothesisRow]:
-    """Return the rows of the share of points curved positively: above 1/2, and above rivals'.
+    """Return the rows of the share of pairs of a direction and a point that are curved positively.
+
+    It is held against 1/2, and against that of each rival.
 
     Args:
         curves: Of the family and the rivals, at the same points.
@@ -67,12 +68,12 @@ def sharing_rows(
         images: That made it.
     """
 
-    def positive(curvature: Array) -> Array:
+    def above_half(curvature: Array) -> Array:
         # What is exactly straight at this scale is neither.
-        return np.asarray((np.sign(curvature) + 1) / 2)
+        return np.asarray(np.sign(curvature) / 2)
 
     question = "share of points positively curved"
-    return _rows_of_curves(curves, family, rivals, 2, question, positive, 0.5, dimension, images)
+    return _rows_of_curves(curves, family, rivals, 2, question, above_half, dimension, images)
 
 
 def _rows_of_curves(
@@ -81,8 +82,7 @@ def _rows_of_curves(
     rivals: Sequence[str],
     item: int,
     question: str,
-    outcome: Outcome,
-    threshold: float,
+    share: Outcome | None,
     dimension: int,
     images: int,
 ) -> list[HypothesisRow]:
@@ -95,10 +95,11 @@ def _rows_of_curves(
             if (rival, own.anchor, own.estimator, own.surface) in known
         ]
         for place, scale in enumerate(own.scales):
-            values = [outcome(curve.curvature[place]) for curve in (own, *beside)]
-            samples = two_way_bootstrap(
-                *values, sampled=[curve.sampled for curve in (own, *beside)]
-            )
+            values = [
+                curve.curvature[place] if share is None else share(curve.curvature[place])
+                for curve in (own, *beside)
+            ]
+            alone = of_mean(values[0], own.sampled, shares=share is not None)
             common = HypothesisRow(
                 item=item,
                 question=question,
@@ -110,50 +111,72 @@ def _rows_of_curves(
                 scale=float(scale),
                 dimension=dimension,
                 images=images,
-                **summary(values[0] - threshold, samples[0] - threshold),
+                **summary(alone),
             )
             rows.append(common)
-            for rival, other, sample in zip(beside, values[1:], samples[1:], strict=True):
-                apart = values[0].mean(0) - other.mean(0)
-                found = summary(apart[None], samples[0] - sample)
-                rows.append(replace(common, rival=rival.family, **found))
+            for rival, other in zip(beside, values[1:], strict=True):
+                sampled = own.sampled, rival.sampled
+                found = of_difference(values[0], other, sampled, shares=alone.shares)
+                rows.append(replace(common, rival=rival.family, **summary(found)))
     return rows
 
 
 def half_rows(
-    energy: float, random: Array, *, dimension: int, images: int, scale: float
+    energies: Array,
+    rivals: Mapping[str, Array],
+    *,
+    dimension: int,
+    images: int,
+    scale: float,
 ) -> list[HypothesisRow]:
-    """Return the row of what two halves of the images share, above random subspaces.
+    """Return the rows of what two halves of the images share, above pairs of other subspaces.
+
+    The p-value is that of one more pair of the null. Splits are of the same images, so that more of
+    them make the mean no surer: the interval has the variance between splits (the delete-half
+    jackknife, see `reach_of_halves`), at least that of the null; twice that for a single split.
 
     Args:
-        energy: Mean squared cosine of the principal angles of the two halves' subspaces.
-        random: The same of pairs of random subspaces, (pairs,).
+        energies: Mean squared cosine of the principal angles of the two halves' subspaces, of
+            each random split, (splits,).
+        rivals: The same of pairs of null subspaces, (pairs,), at least two, by the null's name.
         dimension: R.
         images: In both halves together.
         scale: At which the subspaces were made.
     """
-    spread = float(random.std(ddof=1))
-    above = energy - float(random.mean())
     return [
         HypothesisRow(
             item=2,
             question="two halves share directions",
             family=CURVED,
-            rival="random subspaces",
+            rival=name,
             anchor=HALVES,
             estimator="",
             surface="",
             scale=scale,
             dimension=dimension,
             images=images,
-            estimate=above,
-            low=above - float(normal.ppf(0.975)) * spread,
-            high=above + float(normal.ppf(0.975)) * spread,
-            effect=above / spread if spread > 0 else 0.0,
-            p=p_value(above, spread),
-            n=images,
+            **_above_null(energies, null, images),
         )
+        for name, null in rivals.items()
     ]
+
+
+def _above_null(energies: Array, null: Array, images: int) -> dict[str, Any]:
+    variance = float(null.var(ddof=1))
+    found = Uncertain(
+        estimate=float(energies.mean() - null.mean()),
+        components=(Component(variance),),
+        points=images,
+        deviation=sqrt(variance),
+    )
+    splits = len(energies)
+    between = (
+        Component(max(float(energies.var(ddof=1)), variance), splits - 1)
+        if splits > 1
+        else Component(2 * variance)
+    )
+    interval = replace(found, components=(between,)).interval
+    return summary(found) | {"low": interval.low, "high": interval.high}
 
 
 def fooling_rows(
@@ -179,10 +202,9 @@ def fooling_rows(
             other = _beside(rates, own, rival)
             if other is None:
                 continue
-            samples = two_way_bootstrap(
-                own.fooled, other.fooled, sampled=[own.sampled, other.sampled]
+            apart = of_difference(
+                own.fooled, other.fooled, (own.sampled, other.sampled), shares=True
             )
-            apart = own.fooled.mean(0) - other.fooled.mean(0)
             rows.append(
                 HypothesisRow(
                     item=item,
@@ -195,7 +217,7 @@ def fooling_rows(
                     scale=own.norm,
                     dimension=own.subspace_dimension,
                     images=images,
-                    **summary(apart[None], samples[0] - samples[1]),
+                    **summary(apart),
                 )
             )
     return rows
@@ -224,12 +246,8 @@ def mirror_rows(ahead: FoolingRate, behind: FoolingRate, *, images: int = 0) -> 
         images: That made the subspace.
     """
     one, other = ahead.fooled.astype(float), behind.fooled.astype(float)
-    draws = len(one)
-    both = one * other
-    alone = one.mean(1, keepdims=True) * other.mean(1, keepdims=True)
-    strangers = one * (other.sum(0) - other) / (draws - 1)
-    gap = one.mean(1) - other.mean(1)
-    noise = (one - other).var(1, ddof=1) / one.shape[1]
+    beyond_chance = _centred_rows(one) * _centred_rows(other)
+    strangers = one * (other.sum(0) - other) / (len(other) - 1)
     common = HypothesisRow(
         item=4,
         question="v and -v fool alike",
@@ -241,41 +259,54 @@ def mirror_rows(ahead: FoolingRate, behind: FoolingRate, *, images: int = 0) -> 
         scale=ahead.norm,
         dimension=ahead.subspace_dimension,
         images=images,
-        **_alike(gap, noise),
+        **_alike(one - other, ahead.sampled),
     )
     rows = [common]
     for question, rival, outcomes in (
-        ("both fool one image", "independence", both - alone),
-        ("both fool one image", "another draw in place of -v", both - strangers),
+        ("both fool one image", "independence", beyond_chance),
+        ("both fool one image", "another draw in place of -v", one * other - strangers),
     ):
-        found = summary(outcomes, two_way_bootstrap(outcomes)[0])
-        rows.append(replace(common, question=question, rival=rival, **found))
+        found = of_mean(outcomes, ahead.sampled, shares=True)
+        rows.append(replace(common, question=question, rival=rival, **summary(found)))
     return rows
 
 
-def _alike(gap: Array, noise: Array) -> dict[str, Any]:
+def _centred_rows(outcomes: Array) -> Array:
+    return np.asarray(outcomes - outcomes.mean(1, keepdims=True))
+
+
+def _alike(apart: Array, sampled: bool) -> dict[str, Any]:
     """Return by how much the root mean square difference of two rates is below `ALIKE`.
 
-    The part of the difference that the choice of images makes is taken off.
+    The part of the squares that the choice of images makes is taken off. Where hardly any image
+    tells the two apart, a difference of `ALIKE` may have gone unseen in all of them.
+
+    Args:
+        apart: Outcomes of one less those of the other, (draws, images).
+        sampled: Whether draws are a sample of more.
     """
-    generator = np.random.default_rng(0)
-    squares = gap**2 - noise
-    chosen = generator.integers(len(gap), size=(2000, len(gap)))
-    samples = ALIKE - np.sqrt(squares[chosen].mean(1).clip(min=0))
-    estimate = ALIKE - float(np.sqrt(max(squares.mean(), 0.0)))
-    interval = percentile_interval(samples)
-    error = max(float(samples.std()), float(np.sqrt(noise.mean() / len(gap))))
+    images = apart.shape[1]
+    gap = apart.mean(1, keepdims=True)
+    noise = apart.var(1, ddof=1, keepdims=True) / images if images > 1 else 0.0
+    # First order in each image; means over the images are the squares.
+    squares = of_mean(gap**2 - noise + 2 * gap * (apart - gap) - ALIKE**2, sampled)
+    of_rates = [
+        ALIKE - sqrt(max(square + ALIKE**2, 0.0))
+        for square in (squares.estimate, squares.interval.high, squares.interval.low)
+    ]
+    estimate, low, high = of_rates
+    unseen = min(1.0, 2 * (1 - ALIKE) ** images) if estimate > 0 else 0.0
     return {
         "estimate": estimate,
-        "low": interval.low,
-        "high": interval.high,
+        "low": min(low, ALIKE - bound_of_none(images)),
+        "high": high,
         "effect": estimate / ALIKE,
-        "p": p_value(estimate, error),
-        "n": len(gap),
+        "p": max(squares.p, unseen),
+        "n": images,
     }
 
 
-def prediction_rows(
+def correlation_rows(
     curvature: Array,
     fooled: Array,
     flat: Array,

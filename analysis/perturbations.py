@@ -14,6 +14,9 @@ from boundary.errors import InputError
 LEVELS = 255
 """Steps of an 8-bit picture between black and white."""
 
+SPHERE, SUBSPACE = "sphere", "subspace"
+"""Families of random vectors: of image space, and of S_f."""
+
 
 @dataclass(frozen=True, eq=False)
 class Perturbations:
@@ -157,7 +160,7 @@ def on_sphere(
         generator: On the CPU.
     """
     normal = torch.randn(count, *shape, dtype=torch.float64, generator=generator)
-    return Perturbations.of("sphere", normal, norm)
+    return Perturbations.of(SPHERE, normal, norm)
 
 
 def random_signs(
@@ -182,7 +185,7 @@ def in_subspace(
     norm: float,
     generator: torch.Generator,
     *,
-    family: str = "subspace",
+    family: str = SUBSPACE,
 ) -> Perturbations:
     """Return random perturbations, uniform on the sphere of a subspace.
 

@@ -15,6 +15,7 @@ class:
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, log
+from typing import Any
 
 import numpy as np
 import torch
@@ -59,6 +60,19 @@ class Planes:
         """(N,), whether the nearest boundary point was found."""
         return np.isfinite(self.margin[:, 0])
 
+    def only(self, images: NDArray[np.bool_]) -> "Planes":
+        """Return the planes of some images; those of the others count as not found.
+
+        Args:
+            images: Which, (N,).
+        """
+        keep = images[:, None]
+        return Planes(
+            np.where(keep, self.margin, inf),
+            np.where(keep[..., None], self.normal, 0).astype(np.float32),
+            self.target,
+        )
+
     def along(self, directions: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return n.v for every plane, shape (draws, N, T): products in float32, as the normals.
 
@@ -89,6 +103,7 @@ def tangent_planes(
     *,
     runners_up: int = 4,
     max_gradients: int = 12,
+    search: Mapping[str, Any] | None = None,
     batch_size: int = 64,
     progress: bool = False,
 ) -> Planes:
@@ -104,6 +119,8 @@ def tangent_planes(
         images: Shape (N, C, H, W), inside the classifier's bounds; batches are moved to its device.
         runners_up: T - 1; fewer where there are fewer classes.
         max_gradients: The most backward passes spent on one plane.
+        search: Options of the search of the first plane's point, as of `nearest_boundary_points`;
+            by default ``max_gradients`` alone.
         batch_size: Images of one search.
         progress: Show a progress bar on standard error.
 
@@ -118,7 +135,9 @@ def tangent_planes(
     with progress_bar("tangent planes", len(images), "images", shown=progress) as bar:
         for batch in torch.split(images, batch_size):
             placed = classifier.place(batch)
-            first = nearest_boundary_points(classifier, placed, max_gradients=max_gradients)
+            first = nearest_boundary_points(
+                classifier, placed, **(search or {"max_gradients": max_gradients})
+            )
             others = _next_classes(classifier, placed, first, runners_up)
             found = [first] + [
                 nearest_boundary_points(
@@ -314,10 +333,10 @@ def prediction_rows(
             found = curved(planes, along, norm, curvature[nearest])
             predictions.append((CURVED_AT_NORM, 0.0, found))
         for scale, bends in (curvature or {}).items():
-            predictions += [
-                (CURVED, scale, curved(planes, along, norm, bends)),
-                (SHARED_CURVATURE, scale, shared_curvature(planes, along, norm, bends)),
-            ]
+            predictions.append((CURVED, scale, curved(planes, along, norm, bends)))
+            if planes.met.sum() > 1:
+                shared = shared_curvature(planes, along, norm, bends)
+                predictions.append((SHARED_CURVATURE, scale, shared))
         rows += [
             PredictionRow(
                 model=model,

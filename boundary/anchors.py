@@ -92,8 +92,7 @@ def anchors_at(
         The anchors with a usable normal, and which points they are, (N,) bool.
     """
     if not len(points):
-        number = points.new_zeros(0)
-        return Anchors(points, points, number, number, source, target), source > 0
+        return _no_anchors(points)
     found = gap_gradient(classifier, points, source, target)
     flat = found.gradient.flatten(1)
     slope = flat.norm(dim=1)
@@ -119,6 +118,8 @@ def anchors_at_images(classifier: Classifier, images: Tensor) -> tuple[Anchors, 
     Returns:
         The anchors with a usable normal, and which images they are, (N,) bool.
     """
+    if not len(images):
+        return _no_anchors(images)
     source = classifier.predict(images)
     return anchors_at(classifier, images, source, torch.full_like(source, -1))
 
@@ -143,6 +144,8 @@ def anchors_along(
     Raises:
         InputError: If a direction is zero or not finite.
     """
+    if not len(images):
+        return _no_anchors(images)
     rays = unit(directions.flatten(1)).view_as(images)
     lengths = rays.flatten(1).norm(dim=1)
     if not bool((lengths > 0.5).all()):  # of what is neither zero nor NaN it is 1
@@ -179,6 +182,12 @@ def anchors_along(
     found = torch.zeros(len(images), dtype=torch.bool, device=images.device)
     found[met[usable]] = True
     return anchors, found
+
+
+def _no_anchors(points: Tensor) -> tuple[Anchors, Tensor]:
+    """Return what no points (0, C, H, W) give: not every classifier takes an empty batch."""
+    number, place = points.new_zeros(0), torch.zeros(0, dtype=torch.int64, device=points.device)
+    return Anchors(points, points, number, number, place, place), place > 0
 
 
 @torch.no_grad()

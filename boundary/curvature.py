@@ -14,6 +14,7 @@ scale. Networks of ReLUs and max-pooling are piecewise linear: their exact Hessi
 everywhere, and only a scale shows how their boundary bends.
 """
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -33,6 +34,9 @@ from boundary.space import unit
 
 _ONCE_TOLERANCE = 1e-2
 """Of a derivative that is taken twice over, relative: float32 and long sums, no more."""
+
+_EXACT_AT_ONCE = 32
+"""The most exact products that share one graph of the gradient, and are held in memory."""
 
 
 def hessian_products(
@@ -55,15 +59,16 @@ def hessian_products(
 
     Raises:
         InputError: If the classifier cannot be differentiated twice.
+        RuntimeError: If memory runs out.
     """
     each = [one.expand_as(points) for one in directions]
     for products in (_reverse_twice, _forward_over_reverse):
         try:
             return torch.stack(list(products(classifier, points, source, target, each)))
-        except Exception as error:
-            if ran_out_of_memory(error):
-                raise
+        except (RuntimeError, InputError) as error:  # an InputError from inside the classifier
             cause = error.__cause__ or error
+            if ran_out_of_memory(error) or not isinstance(cause, RuntimeError):
+                raise
             reason = (str(cause).strip() or type(cause).__name__).splitlines()[0]
     raise InputError(
         f"the classifier should have second derivatives. Found that it has none: {reason}; give a "
@@ -149,9 +154,15 @@ class ShapeOperator:
     def normal_curvatures(self, directions: Tensor) -> Tensor:
         """Return v'Sv / v'v for the tangent parts v of directions, (M, N).
 
+        At most `_EXACT_AT_ONCE` products are held at a time; at a scale, one.
+
         Args:
             directions: As in `products`.
         """
+        at_once = _EXACT_AT_ONCE if self.scale is None else 1
+        return torch.cat([self._along(part) for part in torch.split(directions, at_once)])
+
+    def _along(self, directions: Tensor) -> Tensor:
         at = self.anchors
         tangents = torch.stack([at.tangent(one) for one in directions]).flatten(2)
         lengths = (tangents**2).sum(2)
@@ -351,7 +362,9 @@ def _forward_over_reverse(
     def gap(images: Tensor) -> Tensor:
         return logit_gap(classifier(images), source, target).sum()
 
-    with sdpa_kernel(SDPBackend.MATH):
+    with sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
+        # Of a classifier that looks at its images' numbers to say why it fails.
+        warnings.filterwarnings("ignore", "Converting a tensor with requires_grad=True")
         for direction in each:
             found = torch.func.jvp(torch.func.grad(gap), (points,), (direction,))
             yield found[1].detach()

@@ -33,7 +33,7 @@ def logit_gap(logits: Tensor, source: Tensor, target: Tensor) -> Tensor:
         source: Class of each row, shape (N,).
         target: Other class or classes of each row, shape (N,) or (N, T).
     """
-    targets = target.view(len(logits), -1)
+    targets = target[:, None] if target.dim() == 1 else target
     gaps = logits.gather(1, targets) - logits.gather(1, source.view(-1, 1))
     return gaps.view(target.shape)
 

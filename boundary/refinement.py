@@ -72,10 +72,10 @@ def _along(
     def displacement(which: Tensor) -> Tensor:
         return gaps.space.within(rows[which], root.length[which, None] * ray[which])
 
-    root = BracketedSecant(length, slope)
+    root = BracketedSecant(length, slope, reach)
     for _ in range(_MAX_STEPS):
         # The last step has the length of the residual, and a secant step cuts it further.
-        unsettled = root.unsettled(tolerance, reach)
+        unsettled = root.unsettled(tolerance)
         if len(unsettled) == 0:
             break
         root.update(unsettled, gaps.value(rows[unsettled], displacement(unsettled)))

@@ -14,28 +14,30 @@ class BracketedSecant:
     functions at ``length`` and hands the values to `update`, until none is `unsettled`.
 
     Args:
-        length: First guess of each root, positive, shape (N,).
+        length: First guess of each root, positive, shape (N,); cut to ``longest``.
         slope: Expected slope of each function at its guess, positive, shape (N,).
+        longest: Length at which a function that is still negative is given up. A step beyond is cut
+            to it.
     """
 
-    def __init__(self, length: Tensor, slope: Tensor) -> None:
-        self.length = length.clone()
+    def __init__(self, length: Tensor, slope: Tensor, longest: float = torch.inf) -> None:
+        self.length = length.clamp(max=longest)
+        self._longest = longest
         self._slope = slope.clone()
-        self._last_length = length.clone()
+        self._last_length = self.length.clone()
         self._last_value = torch.full_like(length, torch.nan)
         self._change = torch.full_like(length, torch.inf)
         self._lower = torch.zeros_like(length)
         self._upper = torch.full_like(length, torch.inf)
 
-    def unsettled(self, tolerance: float, longest: float = torch.inf) -> Tensor:
+    def unsettled(self, tolerance: float) -> Tensor:
         """Return the rows whose last step was longer than ``tolerance`` times their length.
 
         Args:
             tolerance: Share of the length.
-            longest: Rows beyond that length, still without a bracket, are given up.
         """
-        hopeless = self._upper.isinf() & (self.length > longest)
-        return ((self._change > tolerance * self.length) & ~hopeless).nonzero().squeeze(1)
+        given_up = self._upper.isinf() & (self._lower >= self._longest)
+        return ((self._change > tolerance * self.length) & ~given_up).nonzero().squeeze(1)
 
     def unmet(self, tolerance: float) -> Tensor:
         """Return which rows have neither settled nor met a value that is not negative, (N,)."""
@@ -55,10 +57,12 @@ class BracketedSecant:
         step = length - value / slope
         usable = (step >= lower) & (step <= upper) & (step < _LONGEST_STEP * length)
         usable |= value == 0
+        step = torch.where(usable, step, bisect(lower, upper, length))
+        usable &= step <= self._longest  # what is cut has not converged
         self._change[rows] = torch.where(usable, (step - length).abs(), torch.inf)
         self._last_length[rows], self._last_value[rows] = length, value
         self._slope[rows] = slope
-        self.length[rows] = torch.where(usable, step, bisect(lower, upper, length))
+        self.length[rows] = step.clamp(max=self._longest)
 
     def _slope_through(self, rows: Tensor, value: Tensor) -> Tensor:
         run = self.length[rows] - self._last_length[rows]

@@ -14,7 +14,7 @@ unless its two ends are censored to opposite sides, which then say nothing and s
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -76,7 +76,8 @@ def curvatures(
         estimators: Some of `ESTIMATORS`.
         surfaces: Some of `SURFACES`.
         reach: How far along the normal a section looks for the surface, input units; by default
-            twice the scale: beyond, a curvature is at least 4 / s.
+            twice the scale: where both ends are censored to the same side, the size of the
+            curvature is then at least 4 / s.
 
     Returns:
         One for each estimator and surface, in that order.
@@ -101,7 +102,7 @@ def curvatures(
         for surface in surfaces
     }
     gaps = {surface: anchors.slope.new_zeros(2, *size[::-1]) for surface in surfaces}
-    for place, direction in enumerate(directions):
+    for place, direction in enumerate(directions if len(anchors) else directions[:0]):
         step = scale * _tangent(anchors, direction)
         looks = _Looks(classifier, anchors, step, surfaces, GRADIENTS in estimators)
         for surface in surfaces:
@@ -232,6 +233,16 @@ class _Ends:
     """(2, M, N) bool."""
     residual: Tensor
     """(2, M, N), |gap - level| / slope at the last look; 0 where censored."""
+    led: Tensor
+    """(2, M, N) bool: the pair's target led all classes at the last look."""
+    always_led: Tensor
+    """(2, M, N) bool: and at every look; true where none was needed."""
+
+    def where(self, chosen: Tensor, other: "_Ends") -> "_Ends":
+        """Return these ends where chosen, (2, M, N) bool, and others elsewhere."""
+        names = [field.name for field in fields(self)]
+        pairs = [(getattr(self, name), getattr(other, name)) for name in names]
+        return _Ends(*(torch.where(chosen, mine, its) for mine, its in pairs))
 
 
 def _sections(
@@ -244,8 +255,8 @@ def _sections(
 ) -> dict[str, _Ends]:
     """Return where the lines along n through z + s v and z - s v meet each surface.
 
-    All lines are searched together, in passes of twice as many points as there are anchors. Where
-    the pair's target leads all classes at the pair's surface, the region's surface is that one.
+    All lines are searched together, in passes of twice as many points as there are anchors. The
+    region's search is spared where the pair's has found its end.
 
     Args:
         classifier: Whose boundary it is.
@@ -256,40 +267,59 @@ def _sections(
         reach: Longest displacement.
     """
     found: dict[str, _Ends] = {}
-    shared: Tensor | None = None
     for surface in sorted(gaps):
         lines = _Lines(classifier, anchors, directions, scale, surface)
-        first = gaps[surface].flatten()
-        # Beyond the surface it lies behind, before it ahead; from there the gap counts as negative.
-        side = -first.sign()
-        searched = side != 0
-        if shared is not None:
-            searched &= ~(shared & (side == -gaps[PAIR].flatten().sign()))
-        root = BracketedSecant((first.abs() / lines.slope).clamp(max=reach), lines.slope)
-        residual, leads = torch.zeros_like(first), torch.zeros_like(searched)
-        for _ in range(_MOST_STEPS):
-            left = root.unsettled(_LENGTH_TOLERANCE, reach)
-            left = left[searched[left]]
-            if not len(left):
-                break
-            for rows in torch.split(left, 2 * len(anchors)):
-                gap, leads[rows] = lines.look(rows, (side * root.length)[rows])
-                root.update(rows, side[rows] * gap)
-                residual[rows] = gap.abs() / lines.slope[rows]
-        length = torch.where(side == 0, 0.0, root.length)
-        censored = (root.unmet(_LENGTH_TOLERANCE) | (length > reach)) & (side != 0)
-        displacement = side * torch.where(censored, reach, length)
-        parts = [displacement, censored, residual.masked_fill(censored, 0.0)]
-        if shared is not None:
-            same = (side != 0) & ~searched
-            of_pair = found[PAIR]
-            known = (of_pair.displacement, of_pair.censored, of_pair.residual)
-            parts = [
-                torch.where(same, one.flatten(), own) for one, own in zip(known, parts, strict=True)
-            ]
-        found[surface] = _Ends(*(part.view_as(gaps[surface]) for part in parts))
-        shared = leads & ~censored
+        if PAIR in found:
+            shared = _shared(found[PAIR], gaps[PAIR], gaps[surface])
+            own = _search(lines, gaps[surface], reach, ~shared)
+            found[surface] = found[PAIR].where(shared, own)
+        else:
+            found[surface] = _search(lines, gaps[surface], reach)
     return found
+
+
+def _shared(pair: _Ends, pair_gap: Tensor, region_gap: Tensor) -> Tensor:
+    """Return where the region's end is the pair's, (2, M, N) bool.
+
+    Outwards another class may have crossed before the pair's: there both searches must have seen
+    the same numbers. Inwards the region's gap, never below the pair's, stays positive until the
+    pair's root, and is zero there if the target leads.
+    """
+    outwards = pair.always_led & (pair_gap == region_gap)
+    inwards = pair.led & ~pair.censored & (pair_gap > 0)
+    return torch.where(pair_gap < 0, outwards, inwards)
+
+
+def _search(lines: "_Lines", gap: Tensor, reach: float, wanted: Tensor | None = None) -> _Ends:
+    """Return where lines meet a surface.
+
+    Args:
+        lines: 2 M N.
+        gap: Less the level, where they begin, (2, M, N).
+        reach: Longest displacement.
+        wanted: Lines that are searched, (2, M, N) bool; all if None.
+    """
+    first = gap.flatten()
+    # Beyond the surface it lies behind, before it ahead; from there the gap counts as negative.
+    side = -first.sign()
+    searched = side != 0 if wanted is None else (side != 0) & wanted.flatten()
+    root = BracketedSecant(first.abs() / lines.slope, lines.slope, reach)
+    residual, led = torch.zeros_like(first), torch.zeros_like(searched)
+    always_led = torch.ones_like(searched)
+    for _ in range(_MOST_STEPS):
+        left = root.unsettled(_LENGTH_TOLERANCE)
+        left = left[searched[left]]
+        if not len(left):
+            break
+        for rows in torch.split(left, lines.batch_size):
+            value, led[rows] = lines.look(rows, (side * root.length)[rows])
+            root.update(rows, side[rows] * value)
+            residual[rows] = value.abs() / lines.slope[rows]
+            always_led[rows] &= led[rows]
+    censored = root.unmet(_LENGTH_TOLERANCE) & searched
+    length = torch.where(side == 0, 0.0, root.length.masked_fill(censored, reach))
+    parts = [side * length, censored, residual.masked_fill(censored, 0.0), led, always_led]
+    return _Ends(*(part.view_as(gap) for part in parts))
 
 
 class _Lines:
@@ -307,6 +337,8 @@ class _Lines:
         self._directions, self._scale, self._surface = directions, scale, surface
         self.slope = anchors.slope.repeat(2 * len(directions))
         """Of each line's anchor, (2 M N,)."""
+        self.batch_size = 2 * len(anchors)
+        """The most lines in one pass."""
 
     @torch.no_grad()
     def look(self, lines: Tensor, along: Tensor) -> tuple[Tensor, Tensor]:

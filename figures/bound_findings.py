@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from analysis.bounds import CURVED_THEOREM, EXCLUDED, FLAT_THEOREM
+from analysis.bounds import CURVED_THEOREM, EXCLUDED, FLAT_THEOREM, inwards_share
 from analysis.curvature_sweep import NEAREST
 from analysis.curved_checks import CURVED
 from analysis.results import CurvatureResult
 from figures.curves import ESTIMATOR_LABELS, curves_of, tested_surface
 from figures.finding import Finding
 from figures.formats import number, percent, percent_interval
-from figures.geometry_tables import MeasuredBound, measured_bounds
+from figures.geometry_tables import BROKEN, KEPT, OPEN, MeasuredBound, measured_bounds
 
 
 def bound_finding(result: CurvatureResult) -> Finding | None:
@@ -20,14 +20,16 @@ def bound_finding(result: CurvatureResult) -> Finding | None:
     flat = [row for row in rows if row.theorem == FLAT_THEOREM]
     bent = [row for row in rows if (row.theorem, row.family) == (CURVED_THEOREM, CURVED)]
     by = ESTIMATOR_LABELS[result.predicted_by]
-    kept = sum(row.kept for row in rows)
+    counts = {word: sum(row.word == word for row in rows) for word in (KEPT, BROKEN, OPEN)}
     failing = _failing_shares(result, len(bent))
     said = [
         "Shares of images that the theorems of the ICLR 2018 paper promise random vectors to fool, "
         f"beside those measured ({rows[0].images} images; 95 % intervals)",
         *_promises("flat", flat),
         *_promises(f"bent alike (curvature by {by})", bent),
-        f"Over all families {kept} of {len(rows)} promises are kept{_broken(kept < len(rows))}",
+        f"Of {len(rows)} promises over all families {counts[KEPT]} are kept, {counts[BROKEN]} "
+        f"broken and {counts[OPEN]} open, as their interval holds what is promised"
+        f"{_broken(counts[BROKEN] > 0)}",
     ]
     if failing:
         said.append(
@@ -35,8 +37,10 @@ def bound_finding(result: CurvatureResult) -> Finding | None:
             "vector of S_c left out, not all others are curved positively: there the curved "
             "theorem's premise fails"
         )
-    present = None if 0 < kept < len(rows) else kept > 0
-    numbers = {"rows": rows, "kept": kept, "failing": failing}
+    present = {KEPT: True, BROKEN: False}.get(
+        next((word for word in (KEPT, BROKEN) if counts[word] == len(rows)), "")
+    )
+    numbers = {"rows": rows, **counts, "failing": failing}
     return Finding("bounds", f"{'. '.join(said)}.", present, numbers)
 
 
@@ -46,7 +50,7 @@ def _promises(premise: str, rows: Sequence[MeasuredBound]) -> list[str]:
         return []
     listed = "; ".join(
         f"{percent(row.promised)} at norm {number(row.norm)}, measured {percent(row.measured)} "
-        f"({percent_interval(row.interval)}), {'kept' if row.kept else 'broken'}"
+        f"({percent_interval(row.interval)}), {row.word}"
         for row in rows
     )
     return [f"If all is {premise}, {rows[0].label} (R = {rows[0].dimension}): {listed}"]
@@ -73,4 +77,5 @@ def _failing_shares(result: CurvatureResult, found: int) -> list[float]:
         estimator=result.predicted_by,
         surface=tested_surface(result),
     )
-    return list(EXCLUDED[: len(EXCLUDED) - found]) if measured else []
+    applies = found or inwards_share(result.dimension) < 1
+    return list(EXCLUDED[: len(EXCLUDED) - found]) if measured and applies else []

@@ -21,6 +21,7 @@ from figures.curves import (
     drawn_anchors,
     family_colours,
     mean_interval,
+    residual_told,
     space_label,
     tested_surface,
     zeros_told,
@@ -97,7 +98,7 @@ def plot_estimators(result: CurvatureResult) -> Figure:
         figure,
         f"Along S_c (R = {result.dimension}); pair: the boundary with one other class, region: "
         f"with any; {curves[0].curvature.shape[1]} random directions of it; {_lines(result)}"
-        f"{censored_told(curves)}{zeros_told(curves)}",
+        f"{residual_told(curves)}{censored_told(curves)}{zeros_told(curves)}",
     )
     return figure
 

@@ -26,6 +26,7 @@ from analysis.hypothesis import (
     ItemVerdict,
 )
 from analysis.intervals import Interval
+from analysis.perturbations import SPHERE
 from analysis.results import CurvatureResult
 from figures.class_findings import class_findings
 from figures.curvature_tables import held_out_interval
@@ -34,7 +35,7 @@ from figures.exact_findings import exact_finding
 from figures.finding import Finding
 from figures.formats import number, number_interval, percent, percent_interval
 from figures.geometry_findings import geometry_findings
-from figures.rates import SPHERE, same_norm
+from figures.rates import same_norm
 from figures.verdicts import (
     ITEMS,
     interval_verdict,
@@ -173,13 +174,19 @@ def _stability(result: CurvatureResult, subspace: CurvedSubspace) -> str:
     chance = result.dimension / result.ambient_dimension
     return (
         f" Two starts share {number(subspace.starts)} and two halves of the images "
-        f"{number(subspace.halves)} (mean squared cosine), against R/D = {number(chance)}."
+        f"{number(subspace.shared_by_halves)} (mean squared cosine; with random phases "
+        f"{number(subspace.shared_by_phases)}), against R/D = {number(chance)}."
     )
 
 
 def _shared(result: CurvatureResult, subspace: CurvedSubspace) -> dict[str, Any]:
     chance = result.dimension / result.ambient_dimension
-    return {"starts": subspace.starts, "halves": subspace.halves, "chance": chance}
+    return {
+        "starts": subspace.starts,
+        "halves": subspace.shared_by_halves,
+        "phases": subspace.shared_by_phases,
+        "chance": chance,
+    }
 
 
 def _of_item(result: CurvatureResult, item: int) -> Finding | None:

@@ -58,7 +58,7 @@ def _curved_row(subspace: CurvedSubspace) -> CurvedRow:
         interval=held_out_interval(subspace),
         points=len(subspace.held_out),
         starts=None if reference else subspace.starts,
-        halves=None if reference else subspace.halves,
+        halves=None if reference else subspace.shared_by_halves,
         asymmetry=subspace.asymmetry,
         additivity=subspace.additivity,
         residual=float(subspace.residual.max()),

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from analysis.curved_checks import CURVED, REFERENCE, CurvedSubspace
 from analysis.fooling import FoolingRate
 from analysis.intervals import TAILS, bootstrap_means
+from analysis.perturbations import SPHERE, SUBSPACE
 from analysis.results import CurvatureResult
 from analysis.rivals import MATCHED
 from boundary.errors import InputError
 from figures.curves import family_colours, space_label, tested_surface
 from figures.fooling import draw_rates, show_percentages
 from figures.formats import number
-from figures.rates import SPHERE, SUBSPACE, same_norm
+from figures.rates import same_norm
 from figures.style import (
     BLACK,
     GREEN,

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from analysis.curvature_sweep import ANCHORS, BETWEEN, IMAGE, NEAREST, RANDOM, CurvatureCurve
 from analysis.curved_checks import CURVED, EIGENVECTORS, FLATTEST, NEGATIVE, REFERENCE
 from analysis.intervals import TAILS, two_way_bootstrap
+from analysis.perturbations import SPHERE, SUBSPACE
 from analysis.results import CurvatureResult
 from analysis.rivals import MATCHED
 from boundary.sections import GRADIENTS, SECTION, VALUES
 from figures.formats import SPACE, number, percent
-from figures.rates import SPHERE, SUBSPACE, curved_label, family_label
+from figures.rates import curved_label, family_label
 from figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, PINK, SKY, VERMILION, YELLOW
 
 ANCHOR_LABELS = {
@@ -109,6 +110,14 @@ def zeros_told(curves: Sequence[CurvatureCurve]) -> str:
     if not told:
         return ""
     return f" Exactly zero, that is piecewise linear at the scale and not flat: {', '.join(told)}."
+
+
+def residual_told(curves: Sequence[CurvatureCurve]) -> str:
+    """Return how near to the surface the ends of sections lie, as a sentence; empty if none is."""
+    found = [curve.residual for curve in curves if curve.estimator == SECTION]
+    if not found:
+        return ""
+    return f" Ends of sections lie within {number(max(found))} input units of the surface."
 
 
 def censored_told(curves: Sequence[CurvatureCurve]) -> str:

@@ -5,12 +5,12 @@ import numpy as np
 from analysis.curved_checks import CURVED
 from analysis.exact_curvature import exact_agreement
 from analysis.intervals import Interval
+from analysis.perturbations import SPHERE, SUBSPACE
 from analysis.results import CurvatureResult
 from boundary.sections import VALUES
 from figures.curves import mean_interval, space_label
 from figures.finding import Finding
 from figures.formats import number, number_interval, percent
-from figures.rates import SPHERE, SUBSPACE
 
 _NEARLY_ALL = 0.99
 

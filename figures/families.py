@@ -10,12 +10,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.perturbations import SPHERE, SUBSPACE
 from analysis.results import FoolingResult
 from analysis.rivals import MATCHED, UNTRAINED
 from boundary.errors import InputError
 from figures.fooling import draw_norm_axis, show_percentages
 from figures.formats import SPACE, number
-from figures.rates import SPHERE, SUBSPACE, family_label, ranked_rates, rates_by_norm
+from figures.rates import family_label, ranked_rates, rates_by_norm
 from figures.style import (
     BLUE,
     GREEN,

@@ -9,13 +9,12 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from matplotlib.transforms import offset_copy
 
 from analysis.fooling import FoolingRate
+from analysis.perturbations import SPHERE, SUBSPACE
 from analysis.results import FoolingResult
 from analysis.rivals import MATCHED, UNTRAINED
 from boundary.errors import InputError
 from figures.formats import SPACE, number, percent
 from figures.rates import (
-    SPHERE,
-    SUBSPACE,
     SUBSPACES,
     clip_policies,
     family_label,

@@ -7,6 +7,7 @@ from typing import Any
 from analysis.fooling import FoolingRate, compare
 from analysis.intervals import Interval
 from analysis.labels import LabelFlows
+from analysis.perturbations import SPHERE, SUBSPACE
 from analysis.results import FoolingResult, MadeUniversal, UniversalResult
 from analysis.rivals import MATCHED, UNTRAINED
 from figures.finding import Finding
@@ -19,7 +20,7 @@ from figures.formats import (
     points,
     points_interval,
 )
-from figures.rates import SPHERE, SUBSPACE, clip_policies, family_label, reference_rate, same_norm
+from figures.rates import clip_policies, family_label, reference_rate, same_norm
 from figures.tables import (
     PairRow,
     family_differences,

@@ -18,6 +18,9 @@ from figures.curves import space_label
 from figures.predicted import margin_rows, prediction_scale
 from figures.sections import section_heights
 
+KEPT, BROKEN, OPEN = "kept", "broken", "open"
+"""What became of a promise."""
+
 
 @dataclass(frozen=True)
 class MeasuredBound:
@@ -42,8 +45,9 @@ class MeasuredBound:
     interval: Interval
     draws: int
     images: int
-    kept: bool
-    """Whether the interval reaches what is promised."""
+    word: str
+    """``kept`` where the interval lies at what is promised or above, ``broken`` where below, else
+    ``open``."""
 
 
 def measured_bounds(result: CurvatureResult) -> tuple[MeasuredBound, ...]:
@@ -66,8 +70,14 @@ def _measured_bound(row: BoundRow) -> MeasuredBound:
         interval=Interval(row.low, row.high),
         draws=row.draws,
         images=row.images,
-        kept=row.high >= bound.promised,
+        word=_word(row),
     )
+
+
+def _word(row: BoundRow) -> str:
+    if row.low >= row.bound.promised:
+        return KEPT
+    return BROKEN if row.high < row.bound.promised else OPEN
 
 
 def geometry_numbers(result: CurvatureResult) -> dict[str, Any]:

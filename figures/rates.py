@@ -5,10 +5,10 @@ from math import isclose
 
 from analysis.curved_checks import CURVED, FLATTEST, NEGATIVE
 from analysis.fooling import FoolingRate
+from analysis.perturbations import SPHERE, SUBSPACE
 from analysis.results import FoolingResult
 from analysis.rivals import MATCHED, UNTRAINED
 
-SPHERE, SUBSPACE = "sphere", "subspace"
 SUBSPACES = (SUBSPACE, MATCHED, UNTRAINED)
 """Families whose dimension is varied."""
 

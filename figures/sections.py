@@ -7,13 +7,13 @@ from matplotlib.patches import Circle
 from numpy.typing import NDArray
 
 from analysis.curved_checks import CURVED
+from analysis.perturbations import SPHERE, SUBSPACE
 from analysis.planes import BoundarySections
 from analysis.results import CurvatureResult
 from analysis.rivals import MATCHED
 from boundary.errors import InputError
 from figures.curves import family_colours, space_label
 from figures.formats import SPACE, drawable, number, percent
-from figures.rates import SPHERE, SUBSPACE
 from figures.style import BLACK, TWO_COLUMNS, add_caption, add_legend, new_figure, styled
 
 _HEIGHTS = (0.02, 0.98)

@@ -9,11 +9,10 @@ import numpy as np
 from analysis.comparisons import PairDifference, compare_all
 from analysis.fooling import FoolingRate, compare
 from analysis.intervals import Interval
+from analysis.perturbations import SPHERE, SUBSPACE
 from analysis.results import FoolingResult, MadeUniversal, UniversalResult
 from analysis.transfer import TransferResult
 from figures.rates import (
-    SPHERE,
-    SUBSPACE,
     clip_policies,
     family_label,
     ranked_rates,

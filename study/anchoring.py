@@ -48,29 +48,50 @@ class _Part:
 
 
 def collected_anchors(
-    run: RunDirectory, subject: Subject, count: int | None, depth: float = 1.0
-) -> Anchors:
-    """Return this process's anchors at collected boundary points, or on the way to them.
+    run: RunDirectory, subject: Subject, rows: NDArray[np.int64], depth: float = 1.0
+) -> tuple[Anchors, Tensor]:
+    """Return this process's anchors at collected boundary points, and their places among all.
 
     Args:
         run: Whose normals are there.
         subject: Whose classifier it is.
-        count: The most images, of all processes; None for all that were collected.
-        depth: How far from the image to its boundary point, as a share of the margin.
+        rows: Of the points on the boundary, of all processes.
+        depth: How far from the image to its boundary point, as a share of the margin; along the
+            normal, which is the way for an aligned point.
+
+    Returns:
+        The anchors with a usable normal, and their places among those of all processes, ascending.
     """
     store, ranks = NormalsStore.open(run.normals), run.ranks
     used = store.on_boundary
-    places = np.arange(int(used.sum()))[:count][ranks.rank :: ranks.count]
-    point = np.asarray(store.points().subset(places), np.float32)
+    mine = np.arange(ranks.rank, len(rows), ranks.count)
+    own = rows[mine]
+    point = np.asarray(store.points().subset(own), np.float32)
     if depth < 1:
-        normal = np.asarray(store.normals().subset(places), np.float32)
-        margin = store.column("margin")[used][places].astype(np.float32)
+        normal = np.asarray(store.normals().subset(own), np.float32)
+        margin = store.column("margin")[used][own].astype(np.float32)
         point = point - (1 - depth) * margin[:, None] * normal
     source, target = (
-        torch.from_numpy(store.column(name)[used][places]) for name in ("source", "target")
+        torch.from_numpy(store.column(name)[used][own]) for name in ("source", "target")
     )
     points = torch.from_numpy(point).view(-1, *subject.images.shape)
-    return _anchored(subject, points, source, target)[0]
+    anchors, usable = _anchored(subject, points, source, target)
+    kept = mine[usable.cpu().numpy()]
+    everyones = np.sort(np.concatenate(ranks.gather(kept)))
+    return anchors, torch.from_numpy(np.searchsorted(everyones, kept))
+
+
+def rows_by_class(run: RunDirectory, fewest: int) -> dict[int, NDArray[np.int64]]:
+    """Return the rows of collected boundary points by the class of their images.
+
+    Args:
+        run: Whose normals are there.
+        fewest: A class of fewer points is left out.
+    """
+    store = NormalsStore.open(run.normals)
+    source = store.column("source")[store.on_boundary]
+    classes, counts = np.unique(source, return_counts=True)
+    return {int(one): np.flatnonzero(source == one) for one in classes[counts >= fewest]}
 
 
 def held_out_anchors(
@@ -132,6 +153,10 @@ def _anchors_of(
         far: Where a line in a random direction ends, input units.
     """
     classifier, part = subject.classifier, images[place]
+    if not len(place):  # of more processes than images
+        none = anchors_at_images(classifier, part)[0]
+        kinds = dict.fromkeys((NEAREST, RANDOM, BETWEEN, IMAGE), none)
+        return _Part(kinds, np.zeros(0), np.zeros(0, dtype=np.int64))
     found = nearest_boundary_points(classifier, part, **asdict(config.search))
     on = found.on_boundary
     nearest, usable = _anchored(subject, found.point[on], found.source[on], found.target[on])

@@ -133,10 +133,11 @@ class CurvatureOptions:
         judge: The most held-out images at which curvature is measured.
         dimension: R of S_c.
         scale: s at which S_c is made, input units; by default the reference norm.
-        scales: At which curvature is measured, like [0.05,0.5,1]; by default six, from a quarter
+        scales: At which curvature is measured, like [0.05,0.5,1]; by default five, from a quarter
             of the median margin to a half, once and twice the reference norm.
         surface: `region`, the boundary with any other class, or `pair`, with one.
-        draws: Random directions of each family.
+        draws: Directions of the subspaces that other methods make; of S_c and its rivals a whole
+            basis is taken, R directions.
         sections_at: Where normal sections are taken, which cost most: of nearest, random, between,
             image.
         steps: Of the ascent that makes S_c.
@@ -153,7 +154,7 @@ class CurvatureOptions:
     scale: float | None = None
     scales: list[float] | None = None
     surface: Literal["region", "pair"] = "region"
-    draws: int = 4
+    draws: int = 3
     sections_at: list[Literal["nearest", "random", "between", "image"]] = field(
         default_factory=lambda: ["nearest"]
     )

@@ -9,11 +9,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
+from analysis.bounds import BoundRow
 from analysis.checkpoints import Checkpoint
 from analysis.curvature_sweep import (
     NEAREST,
@@ -22,7 +23,7 @@ from analysis.curvature_sweep import (
     joined_curves,
     measure_curvatures,
 )
-from analysis.curved import REFERENCE_DEPTH, MeanShapeOperator, reference_step
+from analysis.curved import REFERENCE_DEPTH, MeanShapeOperator, reference_step, require_room
 from analysis.curved_checks import (
     ASCENT,
     CURVED,
@@ -33,22 +34,26 @@ from analysis.curved_checks import (
     curved_by,
     learned_curvature,
 )
-from analysis.curved_classes import FEWEST, ClassCurvature, class_curvature
+from analysis.curved_classes import ClassCurvature, class_curvature
+from analysis.detector import Detector
 from analysis.exact_curvature import exact_curvatures
 from analysis.fooling import FoolingRate
 from analysis.halves import random_overlaps
-from analysis.hypothesis import corrected_rows, item_verdicts
+from analysis.hypothesis import HypothesisRow, corrected_rows, item_verdicts
 from analysis.learning import counts_below
-from analysis.perturbations import Perturbations
-from analysis.predicted import tangent_planes
+from analysis.perturbations import SUBSPACE, Perturbations
+from analysis.planes import BoundarySections, RegionMap
+from analysis.predicted import PredictionQuality, PredictionRow, tangent_planes
+from analysis.profile import CurvatureProfile
 from analysis.results import CurvatureResult, UniversalResult
 from analysis.saved import load_result, save_result
 from analysis.subspace import Subspace
+from analysis.theorems import SubspaceMargins
 from boundary.anchors import Anchors
 from boundary.errors import InputError
-from study.anchoring import HeldOut, collected_anchors, held_out_anchors
+from study.anchoring import HeldOut, collected_anchors, held_out_anchors, rows_by_class
 from study.config import CurvatureOptions, StudyConfig
-from study.directions import RIVALS, SUBSPACE, Directions
+from study.directions import RIVALS, Directions, draws_of
 from study.perturbing import basis, judging, rates_on, require_same_subject
 from study.predicting import (
     Judged,
@@ -57,6 +62,7 @@ from study.predicting import (
     detectors,
     maps,
     margins_within,
+    planes_at,
     predictions,
     profiles,
     sections,
@@ -67,10 +73,18 @@ from study.testing import rows_of_items, rows_of_prediction
 
 _log = logging.getLogger(__name__)
 
-_SCALES = 6
+_SCALES = 5
 _RANDOM_PAIRS = 50
 _PARTS_OF_NORM = (0.5, 1.0, 2.0)
 """Norms of the fooling rates, over the reference norm."""
+_SPLITS = 3
+"""In two halves of the images, of the S_c that is tested."""
+_FEWEST_OF_CLASS = 20
+"""Collected boundary points of a class that has an S_c of its own."""
+_FEWEST_OTHERS, _MOST_OTHERS = 30, 400
+"""Evaluated images beyond those judged, for item 5."""
+_MEMORY_OF_SECOND_ORDER = 4
+"""Times that of a gradient, about, which the graph of two derivatives takes."""
 _SMALLER = (1, 2, 5)
 """R below that of S_c at which it and its rivals are tried."""
 
@@ -86,6 +100,7 @@ def curvature(
             "universal": run.identity("universal"),
             **judging(config, subject),
             **asdict(options),
+            "fooling_draws": draws_of(config),
             "others": [RunDirectory(other).identity("curvature") for other in options.others],
         }
     )
@@ -122,6 +137,22 @@ class _Rates:
     mirrored: tuple[FoolingRate, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class _Geometry:
+    """The fields of the result that the geometry of judged images gives."""
+
+    predictions: tuple[PredictionRow, ...]
+    quality: tuple[PredictionQuality, ...]
+    predicted_by: str
+    bounds: tuple[BoundRow, ...]
+    margins: tuple[SubspaceMargins, ...]
+    margin_families: tuple[str, ...]
+    profiles: tuple[CurvatureProfile, ...]
+    detectors: tuple[Detector, ...]
+    sections: tuple[BoundarySections, ...]
+    maps: tuple[RegionMap, ...]
+
+
 class _Curving:
     """One run of the stage; what takes minutes is kept as soon as it is made."""
 
@@ -138,11 +169,29 @@ class _Curving:
         self._scale = self._options.scale or self._norm
         self._shape = subject.images.shape
         self._noisy = run.ranks.first
+        self._require_room()
+
+    def _require_room(self) -> None:
+        """Refuse what could only fail at the end.
+
+        Raises:
+            InputError: If the dimension or the counts do not fit the run.
+        """
+        options, numbers = self._options, int(np.prod(self._shape))
+        if options.passes:
+            require_room(options.dimension, options.passes, numbers)
+        known = len(self._spectrum.directions)
+        if options.dimension > known:
+            raise InputError(
+                f"`--curvature.dimension` should be at most {known}, the directions of S_f that "
+                f"the run has kept. Found {options.dimension}; keep more with `boundary spectrum "
+                f"{self._run.path} --directions {options.dimension} --redo`."
+            )
 
     def result(self) -> CurvatureResult:
         """Return what every step in turn has found."""
         options, seed, ranks = self._options, self._config.seed, self._run.ranks
-        making = self._operator(collected_anchors(self._run, self._subject, options.images))
+        making = self._made_of(self._rows())
         held_out = held_out_anchors(self._run, self._config, self._subject, self._collection)
         judged = self._operator(held_out.anchors[NEAREST])
         subspaces = self._subspaces(making, judged)
@@ -153,6 +202,10 @@ class _Curving:
         )
         families = directions.families()
         curves = self._curves(held_out.anchors, families)
+        beside = directions.families_beside()
+        curves += self._curves(
+            {NEAREST: held_out.anchors[NEAREST]}, beside, "other methods, ", sections_at=()
+        )
         fooled = self._checkpoint.within("fooling").made(
             _Rates, partial(self._fooling, directions, learning)
         )
@@ -170,29 +223,28 @@ class _Curving:
                     random,
                     directions.of_others,
                 ),
-                *rows_of_prediction(
-                    families,
-                    curves,
-                    fooled.rates,
-                    held_out,
-                    self._norm,
-                    options.dimension,
-                    options.surface,
-                    seed,
-                    ranks,
+                *self._rows_of_prediction(
+                    [*families, *beside], curves, fooled.rates, len(held_out.images)
                 ),
             ]
         )
-        beyond = ranks.from_first(
-            lambda: self._beyond(subspaces[0].directions, families, curves, fooled.rates, held_out)
+        geometry = self._checkpoint.within("geometry").made(
+            _Geometry,
+            lambda: ranks.from_first(
+                lambda: self._geometry(
+                    subspaces[0].directions, families, curves, fooled.rates, held_out
+                )
+            ),
         )
         return CurvatureResult(
-            **beyond,
+            **vars(geometry),
             subspaces=tuple(subspaces),
             learning=tuple(learning),
             classes=tuple(classes),
             curves=tuple(curves),
-            exact=self._exact(held_out.anchors[NEAREST], families),
+            exact=self._checkpoint.within("exact")
+            .made(_Curves, partial(self._exact, held_out.anchors[NEAREST], families))
+            .curves,
             anchor_kinds=tuple(held_out.anchors),
             met=np.array([sum(ranks.gather(len(at))) for at in held_out.anchors.values()]),
             tried=len(held_out.images),
@@ -210,7 +262,7 @@ class _Curving:
             seed=seed,
         )
 
-    def _operator(self, anchors: Anchors) -> MeanShapeOperator:
+    def _operator(self, anchors: Anchors, places: Tensor | None = None) -> MeanShapeOperator:
         return MeanShapeOperator(
             self._subject.classifier,
             anchors,
@@ -218,7 +270,15 @@ class _Curving:
             surface=self._options.surface,
             batch_size=self._subject.batch_size,
             ranks=self._run.ranks,
+            places=places,
         )
+
+    def _rows(self) -> NDArray[np.int64]:
+        """Return the rows of the collected boundary points that make S_c."""
+        return np.arange(min(self._options.images, self._collection.on_boundary.sum()))
+
+    def _made_of(self, rows: NDArray[np.int64]) -> MeanShapeOperator:
+        return self._operator(*collected_anchors(self._run, self._subject, rows))
 
     def _subspaces(
         self, making: MeanShapeOperator, judged: MeanShapeOperator
@@ -236,14 +296,18 @@ class _Curving:
         self, method: str, making: MeanShapeOperator, judged: MeanShapeOperator
     ) -> _Subspaces:
         if method == REFERENCE:
+            anchors, places = collected_anchors(
+                self._run, self._subject, self._rows(), REFERENCE_DEPTH
+            )
             making = MeanShapeOperator(
                 self._subject.classifier,
-                collected_anchors(self._run, self._subject, self._options.images, REFERENCE_DEPTH),
+                anchors,
                 reference_step(self._shape, self._subject.classifier.bounds),
                 surface="pair",
                 batch_size=self._subject.batch_size,
                 projected=False,
                 ranks=self._run.ranks,
+                places=places,
             )
         return _Subspaces(
             curved_by(
@@ -253,6 +317,7 @@ class _Curving:
                 self._options.dimension,
                 steps=self._options.steps,
                 passes=max(1, self._options.passes),
+                splits=_SPLITS if method == ASCENT else 1,
                 seed=self._config.seed,
                 progress=self._noisy,
                 checkpoint=self._checkpoint.within(method),
@@ -288,34 +353,39 @@ class _Curving:
         self, judged: MeanShapeOperator, pooled: CurvedSubspace
     ) -> list[ClassCurvature]:
         """Return the S_c of each class, of all its collected images; none of too few classes."""
+        by_class = rows_by_class(self._run, _FEWEST_OF_CLASS)
+        if len(by_class) < 2:
+            _log.warning(
+                "fewer than two classes have %d collected boundary points: no curved subspace of "
+                "a class was made; collect more with `boundary collect --collect`",
+                _FEWEST_OF_CLASS,
+            )
+            return []
         place = self._checkpoint.within("classes")
 
         def make() -> ClassCurvature:
             return class_curvature(
-                self._operator(collected_anchors(self._run, self._subject, None)),
+                {number: partial(self._made_of, rows) for number, rows in by_class.items()},
                 judged,
                 pooled.directions,
                 self._options.dimension,
                 steps=self._options.steps,
                 seed=self._config.seed,
-                fewest=FEWEST,
                 progress=self._noisy,
                 checkpoint=place,
             )
 
-        found = place.made(ClassCurvature, make)
-        if len(found.classes) < 2:
-            _log.warning(
-                "fewer than two classes have %d collected boundary points: no curved subspace of "
-                "a class was made; collect more with `boundary collect --collect`",
-                FEWEST,
-            )
-            return []
-        return [found]
+        return [place.made(ClassCurvature, make)]
 
     def _curves(
-        self, held_out: dict[str, Anchors], families: list[DirectionFamily]
+        self,
+        held_out: dict[str, Anchors],
+        families: list[DirectionFamily],
+        name: str = "",
+        sections_at: Sequence[str] | None = None,
     ) -> list[CurvatureCurve]:
+        if not families:
+            return []
         near = self._collection.median_margin / 4
         norms = [part * self._norm for part in _PARTS_OF_NORM]
         below = np.geomspace(near, norms[0], _SCALES - len(norms) + 1)[:-1].tolist()
@@ -327,22 +397,20 @@ class _Curving:
                 {kind: held_out[kind]},
                 families,
                 scales,
-                sections_at=self._options.sections_at,
+                sections_at=self._options.sections_at if sections_at is None else sections_at,
                 batch_size=self._subject.batch_size,
-                title=f"curvature, {kind}",
+                title=f"curvature, {name}{kind}",
                 progress=self._noisy,
             )
             return _Curves(tuple(joined_curves(self._run.ranks.gather(own))))
 
         parts = [
-            self._checkpoint.within(f"at {kind}").made(_Curves, partial(measured, kind))
+            self._checkpoint.within(f"{name}at {kind}").made(_Curves, partial(measured, kind))
             for kind in held_out
         ]
         return [curve for part in parts for curve in part.curves]
 
-    def _exact(
-        self, nearest: Anchors, families: list[DirectionFamily]
-    ) -> tuple[CurvatureCurve, ...]:
+    def _exact(self, nearest: Anchors, families: list[DirectionFamily]) -> _Curves:
         """Return exact curvature; nothing, with the reason, if the classifier has none."""
 
         def made() -> list[CurvatureCurve] | InputError:
@@ -352,7 +420,7 @@ class _Curving:
                     nearest,
                     families,
                     anchor=NEAREST,
-                    batch_size=self._subject.batch_size,
+                    batch_size=max(1, self._subject.batch_size // _MEMORY_OF_SECOND_ORDER),
                     progress=self._noisy,
                 )
             except InputError as error:
@@ -361,11 +429,11 @@ class _Curving:
         parts = self._run.ranks.gather(made())
         taken = [part for part in parts if not isinstance(part, InputError)]
         if len(taken) == len(parts):
-            return tuple(joined_curves(taken))
+            return _Curves(tuple(joined_curves(taken)))
         if self._noisy:
             reason = next(part for part in parts if isinstance(part, InputError))
             _log.warning("no exact curvature was taken: %s", reason)
-        return ()
+        return _Curves(())
 
     def _fooling(self, directions: Directions, learned: list[LearnedCurvature]) -> _Rates:
         options = self._options
@@ -402,45 +470,75 @@ class _Curving:
         rates = rates_on(self._run, self._subject, self._subject.evaluating, tried, clips=(False,))
         return _Rates(tuple(rates[: -len(opposite)]), tuple(rates[-len(opposite) :]))
 
-    def _beyond(
+    def _rows_of_prediction(
+        self,
+        families: list[DirectionFamily],
+        curves: list[CurvatureCurve],
+        rates: Sequence[FoolingRate],
+        judged: int,
+    ) -> list[HypothesisRow]:
+        """Return the rows of item 5, of images that are evaluated beyond those judged."""
+        others = slice(judged, judged + _MOST_OTHERS)
+        fooled = {
+            rate.family: rate.fooled[:, others]
+            for rate in rates
+            if rate.norm == self._norm
+            and rate.subspace_dimension in {self._options.dimension, int(np.prod(self._shape))}
+        }
+        images = self._subject.images.read(self._subject.evaluating[others]).images
+        if len(images) < _FEWEST_OTHERS or any(
+            one.shape[1] != len(images) for one in fooled.values()
+        ):
+            return []
+        planes = self._run.ranks.from_first(
+            lambda: tangent_planes(
+                self._subject.classifier,
+                images,
+                runners_up=0,
+                search=asdict(self._config.search),
+                batch_size=self._subject.batch_size,
+                progress=self._noisy,
+            )
+        )
+        return rows_of_prediction(
+            families,
+            curves,
+            fooled,
+            planes,
+            self._norm,
+            self._options.surface,
+            self._config.seed,
+        )
+
+    def _geometry(
         self,
         curved: NDArray[np.float64],
         families: list[DirectionFamily],
         curves: list[CurvatureCurve],
         rates: Sequence[FoolingRate],
         held_out: HeldOut,
-    ) -> dict[str, Any]:
-        """Return the fields of the result that the geometry of judged images gives."""
+    ) -> _Geometry:
         subject, surface, seed = self._subject, self._options.surface, self._config.seed
         judged, nearest = Judged(held_out.images, held_out.places), held_out.anchors[NEAREST]
         universal = next((one.vector for one in self._made.found if one.own[0].p == 2), None)
         scales, extent = [self._collection.median_margin, self._scale], 2 * self._norm
-        spaces = {
-            SUBSPACE: self._spectrum.subspace(len(self._spectrum.directions)),
-            CURVED: Subspace(curved),
-        }
-        planes = tangent_planes(
-            subject.classifier, judged.images, batch_size=subject.batch_size, progress=True
-        )
+        s_c = Subspace(curved)
+        planes = planes_at(subject, judged, self._config.search)
         bends, estimator = curvatures_at(judged, curves, surface)
         told, quality = predictions(planes, families, bends, rates)
-        compared = {
-            SUBSPACE: self._spectrum.subspace(self._options.dimension),
-            CURVED: Subspace(curved),
-        }
-        bounds = bound_rows(subject, judged, planes, families, bends, compared, self._norm)
-        margins, names = margins_within(subject, judged, spaces, seed, progress=True)
-        found = detectors(subject, judged, curved, universal, scales, surface, seed)
-        cuts = sections(subject, nearest, held_out.margins, families, extent, surface)
-        return {
-            "predictions": tuple(told),
-            "quality": tuple(quality),
-            "predicted_by": estimator,
-            "bounds": tuple(bounds),
-            "margins": tuple(margins),
-            "margin_families": tuple(names),
-            "profiles": tuple(profiles(subject, nearest, scales, surface, seed)),
-            "detectors": tuple(found),
-            "sections": tuple(cuts),
-            "maps": tuple(maps(subject, judged, curved, extent)),
-        }
+        tried = {SUBSPACE: self._spectrum.subspace(self._options.dimension), CURVED: s_c}
+        bounds = bound_rows(subject, judged, planes, families, bends, tried, self._norm)
+        whole = {SUBSPACE: self._spectrum.subspace(len(self._spectrum.directions)), CURVED: s_c}
+        margins, names = margins_within(subject, judged, whole, seed, progress=True)
+        return _Geometry(
+            predictions=tuple(told),
+            quality=tuple(quality),
+            predicted_by=estimator,
+            bounds=tuple(bounds),
+            margins=tuple(margins),
+            margin_families=tuple(names),
+            profiles=tuple(profiles(subject, nearest, scales, surface, seed)),
+            detectors=tuple(detectors(subject, judged, curved, universal, scales, surface, seed)),
+            sections=tuple(sections(subject, nearest, held_out.margins, families, extent, surface)),
+            maps=tuple(maps(subject, judged, curved, extent)),
+        )

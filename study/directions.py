@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from analysis.curvature_sweep import DirectionFamily
 from analysis.curved_checks import CURVED, CurvedSubspace
 from analysis.gram import Where
-from analysis.perturbations import Perturbations, in_subspace, on_sphere
+from analysis.perturbations import SPHERE, SUBSPACE, Perturbations, on_sphere
 from analysis.results import CurvatureResult, UniversalResult
 from analysis.rivals import MATCHED, rival_spectra
 from analysis.saved import load_result
@@ -23,9 +23,15 @@ from study.config import StudyConfig
 from study.run import RunDirectory
 from study.subject import Subject, device_named
 
-SUBSPACE, SPHERE = "subspace", "sphere"
 RIVALS = (SPHERE, SUBSPACE, MATCHED)
 """What S_c is held against."""
+PLAIN_RIVALS = (SPHERE, MATCHED)
+"""What is said of S_c alone, or of that of another model, is held against."""
+
+
+def draws_of(config: StudyConfig) -> int:
+    """Return how many random vectors of a family are tried; other numbers make other vectors."""
+    return max(config.fooling.draws, config.curvature.draws, config.curvature.dimension)
 
 
 class Directions:
@@ -52,21 +58,32 @@ class Directions:
         self._run, self._config = run, config
         self._shape, self._spectrum = subject.images.shape, spectrum
         self._made, self._subspaces = made, subspaces
-        self._draws = max(config.fooling.draws, config.curvature.draws)
+        self._draws = draws_of(config)
 
     def spaces(self, dimension: int) -> dict[str, Subspace]:
         """Return the subspaces that are compared, each of one dimension, by family."""
         return {
             **{one.family: one.subspace(dimension) for one in self._subspaces},
-            **{name: Subspace(rows[:dimension]) for name, rows in self.of_others.items()},
+            **{name: other.subspace(dimension) for name, other in self.of_others.items()},
             SUBSPACE: self._spectrum.subspace(dimension),
             MATCHED: self._matched.subspace(dimension),
         }
 
     def random(self, family: str, subspace: Subspace) -> Perturbations:
-        """Return random unit vectors: those along which curvature is measured come first."""
+        """Return random unit vectors: those along which curvature is measured come first.
+
+        Each is uniform on the sphere of the subspace, and every R of them are a basis of it, along
+        which mean curvature is that of the subspace.
+        """
         generator = torch.Generator().manual_seed(self._config.seed)
-        return in_subspace(subspace, self._shape, self._draws, 1.0, generator, family=family)
+        R = subspace.dimension
+        turns = [
+            torch.linalg.qr(torch.randn(R, R, dtype=torch.float64, generator=generator)).Q
+            for _ in range(-(-self._draws // R))
+        ]
+        rows = torch.cat(turns)[: self._draws] @ torch.from_numpy(subspace.basis)
+        vectors = rows.view(-1, *self._shape)
+        return Perturbations.of(family, vectors, 1.0, subspace_dimension=R)
 
     def sphere(self) -> Perturbations:
         """Return random unit vectors of image space."""
@@ -74,22 +91,40 @@ class Directions:
         return on_sphere(self._shape, self._draws, 1.0, generator)
 
     def families(self) -> list[DirectionFamily]:
-        """Return the directions along which curvature is measured."""
-        options = self._config.curvature
-        found = [self.random(name, one) for name, one in self.spaces(options.dimension).items()]
+        """Return the directions along which the test is made: bases of R, and universal ones."""
+        spaces = self.spaces(self._config.curvature.dimension)
         directions = [
-            DirectionFamily(family.family, family.directions.flatten(1)[: options.draws].numpy())
-            for family in [*found, self.sphere()]
+            DirectionFamily(name, self._first(self.random(name, space), space.dimension), False)
+            for name, space in spaces.items()
+            if name not in self._beside
         ]
+        sphere = self._first(self.sphere(), self._config.curvature.dimension)
+        directions.append(DirectionFamily(SPHERE, sphere))
         universal = next((one for one in self._made.found if one.own[0].p == 2), None)
         if universal is not None:
             unit = universal.vector.reshape(1, -1) / np.linalg.norm(universal.vector)
             directions.append(DirectionFamily(universal.family, unit, sampled=False))
         return directions
 
+    def families_beside(self) -> list[DirectionFamily]:
+        """Return a few directions of the subspaces that other methods make."""
+        options = self._config.curvature
+        return [
+            DirectionFamily(name, self._first(self.random(name, space), options.draws))
+            for name, space in self.spaces(options.dimension).items()
+            if name in self._beside
+        ]
+
+    @property
+    def _beside(self) -> set[str]:
+        return {one.family for one in self._subspaces} - {CURVED}
+
+    def _first(self, family: Perturbations, count: int) -> NDArray[np.float64]:
+        return family.directions.flatten(1)[:count].numpy()
+
     @cached_property
-    def of_others(self) -> dict[str, NDArray[np.float64]]:
-        """Directions of the S_c of other models, by family.
+    def of_others(self) -> dict[str, CurvedSubspace]:
+        """S_c of other models, by family.
 
         Raises:
             StoreError: If their images have another size.
@@ -97,13 +132,14 @@ class Directions:
         found = {}
         for path in self._config.curvature.others:
             other = load_result(RunDirectory(path).finished("curvature"), CurvatureResult)
-            directions = other.subspaces[0].directions
+            curved = other.subspaces[0]
+            directions = curved.directions
             if directions.shape[1] != int(np.prod(self._shape)):
                 raise StoreError(
                     f"`--curvature.others` should name runs on images of the same shape. Found "
                     f"{directions.shape[1]} numbers in `{path}`, not {int(np.prod(self._shape))}."
                 )
-            found[f"{CURVED} of {other.model_name} ({Path(path).resolve().name})"] = directions
+            found[f"{CURVED} of {other.model_name} ({Path(path).resolve().name})"] = curved
         return found
 
     @cached_property

@@ -4,7 +4,7 @@ One process does it all: it takes a small part of the stage's time.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from analysis.bounds import BoundRow, bound_row, curved_bounds, flat_bounds
 from analysis.curvature_sweep import NEAREST, CurvatureCurve, DirectionFamily
 from analysis.detector import Detector, curvature_scores, minimal_perturbations
 from analysis.fooling import FoolingRate, fooling_rate
-from analysis.perturbations import Perturbations, on_sphere
+from analysis.perturbations import SUBSPACE, Perturbations, on_sphere
 from analysis.planes import (
     BoundarySections,
     RegionMap,
@@ -28,13 +28,14 @@ from analysis.predicted import (
     PredictionRow,
     prediction_quality,
     prediction_rows,
+    tangent_planes,
 )
 from analysis.profile import CurvatureProfile, curvature_profile
 from analysis.subspace import Subspace
 from analysis.theorems import SubspaceMargins, subspace_margins
 from boundary.anchors import Anchors
 from boundary.sections import SECTION, VALUES
-from study.directions import SUBSPACE
+from study.config import SearchOptions
 from study.subject import Subject
 
 Bends = dict[float, NDArray[np.float64]]
@@ -52,8 +53,8 @@ SECTION_POINTS, SECTION_OFFSETS = 40, 12
 MAPS = 3
 """Images around which classes are mapped."""
 
-_RANDOM_SHARES = (64, 16, 4)
-"""D over R of the random subspaces."""
+_LARGEST_RANDOM = 512
+"""R of the largest random subspace: it is held, and made orthonormal, whole."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +65,26 @@ class Judged:
     """(N, C, H, W), placed."""
     nearest: NDArray[np.int64]
     """Places of those with a nearest anchor; the curves are at these, in this order."""
+
+
+def planes_at(subject: Subject, judged: Judged, search: SearchOptions) -> Planes:
+    """Return the tangent planes at judged images, of those that have a nearest anchor.
+
+    Args:
+        subject: Whose classifier it is.
+        judged: Images.
+        search: Options with which the anchors were found, so that the planes are at these points.
+    """
+    found = tangent_planes(
+        subject.classifier,
+        judged.images,
+        search=asdict(search),
+        batch_size=subject.batch_size,
+        progress=True,
+    )
+    anchored = np.zeros(len(found), dtype=bool)
+    anchored[judged.nearest] = True
+    return found.only(anchored)
 
 
 def curvatures_at(
@@ -129,7 +150,7 @@ def bound_rows(
     planes: Planes,
     families: Sequence[DirectionFamily],
     bends: Mapping[str, Bends],
-    flat: Mapping[str, Subspace],
+    subspaces: Mapping[str, Subspace],
     scale: float,
 ) -> list[BoundRow]:
     """Return the norms at which the theorems promise fooling, beside the rates measured there.
@@ -140,12 +161,15 @@ def bound_rows(
         planes: At these images.
         families: Directions along which curvature was measured.
         bends: As `curvatures_at` returns them.
-        flat: Subspaces by family; the flat theorem is applied to `SUBSPACE`, the curved to all.
+        subspaces: By family; the flat theorem is applied to `SUBSPACE`, the curved to all.
         scale: At which curvature is taken, of those there the nearest.
     """
+    met = judged.images[torch.from_numpy(planes.met).to(judged.images.device)]
+    if not len(met):
+        return []
     rows = []
-    for family in (family for family in families if family.name in flat):
-        space, by_scale = flat[family.name], bends.get(family.name, {})
+    for family in (family for family in families if family.name in subspaces):
+        space, by_scale = subspaces[family.name], bends.get(family.name, {})
         bounds = flat_bounds(family.name, space, planes) if family.name == SUBSPACE else []
         if by_scale:
             nearest = min(by_scale, key=lambda one: abs(one - scale))
@@ -158,9 +182,7 @@ def bound_rows(
                 bound.norm,
                 subspace_dimension=space.dimension,
             )
-            rate = fooling_rate(
-                subject.classifier, judged.images, tried, batch_size=subject.batch_size
-            )
+            rate = fooling_rate(subject.classifier, met, tried, batch_size=subject.batch_size)
             rows.append(bound_row(bound, rate))
     return rows
 
@@ -189,7 +211,8 @@ def margins_within(
     """
     images = judged.images[:MARGIN_IMAGES]
     numbers = images[0].numel()
-    dimensions = sorted({max(2, numbers // share) for share in _RANDOM_SHARES})
+    largest = max(2, min(numbers // 4, _LARGEST_RANDOM))
+    dimensions = sorted({max(2, largest // share) for share in (16, 4, 1)})
     generator = torch.Generator().manual_seed(seed)
     random = on_sphere(tuple(images.shape[1:]), dimensions[-1], 1.0, generator)
     spaces = {"random": Subspace.spanned_by(random.directions.flatten(1).numpy()), **subspaces}
@@ -290,6 +313,8 @@ def sections(
         extent: Largest offset, input units.
         surface: ``pair`` or ``region``.
     """
+    if not len(nearest):
+        return []
     offsets = np.linspace(0, extent, SECTION_OFFSETS + 1)[1:]
     return boundary_sections(
         subject.classifier,

@@ -1,29 +1,25 @@
 """The rows of the hypothesis test, from what a study has measured at held-out images."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.curvature_sweep import NEAREST, CurvatureCurve, DirectionFamily
+from analysis.curvature_sweep import CurvatureCurve, DirectionFamily
 from analysis.curved_checks import CURVED, CurvedSubspace, LearnedCurvature
 from analysis.fooling import FoolingRate
 from analysis.hypothesis import HypothesisRow
 from analysis.hypothesis_items import (
+    correlation_rows,
     curvature_rows,
     fooling_rows,
     half_rows,
     mirror_rows,
-    prediction_rows,
     sharing_rows,
 )
-from boundary.ranks import Ranks
-from study.anchoring import HeldOut
-from study.directions import RIVALS, SPHERE
-
-_FEWEST_OTHERS = 30
-"""Evaluated images beyond those whose curvature is measured, for item 5."""
+from analysis.predicted import Planes, flat
+from study.directions import PLAIN_RIVALS, RIVALS
 
 
 def rows_of_items(
@@ -33,7 +29,7 @@ def rows_of_items(
     rates: Sequence[FoolingRate],
     mirrored: Sequence[FoolingRate],
     random: NDArray[np.float64],
-    others: Iterable[str],
+    others: Mapping[str, CurvedSubspace],
 ) -> list[HypothesisRow]:
     """Return the rows of items 1 to 4, and of item 6 for the S_c of other models.
 
@@ -44,12 +40,14 @@ def rows_of_items(
         rates: Of all families.
         mirrored: Of the opposite vectors.
         random: Mean squared cosine of pairs of random subspaces.
-        others: Families of the S_c of other models.
+        others: S_c of other models, by family.
     """
     facts: dict[str, Any] = {"dimension": len(curved.directions), "images": curved.images}
     rows = curvature_rows(curves, CURVED, RIVALS, **facts)
-    rows += sharing_rows(curves, CURVED, [SPHERE], **facts)
-    rows += half_rows(curved.halves, random, scale=curved.scale, **facts)
+    rows += sharing_rows(curves, CURVED, PLAIN_RIVALS, **facts)
+    rivals = {"random subspaces": random, "random phases": curved.halves_by_phases}
+    if len(curved.halves):
+        rows += half_rows(curved.halves, rivals, scale=curved.scale, **facts)
     for family, images in ((CURVED, curved.images), *((o.family, o.images) for o in learned)):
         rows += fooling_rows(rates, family, RIVALS, images=images)
     for behind in mirrored:
@@ -61,72 +59,53 @@ def rows_of_items(
                 == (behind.family, behind.norm, behind.subspace_dimension)
             )
             rows += mirror_rows(ahead, behind, images=curved.images)
-    for name in others:
-        rows += curvature_rows(curves, name, [SPHERE], item=6, **facts)
-        rows += fooling_rows(rates, name, [SPHERE], item=6)
+    for name, other in others.items():
+        facts = {"dimension": other.subspace(facts["dimension"]).dimension, "images": other.images}
+        rows += curvature_rows(curves, name, PLAIN_RIVALS, item=6, **facts)
+        rows += fooling_rows(rates, name, PLAIN_RIVALS, item=6, images=other.images)
     return rows
 
 
 def rows_of_prediction(
     families: Sequence[DirectionFamily],
     curves: Sequence[CurvatureCurve],
-    rates: Sequence[FoolingRate],
-    held_out: HeldOut,
+    fooled: Mapping[str, NDArray[np.bool_]],
+    planes: Planes,
     norm: float,
-    dimension: int,
     surface: str,
     seed: int,
-    ranks: Ranks,
 ) -> list[HypothesisRow]:
-    """Return the rows of item 5: curvature at judged images, fooling at the others evaluated.
-
-    None where too few images are evaluated beyond those judged.
+    """Return the rows of item 5: curvature at judged images, fooling at others.
 
     Args:
         families: Directions along which curvature was measured.
         curves: Of these families.
-        rates: Of the same draws.
-        held_out: Judged images with this process's anchors.
+        fooled: By family, which of the others its first draws fool, (draws, N).
+        planes: Tangent planes at the others, for the flat model's prediction of the same images.
         norm: Of the fooling rates, input units.
-        dimension: R of the families of subspaces.
         surface: Whose curvature is used.
         seed: Of the permutations.
-        ranks: The processes that share the anchors.
     """
-    others = slice(len(held_out.images), None)
-    known = {
-        rate.family: rate.fooled[:, others]
-        for rate in rates
-        if rate.norm == norm
-        and rate.subspace_dimension in {dimension, families[0].directions.shape[1]}
-    }
-    used = [family for family in families if family.name in known]
-    if not used or known[used[0].name].shape[1] < _FEWEST_OTHERS:
-        return []
-    directions = np.concatenate([family.directions for family in used])
-    flat = _flat_rates(norm * directions, held_out, ranks)
-    fooled = np.concatenate(
-        [known[family.name].mean(1)[: len(family.directions)] for family in used]
-    )
-    names = [family.name for family in used for _ in family.directions]
+    told, rates = {}, {}
+    for family in (family for family in families if family.name in fooled):
+        told[family.name] = flat(planes, planes.along(family.directions), norm).mean(1)
+        rates[family.name] = fooled[family.name].mean(1)[: len(family.directions)]
+    known = {(c.family, c.anchor, c.estimator): c for c in curves if c.surface == surface}
     rows = []
-    places = dict.fromkeys((c.anchor, c.estimator) for c in curves if c.surface == surface)
-    for anchor, estimator in places:
+    for anchor, estimator in dict.fromkeys((anchor, by) for _, anchor, by in known):
         chosen = [
-            next(
-                curve
-                for curve in curves
-                if (curve.family, curve.anchor, curve.estimator, curve.surface)
-                == (family.name, anchor, estimator, surface)
-            )
-            for family in used
+            known[one, anchor, estimator] for one in told if (one, anchor, estimator) in known
         ]
+        if not chosen:
+            continue
+        families_of = [curve.family for curve in chosen]
+        names = [curve.family for curve in chosen for _ in range(curve.curvature.shape[1])]
         for place, scale in enumerate(chosen[0].scales):
             bent = np.concatenate([curve.curvature[place].mean(1) for curve in chosen])
-            rows += prediction_rows(
+            rows += correlation_rows(
                 bent,
-                fooled,
-                flat,
+                np.concatenate([rates[one] for one in families_of]),
+                np.concatenate([told[one] for one in families_of]),
                 names,
                 anchor=anchor,
                 estimator=estimator,
@@ -135,13 +114,3 @@ def rows_of_prediction(
                 seed=seed,
             )
     return rows
-
-
-def _flat_rates(
-    vectors: NDArray[np.float64], held_out: HeldOut, ranks: Ranks
-) -> NDArray[np.float64]:
-    """Return the share of judged images that each vector takes beyond its tangent plane."""
-    normal = held_out.anchors[NEAREST].normal.flatten(1).double().cpu().numpy()
-    beyond = vectors @ normal.T >= held_out.margins
-    counts = ranks.gather((beyond.sum(1), beyond.shape[1]))
-    return np.asarray(sum(c for c, _ in counts) / sum(n for _, n in counts))

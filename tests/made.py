@@ -15,11 +15,11 @@ from analysis.curved_classes import ClassCurvature
 from analysis.detector import Detector
 from analysis.hypothesis import corrected_rows, item_verdicts
 from analysis.hypothesis_items import (
+    correlation_rows,
     curvature_rows,
     fooling_rows,
     half_rows,
     mirror_rows,
-    prediction_rows,
     sharing_rows,
 )
 from analysis.learning import LearnedRate
@@ -184,8 +184,9 @@ def curves(bent: tuple[float, ...]) -> list[CurvatureCurve]:
         for estimator in ("values", "gradients", *(("section",) if anchor == NEAREST else ())):
             for surface, sign in (("pair", -1.0), ("region", 1.0)):
                 for family in _FAMILIES:
-                    sampled = not family.startswith("universal")
-                    noise = generator.standard_normal((3, 3 if sampled else 1, points)) / 10
+                    sampled = family == "sphere" or (family.endswith(")") and "of" not in family)
+                    draws = 1 if family.startswith("universal") else 8 if family == "sphere" else 3
+                    noise = generator.standard_normal((3, draws, points)) / 10
                     means = np.ones(3) if anchor == IMAGE else sign * np.array(bent)
                     own = means[:, None, None] if family == "curved" and anchor != RANDOM else 0.0
                     curvature = noise + own
@@ -226,7 +227,8 @@ def curved_subspace(method: str, held_out: float) -> CurvedSubspace:
         additivity=0.0 if method == "ascent" else 0.2,
         residual=np.full(4, 0.0 if method == "ascent" else 0.05),
         starts=0.0 if method == "reference" else 0.8,
-        halves=0.0 if method == "reference" else 0.4,
+        halves=np.array([] if method == "reference" else [0.38, 0.4, 0.42]),
+        halves_by_phases=np.array([] if method == "reference" else [0.1, 0.12]),
         gradients=3000,
     )
 
@@ -406,10 +408,16 @@ def curvature_result(
         [
             *curvature_rows(drawn, "curved", _RIVALS, dimension=4, images=40),
             *sharing_rows(drawn, "curved", ["sphere"], dimension=4, images=40),
-            *half_rows(0.4, random, dimension=4, images=40, scale=2.0),
+            *half_rows(
+                np.array([0.38, 0.4, 0.42]),
+                {"random subspaces": random, "random phases": 2 * random},
+                dimension=4,
+                images=40,
+                scale=2.0,
+            ),
             *fooling_rows(rates, "curved", _RIVALS, images=40),
             *mirror_rows(ahead, mirrored[0], images=40),
-            *prediction_rows(
+            *correlation_rows(
                 *directions,
                 ["curved", "sphere"] * 12,
                 anchor=NEAREST,

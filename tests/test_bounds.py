@@ -49,8 +49,11 @@ def test_images_without_a_plane_and_normals_outside_the_subspace() -> None:
 def test_the_curved_promise_is_kept_inside_a_ball() -> None:
     """Images at depth 1 in balls of radius 10: rho follows from kappa = 1 / 20."""
     known = planes(np.ones(N))
+    R = 12
+    t = sqrt(2 * log(20) / R)
+    kappa = (1 - t**2) / 20
     (bound,) = curved_bounds("curved", R, np.full((5, N), 0.1), known, excluded=[0.5])
-    assert bound.norm == pytest.approx(20 * sqrt(2 * log(20) / R) + sqrt(20))
+    assert bound.norm == pytest.approx(t / kappa + sqrt(1 / kappa))
     assert bound.excluded == 0
     assert bound.promised == pytest.approx(0.9)
     generator = np.random.default_rng(3)
@@ -64,14 +67,28 @@ def test_the_curved_promise_is_kept_inside_a_ball() -> None:
 
 def test_pairs_of_little_curvature_are_excluded() -> None:
     bends = np.linspace(-1, 1, 5 * N).reshape(5, N)
-    found = curved_bounds("curved", R, bends, planes(np.ones(N)), excluded=[0.25, 0.75])
+    found = curved_bounds("curved", 10, bends, planes(np.ones(N)), excluded=[0.25, 0.75])
     (bound,) = found  # a quarter leaves negative curvatures
     assert bound.premise == pytest.approx(0.5, abs=1e-3)
     assert bound.excluded == pytest.approx(0.75, abs=1e-3)
     margins = np.random.default_rng(5).permutation(np.linspace(0.1, 1, N))
-    (far,) = curved_bounds("curved", R, bends, planes(margins), excluded=[0.75])
+    (far,) = curved_bounds("curved", 10, bends, planes(margins), excluded=[0.75])
     assert far.excluded == pytest.approx(1 - 0.25 * 0.9, abs=0.02)
-    assert curved_bounds("curved", R, -np.abs(bends), planes(np.ones(N))) == []
+    assert curved_bounds("curved", 10, -np.abs(bends), planes(np.ones(N))) == []
+
+
+@pytest.mark.parametrize(("R", "promises"), [(1, 0), (5, 0), (6, 1), (40, 1)])
+def test_a_paraboloid_whose_normal_lies_in_the_subspace_keeps_the_promise(
+    R: int, promises: int
+) -> None:
+    """The worst place of a subspace: the boundary is n.x = 1 - |P x|^2 / 20."""
+    found = curved_bounds("curved", R, np.full((1, N), 0.1), planes(np.ones(N)), excluded=[0.5])
+    assert len(found) == promises
+    for bound in found:
+        vectors = np.random.default_rng(6).standard_normal((20000, R))
+        vectors *= bound.norm / np.linalg.norm(vectors, axis=1, keepdims=True)
+        beyond = vectors[:, 0] + 0.05 * (vectors[:, 1:] ** 2).sum(1) >= 1
+        assert beyond.mean() > bound.promised
 
 
 def test_a_row_holds_the_rate_beside_the_promise() -> None:

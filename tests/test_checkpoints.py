@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from analysis import checkpoints
 from analysis.checkpoints import NOT_KEPT, Checkpoint
 from analysis.curved import MeanShapeOperator, ascended_frame, mean_curvature_pairs
-from boundary import Classifier, StoreError
+from boundary import Classifier
 from boundary.anchors import anchors_at
 from surfaces import random_images, smooth_network
 
@@ -50,10 +50,19 @@ def test_nothing_is_kept_without_a_folder() -> None:
     NOT_KEPT.forget()
 
 
-def test_a_damaged_part_is_named(tmp_path: Path) -> None:
+@dataclass(frozen=True, eq=False)
+class OtherPart:
+    more: NDArray[np.float64]
+
+
+def test_a_damaged_part_is_made_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "a.h5").write_bytes(b"no hdf5")
-    with pytest.raises(StoreError, match=r"a\.h5"):
-        Checkpoint(tmp_path, SETTINGS).within("a").load(Part)
+    place = Checkpoint(tmp_path, SETTINGS).within("a")
+    found = place.made(Part, lambda: Part(np.ones(2)))
+    np.testing.assert_array_equal(found.values, 1)
+    assert "a.h5` is made anew" in caplog.text
+    assert place.load(OtherPart) is None  # of a version whose parts had other fields
+    assert place.load(Part) is not None
 
 
 class StoppedError(Exception):

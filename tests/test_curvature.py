@@ -356,6 +356,52 @@ def test_what_cannot_be_differentiated_twice_is_refused_with_the_way_out() -> No
         hessian_products(Classifier(Square().eval()), points, source, source + 1, vectors)
 
 
+class Faulty(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, images):  # type: ignore[no-untyped-def]
+        return images.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):  # type: ignore[no-untyped-def]
+        raise KeyError("a mistake in the model")
+
+
+class Mistaken(nn.Module):
+    def forward(self, images: Tensor) -> Tensor:
+        same: Tensor = Faulty.apply(images)  # type: ignore[no-untyped-call]
+        return same.flatten(1)[:, :3]
+
+
+def test_a_mistake_in_the_model_is_not_taken_for_a_missing_derivative() -> None:
+    points, vectors = random_images(2, SHAPE), torch.randn(1, *SHAPE, dtype=torch.float64)
+    source = torch.zeros(2, dtype=torch.int64)
+    with pytest.raises(KeyError, match="a mistake in the model"):
+        hessian_products(Classifier(Mistaken().eval()), points, source, source + 1, vectors)
+
+
+@pytest.mark.parametrize(("scale", "most"), [(None, 32), (0.3, 1)])
+@pytest.mark.parametrize("each", [False, True])
+def test_normal_curvatures_hold_few_products_at_a_time(
+    scale: float | None, most: int, each: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier = Classifier(smooth_network())
+    operator = ShapeOperator(classifier, anchored(classifier, random_images(3, SHAPE)), scale)
+    vectors = torch.randn(70, *((3,) if each else ()), *SHAPE, dtype=torch.float64)
+    tangents = torch.stack([operator.anchors.tangent(one) for one in vectors])
+    along = (tangents * operator.products(vectors)).flatten(2).sum(2)
+    held, products = [], ShapeOperator.products
+
+    def counted(self: ShapeOperator, directions: Tensor) -> Tensor:
+        held.append(len(directions))
+        return products(self, directions)
+
+    monkeypatch.setattr(ShapeOperator, "products", counted)
+    found = operator.normal_curvatures(vectors)
+    torch.testing.assert_close(found, along / tangents.flatten(2).square().sum(2), **TIGHT)
+    assert max(held) <= most
+    assert sum(held) == 70
+
+
 def test_options_out_of_range_are_refused() -> None:
     classifier = quadric(torch.full((D,), 2.0, dtype=torch.float64))
     anchors = anchored(classifier, on_axis(torch.full((D,), 2.0), 0))

@@ -1,5 +1,7 @@
 """The shared curved subspace: planted directions, where the mean shape operator is known."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -8,15 +10,17 @@ from torch import Tensor, nn
 from analysis.curved import (
     MeanShapeOperator,
     ascended_frame,
+    ascended_span,
     held_out_curvature,
     mean_curvature_pairs,
     reference_step,
     shared_energy,
 )
+from analysis.curved_checks import ASCENT, EIGENVECTORS, FLATTEST, NEGATIVE, curved_by
 from analysis.curved_classes import class_curvature
 from boundary import Classifier, InputError
 from boundary.anchors import PAIR, Anchors, anchors_at
-from surfaces import Gap, smooth_network
+from surfaces import Gap, linear, smooth_network
 
 SHAPE = (3, 6, 6)
 D = 108
@@ -150,21 +154,19 @@ def test_each_class_has_a_subspace_of_its_own() -> None:
 
     classifier = Classifier(Cups().eval(), (-9, 9))
 
-    def operator(count: int) -> MeanShapeOperator:
+    def operator(source: Tensor) -> MeanShapeOperator:
+        count = len(source)
         points = torch.zeros(count, D, dtype=torch.float64)
         points[:, 7:] = 0.1 * torch.randn(count, D - 7, dtype=torch.float64, generator=generator)
-        source = torch.arange(count) % 3
-        source[:2] = 0  # a class of more images than others
         target = torch.full((count,), 3)
         anchors, _ = anchors_at(classifier, points.view(count, *SHAPE), source, target)
         return MeanShapeOperator(classifier, anchors, 0.5, surface=PAIR)
 
-    making = operator(62)
-    np.testing.assert_array_equal(making.sources[:5], [0, 0, 2, 0, 1])
-    pooled = np.eye(D)[1:3]
-    found = class_curvature(making, operator(32), pooled, 2, steps=60)
+    making = {one: partial(operator, torch.full((20 + one,), one)) for one in planted}
+    held_out, pooled = operator(torch.arange(32) % 3), np.eye(D)[1:3]
+    found = class_curvature(making, held_out, pooled, 2, steps=60)
     np.testing.assert_array_equal(found.classes, [0, 1, 2])
-    np.testing.assert_array_equal(found.images, [22, 20, 20])
+    np.testing.assert_array_equal(found.images, [20, 21, 22])
     for place, first in enumerate(planted.values()):
         own = np.eye(D)[first : first + 2]
         assert shared_energy(found.directions[place], own) > 0.999
@@ -174,17 +176,49 @@ def test_each_class_has_a_subspace_of_its_own() -> None:
         np.testing.assert_allclose(found.held_out[~here, place], 0, atol=0.02)
         np.testing.assert_allclose(found.pooled[here] > 0.9 * found.own[0], place == 0)
     np.testing.assert_allclose(found.energy, np.eye(3), atol=0.01)
-    few = class_curvature(making, operator(32), pooled, 2, steps=2, fewest=21)
-    np.testing.assert_array_equal(few.classes, [0])
-    none = class_curvature(making, operator(32), pooled, 2, steps=2, fewest=50)
+    none = class_curvature({}, held_out, pooled, 2, steps=2)
     assert none.directions.shape == (0, 2, D)
     assert none.held_out.shape == (32, 0)
+
+
+def linear_operator(generator: torch.Generator) -> MeanShapeOperator:
+    """Return the operator of planes, which no direction bends."""
+    classifier = Classifier(linear(2, D), (-9, 9))
+    points = 0.1 * torch.randn(24, D, dtype=torch.float64, generator=generator)
+    zeros = torch.zeros(24, dtype=torch.int64)
+    anchors, _ = anchors_at(classifier, points.view(24, *SHAPE), zeros, zeros + 1)
+    return MeanShapeOperator(classifier, anchors, 0.5)
+
+
+def test_what_is_left_of_the_start_is_not_shared() -> None:
+    """On planes an ascent stays where it starts; halves must not agree because of that."""
+    operator = linear_operator(torch.Generator().manual_seed(5))
+    (found,) = curved_by(ASCENT, operator, operator, 4, steps=5, passes=1, splits=3)
+    assert found.halves.shape == (3,)
+    chance = 4 / D
+    assert found.shared_by_halves < 3 * chance
+    assert found.starts < 4 * chance
+    assert found.halves_by_phases.shape == (60,)
+    assert abs(found.shared_by_phases - chance) < chance
+    others = ascended_span(operator, 4, steps=5, seed=0)[0]
+    assert shared_energy(found.directions, others) == pytest.approx(1)
+
+
+def test_halves_of_planted_directions_agree_beyond_their_smoothness() -> None:
+    classifier, anchors, _ = planted()
+    operator = MeanShapeOperator(classifier, anchors, 0.5)
+    for method in (ASCENT, EIGENVECTORS):
+        found = curved_by(method, operator, operator, 3, steps=60, passes=5, splits=2)
+        assert found[0].halves.min() > 0.99
+        assert found[0].halves_by_phases.max() < 0.5
+        assert found[0].starts > 0.99
+    assert [one.method for one in found] == [EIGENVECTORS, NEGATIVE, FLATTEST]
 
 
 def test_options_out_of_range_are_refused() -> None:
     classifier, anchors, _ = planted()
     operator = MeanShapeOperator(classifier, anchors, 0.5)
-    with pytest.raises(InputError, match=r"`dimension` should lie in 1..16"):
+    with pytest.raises(InputError, match=r"should lie in 1..18, as images have 108 numbers"):
         mean_curvature_pairs(operator, 50)
     with pytest.raises(InputError, match="`dimension` should lie"):
         ascended_frame(operator, 0)

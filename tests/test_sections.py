@@ -1,5 +1,7 @@
 """Curvature at a finite scale, and the anchors it is measured at: closed forms in float64."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -14,7 +16,16 @@ from boundary.anchors import (
     anchors_at_images,
 )
 from boundary.curvature import ShapeOperator
-from boundary.sections import ESTIMATORS, GRADIENTS, SECTION, VALUES, Curvatures, curvatures
+from boundary.gradients import logit_gap
+from boundary.sections import (
+    ESTIMATORS,
+    GRADIENTS,
+    SECTION,
+    VALUES,
+    Curvatures,
+    curvatures,
+    normal_section,
+)
 from surfaces import (
     Gap,
     Linear,
@@ -158,6 +169,106 @@ def test_both_surfaces_at_once_are_each_alone(scale: float) -> None:
         assert found.censored.equal(one.censored)
     apart = by_name(together)[SECTION, PAIR] != by_name(together)[SECTION, REGION]
     assert bool(apart.any()) == (scale == 0.5)
+
+
+class InPlane(nn.Module):
+    """Logits 0 and the gaps of two more classes, functions of x_0 and x_1."""
+
+    def __init__(self, *gaps: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.gaps = gaps
+
+    def forward(self, images: Tensor) -> Tensor:
+        x, y = images.flatten(1)[:, :2].T
+        return torch.stack([torch.zeros_like(x), *(gap(x, y) for gap in self.gaps)], 1)
+
+
+def across() -> tuple[Tensor, Tensor]:
+    """Return the origin and the direction of x_1, (1, 3, 2, 2) each."""
+    direction = torch.zeros(1, D, dtype=torch.float64)
+    direction[0, 1] = 1.0
+    return torch.zeros(1, *SHAPE, dtype=torch.float64), direction.view(1, *SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("pair", "other", "ahead", "behind"),
+    [
+        # The third class leads at the start, or is met at the second look only.
+        (lambda x, y: x - y.abs() / 2, lambda x, _: 0.1 - (x - 0.2).abs(), 0.1, 0.5),
+        (
+            lambda x, y: x + x**2 - y.abs() / 2,
+            lambda x, _: 0.1 - 4 * (x - 0.25).abs(),
+            0.225,
+            (3**0.5 - 1) / 2,
+        ),
+    ],
+)
+def test_a_third_class_that_crosses_before_the_pair_is_the_region_s_end(
+    pair: Callable[[Tensor, Tensor], Tensor],
+    other: Callable[[Tensor, Tensor], Tensor],
+    ahead: float,
+    behind: float,
+) -> None:
+    def third(x: Tensor, y: Tensor) -> Tensor:
+        return other(x, y) - 5 * (y - 1).abs()
+
+    classifier = Classifier(InPlane(pair, third).eval(), (-9, 9))
+    origin, direction = across()
+    at = anchored(classifier, origin)
+    for surfaces in ([PAIR, REGION], [REGION]):
+        found = curvatures(classifier, at, direction, 1.0, estimators=[SECTION], surfaces=surfaces)
+        bends = float(by_name(found)[SECTION, REGION])
+        assert bends == pytest.approx(-(ahead + behind), rel=1e-3)
+    displacement, censored = normal_section(classifier, at, direction[0], [1.0])
+    assert displacement.flatten().tolist() == pytest.approx([behind, ahead], rel=1e-3)
+    assert not censored.any()
+
+
+def test_a_root_between_the_last_look_and_the_reach_is_found() -> None:
+    def gap(x: Tensor, y: Tensor) -> Tensor:
+        plateau = 10.5 * (x - 1.1).clamp_min(0) - 1.05  # up to 1.1, then zero at 1.2
+        return (1 - y**2) * x + y**2 * plateau
+
+    classifier = Classifier(InPlane(gap).eval(), (-9, 9))
+    origin, direction = across()
+    at = anchored(classifier, origin)
+    for one in curvatures(classifier, at, direction, 1.0, estimators=[SECTION], reach=2.0):
+        assert float(one.curvature) == pytest.approx(-2.4, rel=1e-3)
+        assert not one.censored.any()
+    short = curvatures(classifier, at, direction, 1.0, estimators=[SECTION], reach=1.15)
+    assert all(bool(one.censored.all()) for one in short)
+    assert [float(one.curvature) for one in short] == pytest.approx([-2.3, -2.3])
+
+
+class NeverEmpty(nn.Module):
+    """A classifier that takes no empty batch, as many reshape their images."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.view(len(images), -1)[:, :3]
+
+
+def test_no_points_give_no_anchors() -> None:
+    classifier, none = Classifier(NeverEmpty().eval()), random_images(0, SHAPE)
+    nothing = torch.zeros(0, dtype=torch.int64)
+    for anchors, usable in (
+        anchors_at(classifier, none, nothing, nothing),
+        anchors_at_images(classifier, none),
+        anchors_along(classifier, none, none, 1.0),
+        anchors_along(classifier, none, none, torch.zeros(0)),
+    ):
+        assert anchors.point.shape == anchors.normal.shape == (0, *SHAPE)
+        assert anchors.slope.shape == anchors.level.shape == usable.shape == (0,)
+        assert anchors.source.dtype == anchors.target.dtype == torch.int64
+        assert usable.dtype == torch.bool
+        for one in curvatures(classifier, anchors, directions(2), 0.5):
+            assert one.curvature.shape == one.censored.shape == (0, 2)
+            assert one.residual == 0.0
+
+
+def test_gaps_of_no_logits_have_the_shape_of_their_targets() -> None:
+    nothing, logits = torch.zeros(0, dtype=torch.int64), torch.zeros(0, 3)
+    assert logit_gap(logits, nothing, nothing).shape == (0,)
+    assert logit_gap(logits, nothing, nothing.view(0, 2)).shape == (0, 2)
 
 
 def test_a_section_that_meets_nothing_is_censored_with_its_sign() -> None:
