@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from analysis.bounds import BoundRow
 from analysis.checkpoints import Checkpoint
 from analysis.curvature_sweep import (
     NEAREST,
@@ -35,38 +34,23 @@ from analysis.curved_checks import (
     learned_curvature,
 )
 from analysis.curved_classes import ClassCurvature, class_curvature
-from analysis.detector import Detector
 from analysis.exact_curvature import exact_curvatures
 from analysis.fooling import FoolingRate
 from analysis.halves import random_overlaps
 from analysis.hypothesis import HypothesisRow, corrected_rows, item_verdicts
 from analysis.learning import counts_below
-from analysis.perturbations import SUBSPACE, Perturbations
-from analysis.planes import BoundarySections, RegionMap
-from analysis.predicted import PredictionQuality, PredictionRow, tangent_planes
-from analysis.profile import CurvatureProfile
+from analysis.perturbations import Perturbations
+from analysis.predicted import tangent_planes
 from analysis.results import CurvatureResult, UniversalResult
 from analysis.saved import load_result, save_result
 from analysis.subspace import Subspace
-from analysis.theorems import SubspaceMargins
 from boundary.anchors import Anchors
 from boundary.errors import InputError
-from study.anchoring import HeldOut, collected_anchors, held_out_anchors, rows_by_class
+from study.anchoring import collected_anchors, held_out_anchors, rows_by_class
 from study.config import CurvatureOptions, StudyConfig
 from study.directions import RIVALS, Directions, draws_of
 from study.perturbing import basis, judging, rates_on, require_same_subject
-from study.predicting import (
-    Judged,
-    bound_rows,
-    curvatures_at,
-    detectors,
-    maps,
-    margins_within,
-    planes_at,
-    predictions,
-    profiles,
-    sections,
-)
+from study.predicting import Geometry, geometry
 from study.run import RunDirectory, digest
 from study.subject import Subject
 from study.testing import rows_of_items, rows_of_prediction
@@ -135,22 +119,6 @@ class _Rates:
 
     rates: tuple[FoolingRate, ...]
     mirrored: tuple[FoolingRate, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class _Geometry:
-    """The fields of the result that the geometry of judged images gives."""
-
-    predictions: tuple[PredictionRow, ...]
-    quality: tuple[PredictionQuality, ...]
-    predicted_by: str
-    bounds: tuple[BoundRow, ...]
-    margins: tuple[SubspaceMargins, ...]
-    margin_families: tuple[str, ...]
-    profiles: tuple[CurvatureProfile, ...]
-    detectors: tuple[Detector, ...]
-    sections: tuple[BoundarySections, ...]
-    maps: tuple[RegionMap, ...]
 
 
 class _Curving:
@@ -228,16 +196,25 @@ class _Curving:
                 ),
             ]
         )
-        geometry = self._checkpoint.within("geometry").made(
-            _Geometry,
+        known = self._checkpoint.within("geometry").made(
+            Geometry,
             lambda: ranks.from_first(
-                lambda: self._geometry(
-                    subspaces[0].directions, families, curves, fooled.rates, held_out
+                lambda: geometry(
+                    self._subject,
+                    self._config,
+                    held_out,
+                    families,
+                    curves,
+                    fooled.rates,
+                    self._spectrum,
+                    subspaces[0].directions,
+                    self._made,
+                    self._collection.median_margin,
                 )
             ),
         )
         return CurvatureResult(
-            **vars(geometry),
+            **vars(known),
             subspaces=tuple(subspaces),
             learning=tuple(learning),
             classes=tuple(classes),
@@ -508,37 +485,4 @@ class _Curving:
             self._norm,
             self._options.surface,
             self._config.seed,
-        )
-
-    def _geometry(
-        self,
-        curved: NDArray[np.float64],
-        families: list[DirectionFamily],
-        curves: list[CurvatureCurve],
-        rates: Sequence[FoolingRate],
-        held_out: HeldOut,
-    ) -> _Geometry:
-        subject, surface, seed = self._subject, self._options.surface, self._config.seed
-        judged, nearest = Judged(held_out.images, held_out.places), held_out.anchors[NEAREST]
-        universal = next((one.vector for one in self._made.found if one.own[0].p == 2), None)
-        scales, extent = [self._collection.median_margin, self._scale], 2 * self._norm
-        s_c = Subspace(curved)
-        planes = planes_at(subject, judged, self._config.search)
-        bends, estimator = curvatures_at(judged, curves, surface)
-        told, quality = predictions(planes, families, bends, rates)
-        tried = {SUBSPACE: self._spectrum.subspace(self._options.dimension), CURVED: s_c}
-        bounds = bound_rows(subject, judged, planes, families, bends, tried, self._norm)
-        whole = {SUBSPACE: self._spectrum.subspace(len(self._spectrum.directions)), CURVED: s_c}
-        margins, names = margins_within(subject, judged, whole, seed, progress=True)
-        return _Geometry(
-            predictions=tuple(told),
-            quality=tuple(quality),
-            predicted_by=estimator,
-            bounds=tuple(bounds),
-            margins=tuple(margins),
-            margin_families=tuple(names),
-            profiles=tuple(profiles(subject, nearest, scales, surface, seed)),
-            detectors=tuple(detectors(subject, judged, curved, universal, scales, surface, seed)),
-            sections=tuple(sections(subject, nearest, held_out.margins, families, extent, surface)),
-            maps=tuple(maps(subject, judged, curved, extent)),
         )

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from analysis.bounds import BoundRow, bound_row, curved_bounds, flat_bounds
 from analysis.curvature_sweep import NEAREST, CurvatureCurve, DirectionFamily
+from analysis.curved_checks import CURVED
 from analysis.detector import Detector, curvature_scores, minimal_perturbations
 from analysis.fooling import FoolingRate, fooling_rate
 from analysis.perturbations import SUBSPACE, Perturbations, on_sphere
@@ -31,11 +32,14 @@ from analysis.predicted import (
     tangent_planes,
 )
 from analysis.profile import CurvatureProfile, curvature_profile
+from analysis.results import UniversalResult
+from analysis.spectrum import SingularSpectrum
 from analysis.subspace import Subspace
 from analysis.theorems import SubspaceMargins, subspace_margins
 from boundary.anchors import Anchors
 from boundary.sections import SECTION, VALUES
-from study.config import SearchOptions
+from study.anchoring import HeldOut
+from study.config import SearchOptions, StudyConfig
 from study.subject import Subject
 
 Bends = dict[float, NDArray[np.float64]]
@@ -58,6 +62,22 @@ _LARGEST_RANDOM = 512
 
 
 @dataclass(frozen=True, eq=False)
+class Geometry:
+    """What the geometry of judged images says: fields of the result of the stage."""
+
+    predictions: tuple[PredictionRow, ...]
+    quality: tuple[PredictionQuality, ...]
+    predicted_by: str
+    bounds: tuple[BoundRow, ...]
+    margins: tuple[SubspaceMargins, ...]
+    margin_families: tuple[str, ...]
+    profiles: tuple[CurvatureProfile, ...]
+    detectors: tuple[Detector, ...]
+    sections: tuple[BoundarySections, ...]
+    maps: tuple[RegionMap, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Judged:
     """Images whose geometry is known."""
 
@@ -65,6 +85,58 @@ class Judged:
     """(N, C, H, W), placed."""
     nearest: NDArray[np.int64]
     """Places of those with a nearest anchor; the curves are at these, in this order."""
+
+
+def geometry(
+    subject: Subject,
+    config: StudyConfig,
+    held_out: HeldOut,
+    families: Sequence[DirectionFamily],
+    curves: Sequence[CurvatureCurve],
+    rates: Sequence[FoolingRate],
+    spectrum: SingularSpectrum,
+    curved: NDArray[np.float64],
+    made: UniversalResult,
+    median_margin: float,
+) -> Geometry:
+    """Return everything that the geometry of judged images says.
+
+    Args:
+        subject: Whose classifier it is.
+        config: Of the study.
+        held_out: Judged images, and this process's anchors at them.
+        families: Directions along which curvature was measured.
+        curves: Of these families.
+        rates: Of the same draws, at several norms.
+        spectrum: Of the normals, whose leading directions are S_f.
+        curved: Directions of S_c, (R, D).
+        made: Universal perturbations.
+        median_margin: Of the collected points, input units.
+    """
+    surface, seed, norm = config.curvature.surface, config.seed, made.reference_norm
+    judged, nearest = Judged(held_out.images, held_out.places), held_out.anchors[NEAREST]
+    universal = next((one.vector for one in made.found if one.own[0].p == 2), None)
+    scales, extent = [median_margin, config.curvature.scale or norm], 2 * norm
+    s_c = Subspace(curved)
+    planes = planes_at(subject, judged, config.search)
+    bends, estimator = curvatures_at(judged, curves, surface)
+    told, quality = predictions(planes, families, bends, rates)
+    tried = {SUBSPACE: spectrum.subspace(len(curved)), CURVED: s_c}
+    bounds = bound_rows(subject, judged, planes, families, bends, tried, norm)
+    whole = {SUBSPACE: spectrum.subspace(len(spectrum.directions)), CURVED: s_c}
+    margins, names = margins_within(subject, judged, whole, seed, progress=True)
+    return Geometry(
+        predictions=tuple(told),
+        quality=tuple(quality),
+        predicted_by=estimator,
+        bounds=tuple(bounds),
+        margins=tuple(margins),
+        margin_families=tuple(names),
+        profiles=tuple(profiles(subject, nearest, scales, surface, seed)),
+        detectors=tuple(detectors(subject, judged, curved, universal, scales, surface, seed)),
+        sections=tuple(sections(subject, nearest, held_out.margins, families, extent, surface)),
+        maps=tuple(maps(subject, judged, curved, extent)),
+    )
 
 
 def planes_at(subject: Subject, judged: Judged, search: SearchOptions) -> Planes:
