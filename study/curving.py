@@ -143,7 +143,7 @@ class _Curving:
         """Refuse what could only fail at the end.
 
         Raises:
-            InputError: If the dimension or the counts do not fit the run.
+            InputError: If the dimension does not fit the run.
         """
         options, numbers = self._options, int(np.prod(self._shape))
         if options.passes:

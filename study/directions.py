@@ -34,6 +34,13 @@ def draws_of(config: StudyConfig) -> int:
     return max(config.fooling.draws, config.curvature.draws, config.curvature.dimension)
 
 
+def _rotation(R: int, generator: torch.Generator) -> torch.Tensor:
+    """Return a uniform orthogonal matrix: QR alone fixes signs (Mezzadri 2007)."""
+    normal = torch.randn(R, R, dtype=torch.float64, generator=generator)
+    orthogonal, triangle = torch.linalg.qr(normal)
+    return orthogonal * triangle.diagonal().sign()
+
+
 class Directions:
     """Families of directions, the same draws wherever they are asked for.
 
@@ -77,10 +84,7 @@ class Directions:
         """
         generator = torch.Generator().manual_seed(self._config.seed)
         R = subspace.dimension
-        turns = [
-            torch.linalg.qr(torch.randn(R, R, dtype=torch.float64, generator=generator)).Q
-            for _ in range(-(-self._draws // R))
-        ]
+        turns = [_rotation(R, generator) for _ in range(-(-self._draws // R))]
         rows = torch.cat(turns)[: self._draws] @ torch.from_numpy(subspace.basis)
         vectors = rows.view(-1, *self._shape)
         return Perturbations.of(family, vectors, 1.0, subspace_dimension=R)
