@@ -30,9 +30,8 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm as normal
 
-from analysis.components import LEAST_P, Uncertain
+from analysis.components import Uncertain
 from boundary.anchors import REGION
 
 SUPPORTED, NOT_SUPPORTED, CONTRADICTED = "supported", "not supported", "contradicted"
@@ -169,10 +168,3 @@ def summary(found: Uncertain) -> dict[str, Any]:
         "p": found.p,
         "n": found.points,
     }
-
-
-def p_value(estimate: float, error: float) -> float:
-    """Return the two-sided normal p-value of an estimate with its standard error."""
-    if error == 0:
-        return 1.0 if estimate == 0 else LEAST_P
-    return float(max(2 * normal.sf(abs(estimate) / error), LEAST_P))

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm as normal
 from scipy.stats import rankdata
 
-from analysis.components import Component, Uncertain, of_difference, of_mean
+from analysis.components import LEAST_P, Component, Uncertain, of_difference, of_mean
 from analysis.curvature_sweep import CurvatureCurve
 from analysis.curved_checks import CURVED
 from analysis.fooling import FoolingRate
-from analysis.hypothesis import HALVES, HypothesisRow, p_value, summary
+from analysis.hypothesis import HALVES, HypothesisRow, summary
 from analysis.intervals import bound_of_none, percentile_interval
 
 ALIKE = 0.1
@@ -364,7 +365,7 @@ def correlation_rows(
                 low=interval.low,
                 high=interval.high,
                 effect=estimate,
-                p=p_value(estimate, float(chance.std())),
+                p=_normal_p(estimate, float(chance.std())),
                 n=len(names),
             )
         )
@@ -397,3 +398,10 @@ def _partial(one: Array, other: Array, held: Array) -> Array:
     below = (1 - with_one**2) * (1 - with_other**2)
     above = correlation(one, other) - with_one * with_other
     return np.where(below > 1e-12, above / np.sqrt(np.maximum(below, 1e-12)), 0.0)
+
+
+def _normal_p(estimate: float, error: float) -> float:
+    """Return the two-sided normal p-value of an estimate with its standard error."""
+    if error == 0:
+        return 1.0 if estimate == 0 else LEAST_P
+    return float(max(2 * normal.sf(abs(estimate) / error), LEAST_P))

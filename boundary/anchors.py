@@ -153,9 +153,10 @@ def anchors_along(
     reaches = torch.as_tensor(reach).to(lengths).expand_as(lengths)
     source = classifier.predict(images)
 
+    @torch.no_grad()
     def gap(rows: Tensor, length: Tensor) -> Tensor:
-        points = images[rows] + length.view(-1, 1, 1, 1) * rays[rows]
-        return surface_gap(classifier, points, source[rows], source[rows], REGION)
+        logits = classifier(images[rows] + length.view(-1, 1, 1, 1) * rays[rows])
+        return logit_gap(logits, source[rows], leading_class(logits, source[rows]))
 
     left = torch.arange(len(images), device=images.device)
     outside, rise = torch.full_like(reaches, torch.inf), torch.ones_like(reaches)
@@ -188,20 +189,3 @@ def _no_anchors(points: Tensor) -> tuple[Anchors, Tensor]:
     """Return what no points (0, C, H, W) give: not every classifier takes an empty batch."""
     number, place = points.new_zeros(0), torch.zeros(0, dtype=torch.int64, device=points.device)
     return Anchors(points, points, number, number, place, place), place > 0
-
-
-@torch.no_grad()
-def surface_gap(
-    classifier: Classifier, points: Tensor, source: Tensor, target: Tensor, surface: str
-) -> Tensor:
-    """Return the logit gap of the pair, or of the region, (N,): one forward pass.
-
-    Args:
-        classifier: Gives the logits.
-        points: Shape (N, C, H, W).
-        source: Shape (N,).
-        target: Other class of the pair, shape (N,).
-        surface: ``pair`` or ``region``.
-    """
-    logits = classifier(points)
-    return logit_gap(logits, source, target if surface == PAIR else leading_class(logits, source))

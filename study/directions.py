@@ -38,7 +38,8 @@ def _rotation(R: int, generator: torch.Generator) -> torch.Tensor:
     """Return a uniform orthogonal matrix: QR alone fixes signs (Mezzadri 2007)."""
     normal = torch.randn(R, R, dtype=torch.float64, generator=generator)
     orthogonal, triangle = torch.linalg.qr(normal)
-    return orthogonal * triangle.diagonal().sign()
+    turned: torch.Tensor = orthogonal * triangle.diagonal().sign()
+    return turned
 
 
 class Directions:
