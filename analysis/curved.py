@@ -196,27 +196,17 @@ def mean_curvature_pairs(
     Raises:
         InputError: If there are fewer numbers than directions.
     """
-    side = int(np.prod(operator.shape))
-    require_room(dimension, passes, side)
-    width = _block(dimension)
+    require_room(dimension, passes, int(np.prod(operator.shape)))
     state = checkpoint.load(KrylovState)
     if state is None:
-        generator = torch.Generator().manual_seed(seed)
-        start = torch.randn(side, width, dtype=torch.float64, generator=generator)
-        newest = torch.linalg.qr(start).Q
-        basis, images = newest[:, :0], newest[:, :0]
-        made = 0
-    else:
-        basis, images, newest = map(torch.from_numpy, (state.basis, state.images, state.newest))
-        made = state.passes
+        state = _random_block(operator, _block(dimension), seed)
     with progress_bar(title, passes, "passes", shown=progress and operator.ranks.first) as bar:
-        bar.update(made)
-        while made < passes and newest.shape[1]:
-            image = operator.products(newest.T).T
-            basis, images = torch.hstack([basis, newest]), torch.hstack([images, image])
-            newest, made = new_directions(image, basis), made + 1
-            checkpoint.keep(KrylovState(made, basis.numpy(), images.numpy(), newest.numpy()))
+        bar.update(state.passes)
+        while state.passes < passes and state.newest.shape[1]:
+            state = _multiplied(operator, state)
+            checkpoint.keep(state)
             bar.update(1)
+    basis, images = torch.from_numpy(state.basis), torch.from_numpy(state.images)
     seen = basis.T @ images
     values, turns = torch.linalg.eigh((seen + seen.T) / 2)
     size = torch.linalg.matrix_norm(seen + seen.T)
@@ -241,6 +231,25 @@ def mean_curvature_pairs(
         gradients=2 * operator.count * (basis.shape[1] + more),
         images=operator.count,
     )
+
+
+def _random_block(operator: MeanShapeOperator, width: int, seed: int) -> KrylovState:
+    """Return the start of a block Krylov method."""
+    side = int(np.prod(operator.shape))
+    generator = torch.Generator().manual_seed(seed)
+    newest = torch.linalg.qr(
+        torch.randn(side, width, dtype=torch.float64, generator=generator)
+    ).Q.numpy()
+    return KrylovState(0, newest[:, :0], newest[:, :0], newest)
+
+
+def _multiplied(operator: MeanShapeOperator, state: KrylovState) -> KrylovState:
+    """Return the state after one more pass."""
+    image = operator.products(torch.from_numpy(state.newest.T)).T
+    basis = np.hstack([state.basis, state.newest])
+    newest = new_directions(image, torch.from_numpy(basis))
+    images = np.hstack([state.images, image.numpy()])
+    return KrylovState(state.passes + 1, basis, images, newest.numpy())
 
 
 def require_room(dimension: int, passes: int, side: int) -> None:

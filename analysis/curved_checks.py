@@ -154,49 +154,17 @@ def curved_by(
     Returns:
         One; for ``eigenvectors`` three: those of largest, smallest and flattest curvature.
     """
-
-    def options(place: str, start: int) -> dict[str, Any]:
-        return {"seed": start, "progress": progress, "checkpoint": checkpoint.within(place)}
-
-    def spans(operator: MeanShapeOperator, place: str, start: int) -> list[Array]:
-        if method == ASCENT:
-            span, _ = ascended_span(operator, dimension, steps=steps, **options(place, start))
-            return [span]
-        found = mean_curvature_pairs(
-            operator, dimension, passes=passes, additivity=False, **options(place, start)
-        )
-        return [end.directions for _, end in _ends(method, found)]
-
-    if method == ASCENT:
-        frame = ascended_frame(making, dimension, steps=steps, **options("all", seed))
-        residual = np.zeros(dimension)
-        made = [_Made(method, frame.values, frame.directions, residual, frame.gradients)]
-    else:
-        pairs = mean_curvature_pairs(making, dimension, passes=passes, **options("all", seed))
-        made = [
-            _Made(
-                kind,
-                end.values,
-                end.directions,
-                end.residual,
-                pairs.gradients,
-                pairs.asymmetry,
-                pairs.additivity,
-            )
-            for kind, end in _ends(method, pairs)
-        ]
+    by = _Making(method, dimension, steps, passes, seed, progress, checkpoint)
+    made = by.checked(making)
     others: list[Array] = []
     halves: list[tuple[list[Array], list[Array]]] = []
     if making.count >= 2 and method != REFERENCE:
-        others = spans(making, "another start", seed + 1)
-        for split, parts in enumerate(split_in_halves(making.count, splits, seed)):
-            first, second = (
-                spans(making.subset(places), f"split {split + 1} half {half}", seed + start)
-                for half, start, places in zip(
-                    (1, 2), (2 * split + 2, 2 * split + 3), parts, strict=True
-                )
-            )
-            halves.append((first, second))
+        others = by.spans(making, "another start", 1)
+        for split, (first, second) in enumerate(split_in_halves(making.count, splits, seed)):
+            name, start = f"split {split + 1} half", 2 * split + 2
+            one = by.spans(making.subset(first), f"{name} 1", start)
+            other = by.spans(making.subset(second), f"{name} 2", start + 1)
+            halves.append((one, other))
     return tuple(
         CurvedSubspace(
             method=one.method,
@@ -218,6 +186,76 @@ def curved_by(
         )
         for place, one in enumerate(made)
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Made:
+    """Directions by a method, from one start and some images."""
+
+    method: str
+    values: Array
+    directions: Array
+    residual: Array
+    gradients: int
+    asymmetry: float = 0.0
+    additivity: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Making:
+    """How directions are made, whatever the images."""
+
+    method: str
+    dimension: int
+    steps: int
+    passes: int
+    seed: int
+    progress: bool
+    checkpoint: Checkpoint
+
+    def checked(self, operator: MeanShapeOperator) -> list[_Made]:
+        """Return the directions that are tested, with what is known of them in the sample."""
+        if self.method == ASCENT:
+            options = self._options("all", 0)
+            frame = ascended_frame(operator, self.dimension, steps=self.steps, **options)
+            residual = np.zeros(self.dimension)
+            return [_Made(ASCENT, frame.values, frame.directions, residual, frame.gradients)]
+        found = self._pairs(operator, "all", 0, additivity=True)
+        return [
+            _Made(
+                kind,
+                end.values,
+                end.directions,
+                end.residual,
+                found.gradients,
+                found.asymmetry,
+                found.additivity,
+            )
+            for kind, end in _ends(self.method, found)
+        ]
+
+    def spans(self, operator: MeanShapeOperator, place: str, start: int) -> list[Array]:
+        """Return the directions alone, from another start; kept at their own place."""
+        if self.method == ASCENT:
+            options = self._options(place, start)
+            return [ascended_span(operator, self.dimension, steps=self.steps, **options)[0]]
+        found = self._pairs(operator, place, start, additivity=False)
+        return [end.directions for _, end in _ends(self.method, found)]
+
+    def _pairs(
+        self, operator: MeanShapeOperator, place: str, start: int, *, additivity: bool
+    ) -> CurvaturePairs:
+        options = self._options(place, start)
+        return mean_curvature_pairs(
+            operator, self.dimension, passes=self.passes, additivity=additivity, **options
+        )
+
+    def _options(self, place: str, start: int) -> dict[str, Any]:
+        return {
+            "seed": self.seed + start,
+            "progress": self.progress,
+            "checkpoint": self.checkpoint.within(place),
+        }
 
 
 def _ends(method: str, found: CurvaturePairs) -> list[tuple[str, Eigenpairs]]:
@@ -242,19 +280,6 @@ def _shared_by_phases(
             turned = np.linalg.qr(np.asarray(rows, np.float64).T)[0].T
             found.append(shared_energy(turned, other))
     return np.array(found)
-
-
-@dataclass(frozen=True, eq=False)
-class _Made:
-    """Directions by a method, from one start and some images."""
-
-    method: str
-    values: Array
-    directions: Array
-    residual: Array
-    gradients: int
-    asymmetry: float = 0.0
-    additivity: float = 0.0
 
 
 def learned_curvature(

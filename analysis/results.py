@@ -146,6 +146,11 @@ class UniversalResult:
     mean_image_norm: float
     seed: int
 
+    @property
+    def euclidean(self) -> MadeUniversal | None:
+        """The first that was made within a Euclidean ball; None where none was."""
+        return next((one for one in self.found if one.own[0].p == 2), None)
+
 
 @dataclass(frozen=True, eq=False)
 class Examples:
@@ -195,7 +200,34 @@ class FoolingResult:
 
 
 @dataclass(frozen=True, eq=False)
-class CurvatureResult:
+class JudgedGeometry:
+    """What the geometry of judged images says: what it predicts, and how it looks."""
+
+    predictions: tuple[PredictionRow, ...]
+    """Fooling rates of families at several norms, predicted from geometry, beside those measured
+    on the images whose geometry it is."""
+    quality: tuple[PredictionQuality, ...]
+    """Of each model of prediction, over all families and norms; see ``predicted_by``."""
+    predicted_by: str
+    """Estimator of the curvature that predictions and bounds use."""
+    bounds: tuple[BoundRow, ...]
+    """The theorems' norms, with the rates measured at them on the judged images."""
+    margins: tuple[SubspaceMargins, ...]
+    """Within subspaces of several R."""
+    margin_families: tuple[str, ...]
+    """Whose subspaces these are."""
+    profiles: tuple[CurvatureProfile, ...]
+    """Principal curvatures at a few nearest boundary points, one a scale."""
+    detectors: tuple[Detector, ...]
+    """Curvature along shared directions as a mark of perturbed images, one a kind of them."""
+    sections: tuple[BoundarySections, ...]
+    """Along one direction of some families, at some nearest boundary points."""
+    maps: tuple[RegionMap, ...]
+    """Around some judged images, in the plane of two directions of S_c."""
+
+
+@dataclass(frozen=True, eq=False)
+class CurvatureResult(JudgedGeometry):
     """Curved subspaces, curvature over scales, and the test of the curvature hypothesis."""
 
     FORMAT: ClassVar[int] = 2
@@ -221,35 +253,14 @@ class CurvatureResult:
     rows: tuple[HypothesisRow, ...]
     """Of the test, corrected together."""
     verdicts: tuple[ItemVerdict, ...]
-    predictions: tuple[PredictionRow, ...]
-    """Fooling rates of families at several norms, predicted from geometry, beside those measured
-    on the images whose geometry it is."""
-    quality: tuple[PredictionQuality, ...]
-    """Of each model of prediction, over all families and norms; see ``predicted_by``."""
-    margins: tuple[SubspaceMargins, ...]
-    """Within subspaces of several R."""
-    margin_families: tuple[str, ...]
-    """Whose subspaces these are."""
-    profiles: tuple[CurvatureProfile, ...]
-    """Principal curvatures at a few nearest boundary points, one a scale."""
-    bounds: tuple[BoundRow, ...]
-    """The theorems' norms, with the rates measured at them on the judged images."""
     classes: tuple[ClassCurvature, ...]
     """S_c of each class alone, in one; none where it was not asked for."""
-    detectors: tuple[Detector, ...]
-    """Curvature along shared directions as a mark of perturbed images, one a kind of them."""
-    sections: tuple[BoundarySections, ...]
-    """Along one direction of some families, at some nearest boundary points."""
-    maps: tuple[RegionMap, ...]
-    """Around some judged images, in the plane of two directions of S_c."""
     random_energy: NDArray[np.float64]
     """(pairs,), mean squared cosine of pairs of random subspaces of the same R."""
     dimension: int
     """R of S_c."""
     ambient_dimension: int
     """D."""
-    predicted_by: str
-    """Estimator of the curvature that predictions and bounds use."""
     scale: float
     """s at which S_c was made, input units."""
     reference_norm: float

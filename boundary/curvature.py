@@ -98,14 +98,15 @@ def difference_products(
     Returns:
         Shape (M, N, C, H, W).
     """
+    sources, targets = source.repeat(2), None if target is None else target.repeat(2)
     found = torch.empty(len(directions), *points.shape, dtype=points.dtype, device=points.device)
     for product, direction in zip(found, directions, strict=True):
         whole = direction.expand_as(points)
         lengths = whole.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
         step = (scale / torch.where(lengths > 0, lengths, 1.0)) * whole
-        ahead = gap_gradient(classifier, points + step, source, target).gradient
-        behind = gap_gradient(classifier, points - step, source, target).gradient
-        torch.sub(ahead, behind, out=product)
+        both = torch.cat([points + step, points - step])
+        gradient = gap_gradient(classifier, both, sources, targets).gradient
+        torch.sub(gradient[: len(points)], gradient[len(points) :], out=product)
         product.mul_(lengths / (2 * scale))
     return found
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from importlib.metadata import version
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,17 +42,17 @@ from analysis.hypothesis import HypothesisRow, corrected_rows, item_verdicts
 from analysis.learning import counts_below
 from analysis.perturbations import Perturbations
 from analysis.predicted import tangent_planes
-from analysis.results import CurvatureResult, UniversalResult
+from analysis.results import CurvatureResult, JudgedGeometry, UniversalResult
 from analysis.saved import load_result, save_result
 from analysis.subspace import Subspace
 from boundary.anchors import Anchors
 from boundary.errors import InputError
-from study.anchoring import collected_anchors, held_out_anchors, rows_by_class
+from study.anchoring import HeldOut, collected_anchors, held_out_anchors, rows_by_class
 from study.config import CurvatureOptions, StudyConfig
 from study.directions import RIVALS, Directions, draws_of
 from study.perturbing import basis, judging, rates_on, require_same_subject
-from study.predicting import Geometry, geometry
-from study.run import RunDirectory, digest
+from study.predicting import geometry
+from study.run import DISTRIBUTION, RunDirectory, digest
 from study.subject import Subject
 from study.testing import rows_of_items, rows_of_prediction
 
@@ -91,7 +92,8 @@ def curvature(
     ranks.from_first(lambda: require_same_subject(run, config, subject))
     if ranks.from_first(lambda: run.is_done("curvature", settings, redo=redo)):
         return
-    unfinished = Checkpoint(run.path / "unfinished", {"settings": digest(settings)}, ranks)
+    made_with = {"settings": digest(settings), "program": version(DISTRIBUTION)}
+    unfinished = Checkpoint(run.path / "unfinished", made_with, ranks)
     result = _Curving(run, config, subject, unfinished).result()
     if ranks.first:
         save_result(run.result("curvature"), result, settings)
@@ -168,12 +170,13 @@ class _Curving:
         directions = Directions(
             self._run, self._config, self._subject, self._spectrum, self._made, subspaces
         )
-        families = directions.families()
-        curves = self._curves(held_out.anchors, families)
-        beside = directions.families_beside()
-        curves += self._curves(
-            {NEAREST: held_out.anchors[NEAREST]}, beside, "other methods, ", sections_at=()
-        )
+        families, beside = directions.families(), directions.families_beside()
+        curves = [
+            *self._curves(held_out.anchors, families),
+            *self._curves(
+                {NEAREST: held_out.anchors[NEAREST]}, beside, "other methods, ", sections_at=()
+            ),
+        ]
         fooled = self._checkpoint.within("fooling").made(
             _Rates, partial(self._fooling, directions, learning)
         )
@@ -196,23 +199,7 @@ class _Curving:
                 ),
             ]
         )
-        known = self._checkpoint.within("geometry").made(
-            Geometry,
-            lambda: ranks.from_first(
-                lambda: geometry(
-                    self._subject,
-                    self._config,
-                    held_out,
-                    families,
-                    curves,
-                    fooled.rates,
-                    self._spectrum,
-                    subspaces[0].directions,
-                    self._made,
-                    self._collection.median_margin,
-                )
-            ),
-        )
+        known = self._geometry(held_out, families, curves, fooled.rates, subspaces[0])
         return CurvatureResult(
             **vars(known),
             subspaces=tuple(subspaces),
@@ -237,6 +224,32 @@ class _Curving:
             median_margin=self._collection.median_margin,
             model_name=self._run.model_name(),
             seed=seed,
+        )
+
+    def _geometry(
+        self,
+        held_out: HeldOut,
+        families: list[DirectionFamily],
+        curves: list[CurvatureCurve],
+        rates: Sequence[FoolingRate],
+        curved: CurvedSubspace,
+    ) -> JudgedGeometry:
+        return self._checkpoint.within("geometry").made(
+            JudgedGeometry,
+            lambda: self._run.ranks.from_first(
+                lambda: geometry(
+                    self._subject,
+                    self._config,
+                    held_out,
+                    families,
+                    curves,
+                    rates,
+                    self._spectrum,
+                    curved.directions,
+                    self._made,
+                    self._collection.median_margin,
+                )
+            ),
         )
 
     def _operator(self, anchors: Anchors, places: Tensor | None = None) -> MeanShapeOperator:

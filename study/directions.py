@@ -99,14 +99,15 @@ class Directions:
         """Return the directions along which the test is made: bases of R, and universal ones."""
         spaces = self.spaces(self._config.curvature.dimension)
         directions = [
-            DirectionFamily(name, self._first(self.random(name, space), space.dimension), False)
+            DirectionFamily(
+                name, self._first(self.random(name, space), space.dimension), sampled=False
+            )
             for name, space in spaces.items()
             if name not in self._beside
         ]
         sphere = self._first(self.sphere(), self._config.curvature.dimension)
         directions.append(DirectionFamily(SPHERE, sphere))
-        universal = next((one for one in self._made.found if one.own[0].p == 2), None)
-        if universal is not None:
+        if universal := self._made.euclidean:
             unit = universal.vector.reshape(1, -1) / np.linalg.norm(universal.vector)
             directions.append(DirectionFamily(universal.family, unit, sampled=False))
         return directions

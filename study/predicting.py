@@ -32,7 +32,7 @@ from analysis.predicted import (
     tangent_planes,
 )
 from analysis.profile import CurvatureProfile, curvature_profile
-from analysis.results import UniversalResult
+from analysis.results import JudgedGeometry, UniversalResult
 from analysis.spectrum import SingularSpectrum
 from analysis.subspace import Subspace
 from analysis.theorems import SubspaceMargins, subspace_margins
@@ -62,22 +62,6 @@ _LARGEST_RANDOM = 512
 
 
 @dataclass(frozen=True, eq=False)
-class Geometry:
-    """What the geometry of judged images says: fields of the result of the stage."""
-
-    predictions: tuple[PredictionRow, ...]
-    quality: tuple[PredictionQuality, ...]
-    predicted_by: str
-    bounds: tuple[BoundRow, ...]
-    margins: tuple[SubspaceMargins, ...]
-    margin_families: tuple[str, ...]
-    profiles: tuple[CurvatureProfile, ...]
-    detectors: tuple[Detector, ...]
-    sections: tuple[BoundarySections, ...]
-    maps: tuple[RegionMap, ...]
-
-
-@dataclass(frozen=True, eq=False)
 class Judged:
     """Images whose geometry is known."""
 
@@ -98,7 +82,7 @@ def geometry(
     curved: NDArray[np.float64],
     made: UniversalResult,
     median_margin: float,
-) -> Geometry:
+) -> JudgedGeometry:
     """Return everything that the geometry of judged images says.
 
     Args:
@@ -115,7 +99,7 @@ def geometry(
     """
     surface, seed, norm = config.curvature.surface, config.seed, made.reference_norm
     judged, nearest = Judged(held_out.images, held_out.places), held_out.anchors[NEAREST]
-    universal = next((one.vector for one in made.found if one.own[0].p == 2), None)
+    universal = None if made.euclidean is None else made.euclidean.vector
     scales, extent = [median_margin, config.curvature.scale or norm], 2 * norm
     s_c = Subspace(curved)
     planes = planes_at(subject, judged, config.search)
@@ -125,7 +109,7 @@ def geometry(
     bounds = bound_rows(subject, judged, planes, families, bends, tried, norm)
     whole = {SUBSPACE: spectrum.subspace(len(spectrum.directions)), CURVED: s_c}
     margins, names = margins_within(subject, judged, whole, seed, progress=True)
-    return Geometry(
+    return JudgedGeometry(
         predictions=tuple(told),
         quality=tuple(quality),
         predicted_by=estimator,
