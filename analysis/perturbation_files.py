@@ -8,6 +8,8 @@ the array, and said.
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from io import BytesIO
+from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,12 +20,17 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from analysis.perturbations import LEVELS, Perturbations, require_finite
 from boundary.errors import InputError, as_input_error, did_you_mean, require_path
-from boundary.files import plain_dataset, write_whole
+from boundary.files import (
+    plain_dataset,
+    require_plausible,
+    require_plausible_zip,
+    write_whole,
+)
 from boundary.weights import unpickled
 
 Layout = Literal["CHW", "HWC"]
@@ -69,7 +76,7 @@ def save_perturbations(path: str | Path, perturbations: Perturbations) -> None:
     }
     tensors = {"vectors": perturbations.vectors.contiguous()}
     metadata = {_RECORD: json.dumps(record)}
-    write_whole(file, lambda temporary: save_file(tensors, temporary, metadata))
+    write_whole(file, save(tensors, metadata))
 
 
 def load_perturbations(
@@ -162,7 +169,9 @@ def save_picture(path: str | Path, vector: Tensor) -> None:
         )
     pixels = (levels + _ZERO).to(torch.uint8).permute(1, 2, 0).numpy()
     picture = Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0])
-    write_whole(file, lambda temporary: picture.save(temporary, "PNG"))
+    buffer = BytesIO()
+    picture.save(buffer, "PNG")
+    write_whole(file, buffer.getbuffer())
 
 
 def _ours(file: Path) -> Perturbations | None:
@@ -196,12 +205,15 @@ def _from_npy(file: Path) -> dict[str, Any]:
 
 
 def _from_npz(file: Path) -> dict[str, Any]:
+    require_plausible_zip(file)
     with np.load(file, allow_pickle=False) as archive:
         return dict(archive)
 
 
 def _from_mat(file: Path) -> dict[str, Any]:
     if not h5py.is_hdf5(file):
+        claimed = sum(8 * prod(shape) for _, shape, _ in scipy.io.whosmat(str(file)))
+        require_plausible(f"`{file}`", claimed, file.stat().st_size)
         found = scipy.io.loadmat(str(file))
         return {name: value for name, value in found.items() if not name.startswith("__")}
     with h5py.File(file) as opened:  # version 7.3, whose axes are the other way round

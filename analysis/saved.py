@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 
 from boundary.errors import StoreError
-from boundary.files import open_hdf5, read_array, write_whole
+from boundary.files import as_damaged, hdf5_content, open_hdf5, read_array, write_whole
 
 Result = TypeVar("Result")
 
@@ -31,13 +31,12 @@ def save_result(path: Path, result: Any, settings: Mapping[str, Any]) -> None:
         settings: JSON values; `load_settings` returns them.
     """
 
-    def write(temporary: Path) -> None:
-        with h5py.File(temporary, "w") as file:
-            file.attrs["settings"] = json.dumps(dict(settings))
-            file.attrs["version"] = _version(type(result))
-            _write(file, result)
+    def fill(file: h5py.File) -> None:
+        file.attrs["settings"] = json.dumps(dict(settings))
+        file.attrs["version"] = _version(type(result))
+        _write(file, result)
 
-    write_whole(path, write)
+    write_whole(path, hdf5_content(fill))
 
 
 def load_result(path: Path, kind: type[Result]) -> Result:
@@ -53,17 +52,14 @@ def load_result(path: Path, kind: type[Result]) -> Result:
     Raises:
         StoreError: If the file is missing, damaged, or holds another kind of result.
     """
-    with open_hdf5(path) as file:
+    with as_damaged(path), open_hdf5(path) as file:
         found = file.attrs.get("version", 1)
         if found != _version(kind):
             raise StoreError(
                 f"`{path}` was made by another version of this program (format {found}, not "
                 f"{_version(kind)}); make it anew with `boundary {path.stem} {path.parent} --redo`."
             )
-        try:
-            result: Result = _read(file, kind)
-        except (KeyError, ValueError, TypeError) as error:
-            raise StoreError(f"`{path}` is damaged: {error}.") from error
+        result: Result = _read(file, kind)
     return result
 
 
@@ -78,11 +74,10 @@ def load_settings(path: Path) -> dict[str, Any]:
     Raises:
         StoreError: If the file is missing or damaged.
     """
-    with open_hdf5(path) as file:
-        try:
-            settings: dict[str, Any] = json.loads(str(file.attrs["settings"]))
-        except (KeyError, ValueError) as error:
-            raise StoreError(f"`{path}` is damaged: it does not say what made it.") from error
+    with as_damaged(path), open_hdf5(path) as file:
+        if "settings" not in file.attrs:
+            raise StoreError(f"`{path}` is damaged: it does not say what made it.")
+        settings: dict[str, Any] = json.loads(str(file.attrs["settings"]))
     return settings
 
 

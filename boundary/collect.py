@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,14 @@ from torch import Tensor
 from boundary.classifier import Classifier
 from boundary.errors import InputError, StoreError
 from boundary.images import ImageBatch, ImageSource, sha256_of_ids
+from boundary.lock import locked
+from boundary.manifest import MANIFEST
 from boundary.nearest import nearest_boundary_points
 from boundary.points import BoundaryPoints
 from boundary.progress import advance, progress_bar
 from boundary.ranks import ALONE, Ranks
-from boundary.store import MANIFEST, NormalsStore, differences
+from boundary.store import NormalsStore, differences
+from boundary.termination import finishing
 from boundary.weights import state_sha256
 
 _NOT_STORED = ("targets", "subspace")
@@ -65,23 +69,30 @@ def collect_normals(
 
     Raises:
         InputError: If the model, the images or an option cannot be used.
-        StoreError: If the directory holds a store of other settings, or a damaged one.
+        StoreError: If the directory holds a store of other settings, or a damaged one, or if
+            another process collects there.
+        Terminated: At a SIGTERM, if the program asked for that: the present batch is kept.
     """
     if batch_size < 1:
         raise InputError(f"`batch_size` should be at least 1. Found {batch_size}.")
     wanted = np.arange(len(source)) if positions is None else np.asarray(positions)
     settings = collection_settings(classifier, source, wanted, search)
     folder = Path(directory)
-    batches = ranks.from_first(lambda: _prepared(folder, source, settings, batch_size))
-    store = NormalsStore.open(folder)
-    left = sum(stop - start for start, stop in batches)
-    with progress_bar(title, len(wanted), "images", shown=progress and ranks.first) as bar:
-        bar.update(len(wanted) - left)
-        for start, stop in ranks.share(batches):
-            batch = source.read(wanted[start:stop])
-            store.append(start, stop, batch, _search(classifier, batch, search), ranks.rank)
-            advance(bar, ranks.count * (stop - start))
-    ranks.wait()
+    if ranks.first:
+        folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder) if ranks.first else nullcontext():
+        batches = ranks.from_first(lambda: _prepared(folder, source, settings, batch_size))
+        store = NormalsStore.open(folder)
+        left = sum(stop - start for start, stop in batches)
+        with progress_bar(title, len(wanted), "images", shown=progress and ranks.first) as bar:
+            bar.update(len(wanted) - left)
+            for start, stop in ranks.share(batches):
+                with finishing():
+                    batch = source.read(wanted[start:stop])
+                    found = _search(classifier, batch, search)
+                    store.append(start, stop, batch, found, ranks.rank)
+                advance(bar, ranks.count * (stop - start))
+        ranks.wait()
     return ranks.from_first(lambda: NormalsStore.open(folder))
 
 

@@ -197,6 +197,6 @@ def _keep(network: DigitsNetwork, file: Path) -> None:
     content = save(network.state_dict(), metadata={"sha256": state_sha256(network)})
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(file, lambda temporary: temporary.write_bytes(content))
+        write_whole(file, content)
     except OSError as error:
         _log.warning("the digits network is not kept: %s", error)

@@ -1,12 +1,16 @@
 """Files that are there whole or not at all, and HDF5 read as input from a stranger.
 
-A file is written under a temporary name, closed, synced and renamed, and its folder synced: a kill
-at any instant leaves the old file or the new one.
+A file is made in memory, written under a temporary name, synced and renamed, and its folder synced:
+a kill at any instant, or a fault of the disk, leaves the old file or the new one.
 """
 
+import errno
 import hashlib
+import io
 import os
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,37 +18,43 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from boundary.errors import StoreError
+from boundary.errors import BoundaryError, StoreError
 
 TEMPORARY = ".tmp"
 """Ending of a file that is being written; one that is left over belongs to a killed run."""
 
-_CLAIMED_OVER_STORED = 1000
-"""An HDF5 dataset that claims more than this many times its bytes on disk is refused."""
+_INFLATION, _ALWAYS_ALLOWED = 100, 1 << 26
+"""Compressed data may claim this many times its bytes on disk, and 64 MiB in any case."""
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a temporary file, then put it in the place of ``path``.
+def write_whole(path: Path, content: bytes | memoryview) -> None:
+    """Write a file, and only then put it in the place of ``path``.
 
     Args:
         path: Where the file will be; its folder exists.
-        write: Writes the whole content to the path it is given, and closes it.
+        content: All of it.
+
+    Raises:
+        OSError: If the disk is full or fails; what was at ``path`` is still there.
     """
     # With the process in its name: two may make the same file, such as the cached digits network.
     temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
     try:
-        write(temporary)
-        _sync(temporary)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # of a folder that has vanished, or may not be written any more
+            temporary.unlink(missing_ok=True)
         raise
-    _sync(path.parent)
+    _sync_folder(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole, UTF-8."""
-    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8", newline="\n"))
+    write_whole(path, text.encode("utf-8"))
 
 
 def append_line(path: Path, line: str) -> None:
@@ -55,10 +65,39 @@ def append_line(path: Path, line: str) -> None:
         os.fsync(file.fileno())
 
 
+def hdf5_content(fill: Callable[[h5py.File], object]) -> memoryview:
+    """Return the bytes of an HDF5 file.
+
+    Made in memory, as an error of the disk inside the HDF5 library can come late, or as a crash.
+
+    Args:
+        fill: Writes into the file it is given.
+    """
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        fill(file)
+    return buffer.getbuffer()
+
+
 def sha256_of_file(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def as_damaged(path: Path) -> Iterator[None]:
+    """Turn any error of reading a file into a StoreError that names it.
+
+    Raises:
+        StoreError: If the code within raised an error, of whatever type: HDF5 has many.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, BoundaryError):
+            raise
+        raise StoreError(f"`{path}` is damaged: {type(error).__name__}: {error}.") from error
 
 
 def open_hdf5(path: Path) -> h5py.File:
@@ -92,8 +131,8 @@ def plain_dataset(group: h5py.Group, name: str) -> h5py.Dataset:
     """Return a dataset that lies in this very file and holds plain numbers or bytes.
 
     Raises:
-        StoreError: If it is missing, is a link, is kept elsewhere, holds objects, or claims far
-            more than the file stores.
+        StoreError: If it is missing, is a link, is kept elsewhere, holds objects, or claims more
+            than the file stores.
     """
     where = f"`{name}` of `{group.file.filename}`"
     link = group.get(name, getlink=True)
@@ -110,14 +149,41 @@ def plain_dataset(group: h5py.Group, name: str) -> h5py.Dataset:
     if dataset.is_virtual or dataset.external:
         raise StoreError(f"{where} should be a plain dataset and is kept in another file.")
     stored = dataset.id.get_storage_size()
-    if dataset.nbytes > _CLAIMED_OVER_STORED * stored:
-        raise StoreError(f"{where} claims {dataset.nbytes} bytes and stores {stored}.")
+    if dataset.id.get_create_plist().get_nfilters():
+        require_plausible(where, dataset.nbytes, stored)
+    elif dataset.nbytes > stored:
+        raise StoreError(f"{where} claims {dataset.nbytes} bytes and stores {stored}: refused.")
     return dataset
 
 
-def _sync(path: Path) -> None:
+def require_plausible_zip(path: Path) -> None:
+    """Refuse a zip file, such as `.npz` and `.pt`, whose members claim far more than it stores.
+
+    Raises:
+        StoreError: If they do.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            claimed = sum(member.file_size for member in archive.infolist())
+        require_plausible(f"`{path}`", claimed, path.stat().st_size)
+
+
+def require_plausible(what: str, claimed: int, stored: int) -> None:
+    """Refuse compressed data that claims far more bytes than it stores.
+
+    Raises:
+        StoreError: If it does.
+    """
+    if claimed > max(_ALWAYS_ALLOWED, _INFLATION * stored):
+        raise StoreError(f"{what} claims {claimed} bytes and stores {stored}: refused.")
+
+
+def _sync_folder(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # of file systems that do not sync folders
+            raise
     finally:
         os.close(descriptor)

@@ -8,12 +8,12 @@ collect together, each writes shards and a manifest of its own (``manifest-0001.
 first line), so that no file has two writers; which process wrote a row means nothing afterwards.
 """
 
+import hashlib
 import json
-import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from itertools import pairwise
+from dataclasses import asdict
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -25,55 +25,32 @@ if sys.platform != "win32":
     import resource
 
 from boundary.errors import StoreError
-from boundary.files import (
-    TEMPORARY,
-    append_line,
-    open_hdf5,
-    plain_dataset,
-    read_array,
-    sha256_of_file,
-    write_text,
-    write_whole,
-)
+from boundary.files import TEMPORARY, append_line, as_damaged, write_text, write_whole
 from boundary.images import ImageBatch
+from boundary.manifest import (
+    MANIFEST,
+    WAY_OUT,
+    Header,
+    Shard,
+    manifest_of,
+    manifests,
+    read_manifests,
+)
 from boundary.points import ON_BOUNDARY, BoundaryPoints
 from boundary.ranks import ALONE, Ranks
+from boundary.shards import (
+    NORMALS,
+    POINTS,
+    open_vectors,
+    read_column,
+    require_present,
+    require_sound,
+    shard_content,
+)
 
-FORMAT, VERSION = "boundary-normals", 1
-MANIFEST = "manifest.jsonl"
 _LONGEST_LIST = 60
-_SHARD_NAME = re.compile(r"shard-\d{8}\.h5")
-_OTHER_MANIFEST = re.compile(r"manifest-\d{4,}\.jsonl")
-_CHUNK = (64, 1024)  # rows, columns: 256 KiB of float32, read well by rows and by columns
 _STORES, _OTHER_FILES = 8, 100
 """Stores that may be read at once, and files that the process may need beside them."""
-
-COLUMNS = (
-    "margin",
-    "residual",
-    "alignment",
-    "runner_up",
-    "source",
-    "target",
-    "status",
-    "forward_passes",
-    "backward_passes",
-)
-"""The fields of `BoundaryPoints` that have one number a row."""
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One line of the manifest: a file with the rows of images ``start`` to ``stop``."""
-
-    name: str
-    start: int
-    stop: int
-    rows: int
-    bytes: int
-    sha256: str
-    unreadable: tuple[tuple[str, str], ...] = ()
-    """Images of this stretch that could not be read: id and reason. They have no row."""
 
 
 class NormalsStore:
@@ -82,10 +59,10 @@ class NormalsStore:
     Opened with `open`, made with `create`, or filled by `boundary.collect_normals`.
     """
 
-    def __init__(self, directory: Path, header: Mapping[str, Any], shards: list[Shard]) -> None:
+    def __init__(self, directory: Path, header: Header, shards: list[Shard]) -> None:
         self.directory = directory
-        self.shape: tuple[int, ...] = tuple(int(n) for n in header["shape"])
-        self.settings: dict[str, Any] = dict(header["settings"])
+        self.shape = header.shape
+        self.settings = header.settings
         self.shards = shards
         self._datasets: dict[tuple[str, str], h5py.Dataset] = {}
 
@@ -110,15 +87,10 @@ class NormalsStore:
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / MANIFEST).exists():
             raise StoreError(f"`{folder}` holds a store already; open it or name another folder.")
-        for stale in _other_manifests(folder):
+        for stale in manifests(folder)[1:]:
             stale.unlink()
-        header = {
-            "format": FORMAT,
-            "version": VERSION,
-            "shape": list(shape),
-            "settings": dict(settings),
-        }
-        write_text(folder / MANIFEST, json.dumps(header) + "\n")
+        header = Header(tuple(shape), dict(settings))
+        write_text(folder / MANIFEST, header.line() + "\n")
         return cls(folder, header, [])
 
     @classmethod
@@ -129,33 +101,12 @@ class NormalsStore:
             StoreError: If there is no store, or its manifest or the size of a shard is wrong.
         """
         folder = Path(directory)
-        lines = _lines(folder / MANIFEST)
-        for path in _other_manifests(folder):
-            lines += _lines(path)
-        try:
-            header, *rest = [json.loads(line) for line in lines]
-            known = header["format"] == FORMAT and header["version"] == VERSION
-            shards = sorted(map(_shard_from, rest), key=lambda shard: shard.start)
-            store = cls(folder, header, shards)
-        except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"`{folder / MANIFEST}` is damaged: {error}.") from error
-        if not known:
-            raise StoreError(
-                f"`{folder}` should be a {FORMAT} store of version {VERSION}. Found "
-                f"{header['format']} {header['version']}."
-            )
-        if any(one.stop > other.start for one, other in pairwise(shards)):
-            raise StoreError(
-                f"`{folder / MANIFEST}` is damaged: two shards cover the same images; collect in a "
-                "new folder."
-            )
+        if not (folder / MANIFEST).is_file():
+            raise StoreError(f"`{folder}` holds no store of normals: it has no `{MANIFEST}`.")
+        header, shards = read_manifests(folder)
         for shard in shards:
-            path = folder / shard.name
-            found = path.stat().st_size if path.is_file() else None
-            if found != shard.bytes:
-                what = "is missing" if found is None else f"has {found} bytes, not {shard.bytes}"
-                raise StoreError(f"shard `{path}` {what}; restore it, or collect in a new folder.")
-        return store
+            require_present(folder, shard)
+        return cls(folder, header, shards)
 
     def append(
         self, start: int, stop: int, batch: ImageBatch, points: BoundaryPoints, rank: int = 0
@@ -170,18 +121,18 @@ class NormalsStore:
             rank: Of this process among those that write to the store.
         """
         path = self.directory / f"shard-{start:08d}.h5"
-        write_whole(path, lambda temporary: _write_shard(temporary, batch, points))
+        content = shard_content(batch, points)
+        write_whole(path, content)
         shard = Shard(
             name=path.name,
             start=start,
             stop=stop,
             rows=len(points),
-            bytes=path.stat().st_size,
-            sha256=sha256_of_file(path),
+            bytes=len(content),
+            sha256=hashlib.sha256(content).hexdigest(),
             unreadable=tuple((image.id, image.reason) for image in batch.unreadable),
         )
-        manifest = MANIFEST if rank == 0 else f"manifest-{rank:04d}.jsonl"
-        append_line(self.directory / manifest, json.dumps(asdict(shard)))
+        append_line(self.directory / manifest_of(rank), json.dumps(asdict(shard)))
         self.shards.append(shard)
         self.shards.sort(key=lambda shard: shard.start)
 
@@ -189,24 +140,21 @@ class NormalsStore:
         """Remove what a killed run left: temporary files and torn last lines of manifests."""
         for path in self.directory.glob(f"*{TEMPORARY}"):
             path.unlink()
-        for manifest in (self.directory / MANIFEST, *_other_manifests(self.directory)):
+        for manifest in manifests(self.directory):
             text = manifest.read_text(encoding="utf-8")
             if not text.endswith("\n"):
                 write_text(manifest, text[: text.rfind("\n") + 1])
 
     def verify(self, ranks: Ranks = ALONE) -> None:
-        """Compare every shard with its checksum, each process its share.
+        """Compare every shard with its checksum, and its numbers with what they can be.
+
+        Each process takes its share.
 
         Raises:
-            StoreError: If the content of a shard is not what was written.
+            StoreError: If a shard is not what was written, or could not have been.
         """
         for shard in ranks.share(self.shards):
-            path = self.directory / shard.name
-            if sha256_of_file(path) != shard.sha256:
-                raise StoreError(
-                    f"shard `{path}` is damaged: its checksum differs from the manifest's; "
-                    "restore it, or collect in a new folder."
-                )
+            require_sound(self.directory, shard, self.dimension)
 
     def __len__(self) -> int:
         return sum(shard.rows for shard in self.shards)
@@ -219,7 +167,7 @@ class NormalsStore:
     @property
     def dimension(self) -> int:
         """D, the numbers of one image."""
-        return int(np.prod(self.shape))
+        return prod(self.shape)
 
     @property
     def ids(self) -> list[str]:
@@ -237,10 +185,7 @@ class NormalsStore:
         Args:
             name: ``ids``, ``label``, ``position`` or one of `COLUMNS`.
         """
-        parts = []
-        for shard in self.shards:
-            with open_hdf5(self.directory / shard.name) as file:
-                parts.append(read_array(file, name))
+        parts = [read_column(self.directory, shard, name) for shard in self.shards]
         return np.concatenate(parts) if parts else np.empty(0)
 
     @property
@@ -248,7 +193,7 @@ class NormalsStore:
         """Whether each row is a point on the boundary with a usable normal, shape (rows,)."""
         return np.isin(self.column("status"), ON_BOUNDARY)
 
-    def dataset(self, shard: Shard, name: str = "normals") -> h5py.Dataset:
+    def dataset(self, shard: Shard, name: str = NORMALS) -> h5py.Dataset:
         """Return the vectors of a shard, (rows, D), to be read; its file is open while it lives.
 
         Args:
@@ -260,13 +205,7 @@ class NormalsStore:
         """
         if (shard.name, name) in self._datasets:
             return self._datasets[shard.name, name]
-        file = open_hdf5(self.directory / shard.name)
-        dataset = plain_dataset(file, name)
-        if dataset.shape != (shard.rows, self.dimension):
-            raise StoreError(
-                f"shard `{file.filename}` should hold {name} of shape "
-                f"{(shard.rows, self.dimension)}. Found {dataset.shape}."
-            )
+        dataset = open_vectors(self.directory, shard, self.dimension, name)
         if len(self._datasets) < _kept_open():
             self._datasets[shard.name, name] = dataset
         return dataset
@@ -277,7 +216,7 @@ class NormalsStore:
 
     def points(self) -> "NormalMatrix":
         """Return the matrix of the boundary points of the same rows."""
-        return NormalMatrix(self, np.flatnonzero(self.on_boundary), "points")
+        return NormalMatrix(self, np.flatnonzero(self.on_boundary), POINTS)
 
 
 class NormalMatrix:
@@ -287,7 +226,7 @@ class NormalMatrix:
     both give float32 arrays.
     """
 
-    def __init__(self, store: NormalsStore, rows: NDArray[np.intp], name: str = "normals") -> None:
+    def __init__(self, store: NormalsStore, rows: NDArray[np.intp], name: str = NORMALS) -> None:
         self.store = store
         self.rows = rows
         self._name = name
@@ -327,15 +266,25 @@ class NormalMatrix:
         found: NDArray[np.float32],
         places: NDArray[np.intp],
     ) -> None:
-        """Read rows of a shard, ascending, into these places."""
+        """Read rows of a shard, ascending, into these places.
+
+        Raises:
+            StoreError: If the shard is damaged, or a number is not finite.
+        """
         dataset = self.store.dataset(shard, self._name)
         low, high = int(rows[0]), int(rows[-1]) + 1
         first, last = int(places[0]), int(places[-1]) + 1
-        # Most often rows and places are stretches, and nothing is copied.
-        if (np.diff(rows) == 1).all() and (np.diff(places) == 1).all():
-            dataset.read_direct(found, np.s_[low:high, columns], np.s_[first:last])
-        else:
-            found[places] = dataset[low:high, columns][rows - low]
+        with as_damaged(self.store.directory / shard.name):
+            # Most often rows and places are stretches, and nothing is copied.
+            if (np.diff(rows) == 1).all() and (np.diff(places) == 1).all():
+                dataset.read_direct(found, np.s_[low:high, columns], np.s_[first:last])
+            else:
+                found[places] = dataset[low:high, columns][rows - low]
+        if not np.isfinite(found[first:last]).all():
+            raise StoreError(
+                f"shard `{self.store.directory / shard.name}` is damaged: {self._name} that are "
+                f"not finite{WAY_OUT}"
+            )
 
 
 def _kept_open() -> int:
@@ -373,45 +322,3 @@ def _nearly(before: Any, after: Any) -> bool:
     return same_shape and bool(
         np.abs(one - other).max(initial=0) <= 1e-2 * np.abs(one).max(initial=0)
     )
-
-
-def _lines(manifest: Path) -> list[str]:
-    """Return the whole lines of a manifest; of one that a kill tore nothing was acknowledged.
-
-    Raises:
-        StoreError: If it cannot be read.
-    """
-    try:
-        text = manifest.read_text(encoding="utf-8")
-    except OSError as error:
-        raise StoreError(
-            f"`{manifest.parent}` holds no store of normals: {error.strerror}."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise StoreError(f"`{manifest}` is damaged: it is not UTF-8.") from error
-    return text[: text.rfind("\n") + 1].splitlines()
-
-
-def _other_manifests(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if _OTHER_MANIFEST.fullmatch(path.name))
-
-
-def _shard_from(entry: dict[str, Any]) -> Shard:
-    shard = Shard(**{**entry, "unreadable": tuple(map(tuple, entry["unreadable"]))})
-    if not _SHARD_NAME.fullmatch(shard.name):
-        raise ValueError(f"`{shard.name}` is no name of a shard")
-    return shard
-
-
-def _write_shard(path: Path, batch: ImageBatch, points: BoundaryPoints) -> None:
-    ids = np.array([name.encode("utf-8") for name in batch.ids], dtype=np.bytes_)
-    with h5py.File(path, "w") as file:
-        file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
-        for name, images in (("normals", points.normal), ("points", points.point)):
-            rows = images.flatten(1).to("cpu").float().numpy()
-            chunks = tuple(min(n, c) for n, c in zip(rows.shape, _CHUNK, strict=True))
-            file.create_dataset(name, data=rows, chunks=chunks if len(rows) else None)
-        for name in COLUMNS:
-            file[name] = getattr(points, name).cpu().numpy()
-        file["ids"], file["label"] = ids, batch.labels.numpy()
-        file["position"] = batch.positions.numpy()

@@ -97,18 +97,17 @@ def save_figure(figure: Figure, path: Path) -> None:
 
     No time is written into the file: equal results give equal files.
     """
-    kind = path.suffix.removeprefix(".")
-    write_whole(path, lambda temporary: _save(figure, temporary, kind))
+    write_whole(path, _content(figure, path.suffix.removeprefix(".")))
 
 
 def svg_bytes(figure: Figure) -> bytes:
     """Return a figure as SVG that needs no font and no other file."""
+    return _content(figure, "svg")
+
+
+def _content(figure: Figure, kind: str) -> bytes:
     buffer = BytesIO()
-    _save(figure, buffer, "svg")
-    return buffer.getvalue()
-
-
-def _save(figure: Figure, target: Path | BytesIO, kind: str) -> None:
     metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind)
     with matplotlib.style.context(STYLE, after_reset=True):
-        figure.savefig(target, format=kind, metadata=metadata)
+        figure.savefig(buffer, format=kind, metadata=metadata)
+    return buffer.getvalue()

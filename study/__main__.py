@@ -16,11 +16,13 @@ def main() -> int:
         # An interrupt inside an import can come out as any error.
         signal.signal(signal.SIGINT, _leave)
     from boundary.memory import keep_freed_memory
+    from boundary.termination import end_at_sigterm
     from study.cli import main as run_command
 
     if signal.getsignal(signal.SIGINT) is _leave:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     keep_freed_memory()
+    end_at_sigterm()
     return run_command()
 
 

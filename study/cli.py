@@ -13,8 +13,9 @@ from typing import Any, NoReturn
 
 from jsonargparse import ActionYesNo, ArgumentParser, DefaultHelpFormatter
 
-from boundary.errors import BoundaryError, StoreError, did_you_mean
+from boundary.errors import BoundaryError, InputError, StoreError, did_you_mean
 from boundary.ranks import Ranks, joined_ranks
+from boundary.termination import EXIT_STATUS, Terminated
 from study import comparing, curving, perturbing, stages, universals
 from study.config import (
     RETIRED,
@@ -30,9 +31,11 @@ from study.inspection import describe
 from study.run import DISTRIBUTION, RunDirectory
 from study.subject import Subject, load_subject
 from study.trial import try_files
+from study.verifying import UNSOUND, verify, verify_in_child
 
 MISTAKE, INTERRUPTED = 2, 130
 TRANSFERRED = ("subspace", "spectrum-matched")
+KEPT = "What is finished is kept, and the same command goes on from there."
 OUT = "run"
 LISTED = "; `boundary --help` lists them."
 
@@ -47,6 +50,7 @@ shared subspace do to other images.
   boundary run --out RUN                                       the built-in digits, everything
   boundary run --model net.py:make --images photos --out RUN   your classifier, your images
   boundary inspect RUN                                         what a run has found so far
+  boundary verify RUN                                          whether its files are sound
 
 The stages of `run`, each alone on its directory, in order:
 
@@ -115,11 +119,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:  # a full disk, a file that may not be written
         _fail(f"{error}; what is finished is kept, and the same command goes on from there.")
     except KeyboardInterrupt:
-        print(
-            "\nInterrupted. What is finished is kept, and the same command goes on from there.",
-            file=sys.stderr,
-        )
+        print(f"\nInterrupted. {KEPT}", file=sys.stderr)
         return INTERRUPTED
+    except Terminated:
+        print(f"\nEnded by SIGTERM. {KEPT}", file=sys.stderr)
+        return EXIT_STATUS
     return 0
 
 
@@ -205,6 +209,22 @@ def _inspect(given: dict[str, Any], _: str, ranks: Ranks) -> None:
         _show(run)
 
 
+def _verify(given: dict[str, Any], _: str, ranks: Ranks) -> None:
+    if not ranks.first:
+        return
+    path, repair = given["run"], given.get("repair", False)
+    if given.get("untrusted"):
+        if repair:
+            raise InputError("`--repair` writes, and `--untrusted` does not: give one of them.")
+        text, sound = verify_in_child(path)
+    else:
+        found = verify(path, repair=repair)
+        text, sound = found.text(), not found.faults
+    print(text)
+    if not sound:
+        sys.exit(UNSOUND)
+
+
 def _try(given: dict[str, Any], _: str, ranks: Ranks) -> None:
     files = given.pop("files")
     if ranks.first:
@@ -222,6 +242,7 @@ _COMMANDS = {
     "transfer": _transfer,
     "report": _report,
     "inspect": _inspect,
+    "verify": _verify,
     "try": _try,
 }
 
@@ -236,6 +257,7 @@ _HELP = {
     "transfer": "Try what each of several models made on the others.",
     "report": "Draw the figures and write the report, from saved results.",
     "inspect": "Print what a run has found so far.",
+    "verify": "Look at every file of a run, or of a store of normals: is it sound?",
     "try": "Try perturbations from files on a classifier: how many images they fool.",
 }
 
@@ -298,6 +320,17 @@ def _parser() -> Parser:
             if name in _OPTIONS:
                 command.description = f"{text} Settings not given here are those of RUN/study.yaml."
                 command.add_class_arguments(_OPTIONS[name])
+            if name == "verify":
+                command.add_argument(
+                    "--repair",
+                    action="store_true",
+                    help="keep what is sound, and move the rest to a folder `damaged`",
+                )
+                command.add_argument(
+                    "--untrusted",
+                    action="store_true",
+                    help="read a stranger's files in a process of its own, with limits",
+                )
             if name in {*_OPTIONS, "natural", "transfer"}:
                 command.add_argument(
                     "--redo",

@@ -13,7 +13,8 @@ from analysis.results import (
 )
 from analysis.saved import load_result
 from analysis.transfer import TransferResult
-from boundary.store import MANIFEST, NormalsStore
+from boundary.manifest import MANIFEST
+from boundary.store import NormalsStore
 from figures.findings import list_findings
 from study.run import OPTIONAL, STAGES, RunDirectory
 

@@ -4,10 +4,9 @@ import hashlib
 import json
 import logging
 import platform
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -17,14 +16,13 @@ from typing import Any
 
 import yaml
 
-if sys.platform != "win32":
-    import fcntl
-
 from analysis.saved import load_settings
 from boundary.errors import StoreError
 from boundary.files import write_text
+from boundary.lock import locked
+from boundary.manifest import MANIFEST
 from boundary.ranks import ALONE, Ranks
-from boundary.store import MANIFEST, NormalMatrix, NormalsStore, differences
+from boundary.store import NormalMatrix, NormalsStore, differences
 from study.config import FREE, config_from, without_retired
 
 STAGES = ("collect", "spectrum", "universal", "fooling")
@@ -141,18 +139,7 @@ class RunDirectory:
         Raises:
             StoreError: If one is at work there.
         """
-        if not self.ranks.first:
-            yield
-            return
-        with (self.path / ".lock").open("w") as file:
-            if sys.platform != "win32":
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError as error:
-                    raise StoreError(
-                        f"another process is working in `{self.path}`; wait for it, or name "
-                        "another --out."
-                    ) from error
+        with locked(self.path) if self.ranks.first else nullcontext():
             yield
 
     def prepare(self, config: Mapping[str, Any], *, replace: bool = False) -> None:

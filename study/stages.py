@@ -24,7 +24,8 @@ from boundary.errors import InputError, StoreError
 from boundary.images import sha256_of_ids
 from boundary.points import Status
 from boundary.ranks import Ranks
-from boundary.store import COLUMNS, NormalsStore
+from boundary.shards import COLUMNS
+from boundary.store import NormalsStore
 from figures.report import write_report
 from study.config import StudyConfig
 from study.run import OPTIONAL, STAGES, RunDirectory

@@ -22,7 +22,7 @@ from analysis.results import (
 from analysis.saved import load_result
 from boundary import NormalsStore
 from boundary.ranks import ALONE
-from boundary.store import COLUMNS
+from boundary.shards import COLUMNS
 
 SETTINGS = [
     "--untrained=1",

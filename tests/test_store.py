@@ -22,7 +22,7 @@ from boundary import (
 from boundary import collect as collecting
 from boundary import store as stores
 from boundary.images import Unreadable
-from boundary.store import MANIFEST
+from boundary.manifest import MANIFEST
 from sources import array_source
 from surfaces import linear, random_images
 
@@ -205,7 +205,7 @@ def test_a_manifest_cannot_name_files_elsewhere(
     header, line = (folder / MANIFEST).read_text().splitlines()
     entry = json.loads(line) | {"name": "../shard-00000000.h5"}
     (folder / MANIFEST).write_text(f"{header}\n{json.dumps(entry)}\n")
-    with pytest.raises(StoreError, match="no name of a shard"):
+    with pytest.raises(StoreError, match="`name` of a shard cannot be"):
         NormalsStore.open(folder)
 
 

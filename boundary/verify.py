@@ -1,0 +1,112 @@
+"""Whether a store of normals is sound, shard by shard, and a store of what is."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from boundary.errors import StoreError
+from boundary.files import TEMPORARY, write_text
+from boundary.lock import locked
+from boundary.manifest import (
+    MANIFEST,
+    Header,
+    Shard,
+    header_from,
+    manifests,
+    shard_from,
+    whole_lines,
+)
+from boundary.shards import require_sound
+
+DAMAGED = "damaged"
+"""Folder that `repair_store` moves files to."""
+
+
+@dataclass(frozen=True)
+class StoreState:
+    """What a store holds that is sound, and what is not."""
+
+    folder: Path
+    header: Header
+    lines: dict[Path, list[str]]
+    """Manifest -> its lines of sound shards."""
+    shards: list[Shard]
+    """The sound ones."""
+    faults: list[str]
+    """A sentence on each thing that is not."""
+    spoilt: list[Path]
+    """Files of shards that are there and not sound."""
+    left_over: list[Path]
+    """Files that no manifest names: the work of a killed run."""
+
+    @property
+    def rows(self) -> int:
+        """Of the sound shards."""
+        return sum(shard.rows for shard in self.shards)
+
+
+def examine_store(directory: str | Path) -> StoreState:
+    """Look at every manifest and every number of a store.
+
+    Args:
+        directory: Of the store.
+
+    Returns:
+        What is sound in it, and what is not.
+
+    Raises:
+        StoreError: If there is no store, or its first line is damaged: nothing says then what the
+            rows are.
+    """
+    folder = Path(directory)
+    if not (folder / MANIFEST).is_file():
+        raise StoreError(f"`{folder}` holds no store of normals: it has no `{MANIFEST}`.")
+    header = header_from(folder / MANIFEST, whole_lines(folder / MANIFEST)[:1])
+    lines: dict[Path, list[str]] = {}
+    shards: list[Shard] = []
+    faults: list[str] = []
+    spoilt: list[Path] = []
+    for path in manifests(folder):
+        own = whole_lines(path)[1:] if path.name == MANIFEST else whole_lines(path)
+        lines[path] = []
+        for line in own:
+            shard = None
+            try:
+                shard = shard_from(path, line)
+                _require_apart(path, shard, shards)
+                require_sound(folder, shard, header.dimension)
+            except StoreError as error:
+                faults.append(str(error))
+                if shard is not None and (folder / shard.name).is_file():
+                    spoilt.append(folder / shard.name)
+            else:
+                shards.append(shard)
+                lines[path].append(line)
+    named = {*(shard.name for shard in shards), *(path.name for path in spoilt)}
+    others = [*folder.glob("shard-*.h5"), *folder.glob(f"*{TEMPORARY}")]
+    left_over = sorted(path for path in others if path.name not in named)
+    sound = {folder / shard.name for shard in shards}
+    spoilt = [path for path in dict.fromkeys(spoilt) if path not in sound]
+    return StoreState(folder, header, lines, shards, faults, spoilt, left_over)
+
+
+def repair_store(state: StoreState) -> None:
+    """Keep the sound shards of a store; collecting then fills the gaps.
+
+    Files that are not sound are moved to the folder ``damaged``.
+
+    Raises:
+        StoreError: If another process is at work in the store.
+    """
+    with locked(state.folder):
+        for path, lines in state.lines.items():
+            first = [state.header.line()] if path.name == MANIFEST else []
+            write_text(path, "".join(f"{line}\n" for line in (*first, *lines)))
+        if state.spoilt:
+            (state.folder / DAMAGED).mkdir(exist_ok=True)
+        for path in state.spoilt:
+            path.replace(state.folder / DAMAGED / path.name)
+
+
+def _require_apart(manifest: Path, shard: Shard, others: list[Shard]) -> None:
+    if any(shard.start < other.stop and other.start < shard.stop for other in others):
+        raise StoreError(f"`{manifest}` is damaged: two shards cover images of `{shard.name}`.")
