@@ -2,7 +2,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: run test slow check clean
+.PHONY: run test slow soak check clean
 
 run: $(READY)  ## the whole study on the built-in digits network: runs/digits/report.html
 	$(BIN)/boundary run --out runs/digits
@@ -12,6 +12,9 @@ test: $(READY)  ## the tests, without the slow ones
 
 slow: $(READY)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
+
+soak: $(READY)  ## kills, faults, mutated and hostile files, at full length: under 20 minutes
+	PYTHONPATH=tests $(BIN)/python -m soak
 
 check: $(READY)  ## lint, types, import contracts
 	$(BIN)/ruff check .

@@ -80,6 +80,13 @@ def survey(
             images = classifier.place(batch.images)
             classifier.check(images)
             logits = classifier(images)
+            finite = logits.isfinite().all(1)
+            if not finite.all():
+                place = int((~finite).nonzero()[0])
+                raise InputError(
+                    "the classifier should return finite logits. Found NaN or infinity for "
+                    f"{batch.ids[place]}; mend the model, or leave such images out."
+                )
             classes = logits.shape[1]
             ids += batch.ids
             labels.append(batch.labels.numpy())

@@ -62,7 +62,7 @@ def dimension_sweep(dimensions: Sequence[int] | None, available: int, reference:
     found = sorted({*dimensions, reference})
     if found[0] < 1 or found[-1] > available:
         raise InputError(
-            f"a subspace dimension should lie in 1..{available}, the singular vectors kept. "
+            f"`--fooling.dimensions` should lie in 1..{available}, the singular vectors kept. "
             f"Found {found[0] if found[0] < 1 else found[-1]}."
         )
     return found

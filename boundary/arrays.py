@@ -1,6 +1,7 @@
 """Array files: images and labels as arrays of ``.npy``, ``.npz``, ``.h5`` and ``.safetensors``."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, final
@@ -13,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from boundary.errors import InputError, as_input_error
-from boundary.files import plain_dataset
+from boundary.files import plain_dataset, require_plausible_zip
 from boundary.image_source import ImageSource, UnreadableError
 from boundary.labels import ClassLines, checked_labels
 
@@ -24,7 +25,7 @@ _RANGE_TOLERANCE = 1e-6
 """How far outside [0, 1] a float may lie: rounding, which is then clipped."""
 
 _RANGE_SAMPLE = 256
-"""Rows of a float array that are looked at when it is opened; the others when they are read."""
+"""Rows that are looked at when an array is opened; the others when they are read."""
 
 
 class _Rows(Protocol):
@@ -95,6 +96,7 @@ def _from_npy(file: Path) -> tuple[_Rows, None]:
 
 
 def _from_npz(file: Path) -> tuple[_Rows, NDArray[Any] | None]:
+    require_plausible_zip(file)
     with np.load(file, allow_pickle=False) as archive:
         return _images_and_labels(archive, file)
 
@@ -174,23 +176,35 @@ def _to_channels_first(
 
 
 def _require_pixels(rows: _Rows, spec: str) -> None:
-    if rows.dtype == np.uint8:
-        return
-    if rows.dtype.kind != "f":
+    if rows.dtype != np.uint8 and rows.dtype.kind != "f":
         raise InputError(
             f"the images of {spec} should be uint8 in 0..255 or floats in [0, 1]. "
             f"Found {rows.dtype}."
         )
-    count = rows.shape[0]
-    step = -(-count // _RANGE_SAMPLE)
-    looked_at = (np.asarray(rows[row]) for row in range(0, count, step))
-    ranges = [(v.min(), v.max()) for image in looked_at if (v := image[np.isfinite(image)]).size]
+    if rows.dtype == np.uint8:
+        if max((image.max(initial=0) for image in _sample(rows)), default=0) == 1:
+            raise InputError(
+                f"the images of {spec} are uint8, where 255 should be white. Found none above 1; "
+                "multiply them by 255, or store them as floats in [0, 1]."
+            )
+        return
+    ranges = [
+        (v.min(), v.max()) for image in _sample(rows) if (v := image[np.isfinite(image)]).size
+    ]
     if ranges and not _lies_in_unit_range(np.array(ranges)):
         raise InputError(
             f"the images of {spec} should lie in [0, 1]. Found minimum {np.min(ranges):.4g}, "
             f"maximum {np.max(ranges):.4g}; undo their normalisation, which belongs inside the "
             "model, or store them as uint8 where 255 is white."
         )
+
+
+def _sample(rows: _Rows) -> Iterator[NDArray[Any]]:
+    """Yield rows from all over an array, without those that cannot be read."""
+    count = rows.shape[0]
+    for row in range(0, count, -(-count // _RANGE_SAMPLE)):
+        with suppress(OSError):
+            yield np.asarray(rows[row])
 
 
 def _in_unit_range(raw: NDArray[Any]) -> NDArray[np.float32]:

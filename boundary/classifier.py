@@ -1,5 +1,7 @@
 """A classifier: a module that maps images to logits, together with the bounds of its inputs."""
 
+import logging
+from math import isnan
 from typing import Any
 
 import torch
@@ -7,6 +9,8 @@ from torch import Tensor, nn
 
 from boundary.errors import InputError
 from boundary.memory import ran_out_of_memory
+
+_log = logging.getLogger(__name__)
 
 BOUNDS_TOLERANCE = 1e-6
 """How far outside its bounds an input may lie, relative to their width: rounding, no more."""
@@ -100,7 +104,7 @@ class Classifier:
             InputError: If the images are empty, of another dtype or device than the model, not
                 finite or out of bounds; or if the model is in train mode, returns probabilities or
                 numbers that are not finite, or treats one image differently when it sees it again
-                or alone.
+                or alone. Outputs that may be a sigmoid's give a warning.
         """
         self._require_eval_mode()
         self._check_images(images)
@@ -115,12 +119,14 @@ class Classifier:
             if isinstance(error, InputError) or ran_out_of_memory(error):
                 raise
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            low, high = (float(v) for v in torch.aminmax(images))
+            least, most = (float(v) for v in torch.aminmax(images))
+            beyond = ", also a little beyond its bounds, where the boundary may lie"
+            if self.bounds[0] <= least and most <= self.bounds[1]:
+                beyond = ""
             raise InputError(
-                f"the classifier should take images of shape {tuple(images.shape[1:])}, also a "
-                "little beyond its bounds, where the boundary may lie. Found that it fails on some "
-                f"with values in [{low:.3g}, {high:.3g}]: {reason}; bring images of its size and "
-                "channels, or mend the model."
+                f"the classifier should take images of shape {tuple(images.shape[1:])}{beyond}. "
+                f"Found that it fails on some with values in [{least:.3g}, {most:.3g}]: {reason}; "
+                "bring images of its size and channels (`--size`, `--channels`), or mend the model."
             ) from error
 
     def _tensors(self) -> list[Tensor]:
@@ -150,10 +156,15 @@ class Classifier:
         low, high = self.bounds
         slack = BOUNDS_TOLERANCE * (high - low)
         if not (low - slack <= least and most <= high + slack):
+            way_out = (
+                "leave out those that hold NaN"
+                if isnan(least)
+                else "rescale them, or give the classifier its `bounds` (a normalisation belongs "
+                "inside the module)"
+            )
             raise InputError(
                 f"`images` should lie in [{low:g}, {high:g}]. Found minimum {least:.4g}, maximum "
-                f"{most:.4g}; rescale them, or give the classifier its `bounds` (a normalisation "
-                "belongs inside the module)."
+                f"{most:.4g}; {way_out}."
             )
 
     @torch.no_grad()
@@ -168,6 +179,11 @@ class Classifier:
             raise InputError(
                 "the classifier should return logits. Found rows that are non-negative and sum to "
                 "1; leave out the final softmax."
+            )
+        if logits.min() >= 0 and logits.max() <= 1:
+            _log.warning(
+                "the classifier's outputs all lie in [0, 1], like those of a sigmoid. Where one "
+                "saturates, boundary points are found too far away or not at all; leave it out."
             )
         tolerance = _REPEAT_TOLERANCE * float(logits.abs().max())
         if float((self(images) - logits).abs().max()) > tolerance:

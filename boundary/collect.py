@@ -141,7 +141,7 @@ def collection_settings(
     """Return what every row of a store depends on, as JSON values.
 
     Images are known by their ids, their shape and the pixels of the first few; the model by its
-    weights and, as code is no part of those, by its logits of these few.
+    weights and, as code is no part of those, by its number of classes and its logits of these few.
 
     Args:
         classifier: Whose boundary is met.
@@ -159,13 +159,15 @@ def collection_settings(
             f"`{min(unknown)}` is no option of collecting; it has {', '.join(sorted(defaults))}."
         )
     first = source.read(positions[:_KNOWN]).images
+    logits = _first_logits(classifier, first)
     return {
         "model": state_sha256(classifier.module),
         "bounds": list(classifier.bounds),
         "images": sha256_of_ids([source.ids[place] for place in positions]),
         "shape": list(source.shape),
         "pixels": hashlib.sha256(first.numpy().tobytes()).hexdigest(),
-        "logits": _summary(classifier, first),
+        "classes": logits.shape[1],
+        "logits": _summary(logits),
         "count": len(positions),
         "search": {**defaults, **search},
     }
@@ -174,14 +176,26 @@ def collection_settings(
 def changed_settings(store: NormalsStore, settings: Mapping[str, Any]) -> list[str]:
     """Return what differs between the settings of a store and those wanted: ``name was 1, is 2``.
 
-    Options of the search that an earlier version did not have are taken to be the defaults.
+    Options of the search that an earlier version did not have are taken to be the defaults, and its
+    number of classes, which it did not write down, the present one.
 
     Args:
         store: Collected by this version or an earlier one.
         settings: As `collection_settings` gives them.
     """
-    known = {name: value for name, value in store.settings["search"].items() if name != RETIRED}
-    return differences({**store.settings, "search": {**_defaults(), **known}}, settings)
+    known = {name: value for name, value in _search_of(store).items() if name != RETIRED}
+    made = {"classes": settings["classes"], **store.settings}
+    return differences({**made, "search": {**_defaults(), **known}}, settings)
+
+
+def _search_of(store: NormalsStore) -> dict[str, Any]:
+    search = store.settings.get("search")
+    if not isinstance(search, dict):
+        raise StoreError(
+            f"`{store.directory / MANIFEST}` is damaged: `search` should hold options. Found "
+            f"{str(search)[:40]}."
+        )
+    return search
 
 
 def _defaults() -> dict[str, Any]:
@@ -193,11 +207,17 @@ def _defaults() -> dict[str, Any]:
 
 
 @torch.no_grad()
-def _summary(classifier: Classifier, images: Tensor) -> list[list[float]]:
-    """Return the largest and the smallest logit of each image and their standard deviation."""
+def _first_logits(classifier: Classifier, images: Tensor) -> Tensor:
+    """Return the logits of images, (N, K), float64; K is 0 where N is."""
     if not len(images):
+        return torch.zeros(0, 0)
+    return classifier(classifier.place(images)).double()
+
+
+def _summary(logits: Tensor) -> list[list[float]]:
+    """Return the largest and the smallest logit of each image and their standard deviation."""
+    if not len(logits):
         return []
-    logits = classifier(classifier.place(images)).double()
     return torch.stack([logits.amax(1), logits.amin(1), logits.std(1)], 1).tolist()
 
 
@@ -213,7 +233,7 @@ def _open_or_create(
             f"`{directory}` was collected with other settings: {'; '.join(changed)}. Use those, or "
             "collect in a new folder."
         )
-    if RETIRED in store.settings["search"] and len(_missing(store, settings["count"])):
+    if RETIRED in _search_of(store) and len(_missing(store, settings["count"])):
         raise StoreError(
             f"`{directory}` was begun by an earlier version, whose search is gone. What it holds "
             "can be read; collect all images in a new folder."

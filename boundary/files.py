@@ -58,11 +58,22 @@ def write_text(path: Path, text: str) -> None:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append one line to a text file and sync it; a kill leaves at most one torn last line."""
-    with path.open("a", encoding="utf-8", newline="\n") as file:
-        file.write(line + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    """Append one line to a text file and sync it; a kill leaves at most one torn last line.
+
+    Raises:
+        OSError: If the disk is full or fails; what was written of the line is taken back.
+    """
+    left = memoryview(f"{line}\n".encode())
+    with path.open("ab", buffering=0) as file:
+        before = file.seek(0, os.SEEK_END)
+        try:
+            while left:
+                left = left[file.write(left) :]
+            os.fsync(file.fileno())
+        except BaseException:
+            with suppress(OSError):
+                file.truncate(before)
+            raise
 
 
 def hdf5_content(fill: Callable[[h5py.File], object]) -> memoryview:

@@ -19,6 +19,9 @@ WAY_OUT = "; `boundary verify --repair` keeps what is sound."
 FORMAT, VERSION = "boundary-normals", 1
 MANIFEST = "manifest.jsonl"
 
+_MOST_NUMBERS = 2**31
+"Of one image."
+
 _SHARD_NAME = re.compile(r"shard-\d{8}\.h5")
 _OTHER_MANIFEST = re.compile(r"manifest-\d{4,}\.jsonl")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -127,6 +130,8 @@ def header_from(manifest: Path, lines: list[str]) -> Header:
     shape, settings = found.get("shape"), found.get("settings")
     if not isinstance(shape, list) or len(shape) != 3 or not all(map(_is_count, shape)):
         raise StoreError(f"`{manifest}` is damaged: `shape` should be three whole numbers.")
+    if prod(shape) > _MOST_NUMBERS:
+        raise StoreError(f"`{manifest}` is damaged: no image has {prod(shape):.3g} numbers.")
     if not isinstance(settings, dict):
         raise StoreError(f"`{manifest}` is damaged: it has no settings.")
     return Header(tuple(shape), settings)

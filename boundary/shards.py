@@ -156,7 +156,8 @@ def require_sound(folder: Path, shard: Shard, dimension: int) -> None:
                 rows = np.asarray(dataset[part])
             faults = {f"{name} that are not finite": ~np.isfinite(rows).all(1)}
             if name == NORMALS:
-                off = np.abs(np.linalg.norm(rows, axis=1) - 1) > _UNIT_TOLERANCE
+                lengths = np.linalg.norm(rows.astype(np.float64), axis=1)
+                off = np.abs(lengths - 1) > _UNIT_TOLERANCE
                 faults["a normal that is not of length 1"] = used[part] & off
             _require_none(path, faults)
 

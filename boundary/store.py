@@ -317,7 +317,10 @@ def _brief(value: Any) -> str:
 
 
 def _nearly(before: Any, after: Any) -> bool:
-    one, other = np.array(before, dtype=float), np.array(after, dtype=float)
+    try:
+        one, other = np.array(before, dtype=float), np.array(after, dtype=float)
+    except (TypeError, ValueError):
+        return False
     same_shape = one.shape == other.shape
     return same_shape and bool(
         np.abs(one - other).max(initial=0) <= 1e-2 * np.abs(one).max(initial=0)

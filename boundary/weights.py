@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from boundary.errors import InputError, as_input_error, require_path, type_of
+from boundary.files import require_plausible_zip
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 """Keys under which training scripts put the state dict beside epochs and optimisers."""
@@ -86,6 +87,7 @@ def unpickled(file: Path) -> object:
         InputError: If it would run code, or is no such file.
     """
     # What would run code is refused: there is no second try without `weights_only`.
+    require_plausible_zip(file)
     try:
         return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

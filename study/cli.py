@@ -29,6 +29,7 @@ from study.config import (
 )
 from study.inspection import describe
 from study.run import DISTRIBUTION, RunDirectory
+from study.settings_file import read_settings
 from study.subject import Subject, load_subject
 from study.trial import try_files
 from study.verifying import UNSOUND, verify, verify_in_child
@@ -72,6 +73,8 @@ _KINDS = {
     "<class 'int'>": "a whole number",
     "<class 'float'>": "a number",
     "<class 'str'>": "a text",
+    "<class 'bool'>": "true or false",
+    "<class 'list'>": "a list, like [a,b]",
     "list[float]": "a list of numbers, like [0.5,1]",
     "list[int]": "a list of whole numbers, like [1,10]",
 }
@@ -87,6 +90,11 @@ class Parser(ArgumentParser):  # type: ignore[misc]
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print what is wrong and the way out, and leave with status 2."""
         _fail(_one_sentence(message, self.known_names()))
+
+    def parse_path(self, path: Any, *rest: Any, **options: Any) -> Any:
+        """Return the settings of a file, if it is a plain one."""
+        read_settings(Path(path))
+        return super().parse_path(path, *rest, **options)
 
     def known_names(self) -> list[str]:
         """Return the options that this parser takes."""
@@ -375,10 +383,7 @@ def _resume(
     """Return a run directory, its settings with those given for a section, and whether to redo."""
     run = RunDirectory(given.pop("run"), ranks)
     redo = given.pop("redo", False)
-    parser = Parser(prog="boundary")
-    parser.add_class_arguments(StudyConfig)
-    saved = parser.parse_object(run.config(), defaults=False).as_dict()
-    config = config_from(saved, {section: given} if given else {})
+    config = config_from(asdict(run.study()), {section: given} if given else {})
     return run, replace(config, fooling=_with_absolute_files(config.fooling)), redo
 
 
@@ -440,7 +445,7 @@ def _one_sentence(message: str, names: Sequence[str]) -> str:
         kinds = [said for kind, said in _KINDS.items() if kind in match[2]]
         if choices := re.search(r"Literal\[([^]]+)\]", match[2]):
             kinds.append(f"one of {choices[1]}".replace("'", ""))
-        found = re.search(r"(?:Got value|Given value): (.*)$", text)
+        found = re.search(r".*(?:Got value|Given value): (.*)$", text)
         wanted = " or ".join(kinds) or "of another kind"
         return f"`--{match[1]}` should be {wanted}. Found `{found[1] if found else ''}`."
     return re.sub(r'Parser key "([^"]+)":', r"`--\1`:", text)

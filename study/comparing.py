@@ -77,13 +77,13 @@ def natural(
         "normals": np.asarray(store.normals()[:NORMALS], np.float64).reshape(-1, *shape),
     }
     families |= {found.family: found.vector[None] for found in made.found}
-    result = naturalness(
-        images.numpy(),
-        subspace,
-        families,
-        norm=made.reference_norm,
-        seed=config.seed,
-    )
+    try:
+        result = naturalness(
+            images.numpy(), subspace, families, norm=made.reference_norm, seed=config.seed
+        )
+    except InputError as error:  # of images that are too much alike
+        _log.warning("The perturbations are not held against nature: %s", error)
+        return
     save_result(run.result("natural"), result, settings)
     run.record_done("natural", begun, "cpu")
 

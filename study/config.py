@@ -4,13 +4,14 @@ A configuration is data: numbers, texts and lists, never code.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from math import inf
-from typing import Any, Literal
+from types import NoneType, UnionType
+from typing import Any, Literal, get_args, get_origin
 
 from analysis.algorithms import Algorithm
 from boundary.collect import RETIRED as RETIRED_OPTION
-from boundary.errors import InputError
+from boundary.errors import InputError, did_you_mean
 from boundary.nearest import FEWEST_GRADIENTS
 
 
@@ -283,7 +284,7 @@ def config_from(*settings: Mapping[str, Any]) -> StudyConfig:
         settings: Any part of the settings; the others have their defaults.
 
     Raises:
-        InputError: If a value is out of its range.
+        InputError: If there is no such setting, or a value is of another kind or out of its range.
     """
     merged: dict[str, Any] = {}
     groups = {
@@ -301,10 +302,49 @@ def config_from(*settings: Mapping[str, Any]) -> StudyConfig:
                 )
             old = merged.get(name)
             merged[name] = {**old, **value} if isinstance(old, dict) else value
+    for name, kind in groups.items():
+        _check_kinds(merged.get(name, {}), kind, f"{name}.")
+    _check_kinds({name: merged[name] for name in merged if name not in groups}, StudyConfig)
     parts = {name: kind(**merged.pop(name, {})) for name, kind in groups.items()}
     config = StudyConfig(**merged, **parts)
     _check_ranges(config)
     return config
+
+
+def _check_kinds(values: Mapping[str, Any], group: type[Any], prefix: str = "") -> None:
+    kinds = {one.name: one.type for one in fields(group)}
+    for name, value in values.items():
+        if name not in kinds:
+            hint = did_you_mean(str(name), kinds) or "; `boundary run --help` lists them."
+            raise InputError(f"`{prefix}{name}` is not a setting{hint}")
+        if not _is_of(value, kinds[name]):
+            found = "nothing; leave it out for its default" if value is None else f"`{value!r}`"
+            raise InputError(
+                f"`--{prefix}{name}` should be {_in_words(kinds[name])}. Found {found}."
+            )
+
+
+def _is_of(value: object, kind: Any) -> bool:
+    """Return whether a value of a configuration is of an annotated kind."""
+    inside = get_args(kind)
+    if get_origin(kind) is UnionType:
+        return any(_is_of(value, one) for one in inside)
+    if get_origin(kind) is Literal:
+        return value in inside
+    if get_origin(kind) is list:
+        return isinstance(value, list) and all(_is_of(one, inside[0]) for one in value)
+    return type(value) in ({int, float} if kind is float else {kind})
+
+
+def _in_words(kind: Any) -> str:
+    inside = get_args(kind)
+    if get_origin(kind) is UnionType:
+        return " or ".join(_in_words(one) for one in inside if one is not NoneType)
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(map(str, inside))}"
+    if get_origin(kind) is list:
+        return f"a list, each of it {_in_words(inside[0])}"
+    return {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[kind]
 
 
 def _check_ranges(config: StudyConfig) -> None:

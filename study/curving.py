@@ -154,7 +154,8 @@ class _Curving:
         if options.dimension > known:
             raise InputError(
                 f"`--curvature.dimension` should be at most {known}, the directions of S_f that "
-                f"the run has kept. Found {options.dimension}; keep more with `boundary spectrum "
+                f"the run has kept. Found {options.dimension}; ask for no more, or, where the "
+                "normals span more, keep more with `boundary spectrum "
                 f"{self._run.path} --directions {options.dimension} --redo`."
             )
 

@@ -17,13 +17,14 @@ from typing import Any
 import yaml
 
 from analysis.saved import load_settings
-from boundary.errors import StoreError
+from boundary.errors import InputError, StoreError
 from boundary.files import write_text
 from boundary.lock import locked
 from boundary.manifest import MANIFEST
 from boundary.ranks import ALONE, Ranks
 from boundary.store import NormalMatrix, NormalsStore, differences
-from study.config import FREE, config_from, without_retired
+from study.config import FREE, StudyConfig, config_from, without_retired
+from study.settings_file import read_settings
 
 STAGES = ("collect", "spectrum", "universal", "fooling")
 """Those that leave a result which the report needs, each resting on those before it."""
@@ -154,7 +155,7 @@ class RunDirectory:
         """
         text = yaml.safe_dump(dict(config), sort_keys=False)
         if self.config_file.exists() and not replace:
-            saved = asdict(config_from(self.config()))
+            saved = asdict(self.study())
             changed = differences(self._binding(saved), self._binding(config))
             if changed:
                 raise StoreError(
@@ -185,18 +186,25 @@ class RunDirectory:
             StoreError: If the directory holds no study.
         """
         try:
-            config = yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
+            config = read_settings(self.config_file)
         except OSError as error:
             raise StoreError(
                 f"`{self.path}` holds no study: `study.yaml` cannot be read ({error.strerror}); "
                 "`boundary run --out` or `boundary collect --out` begins one."
             ) from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise StoreError(f"`{self.config_file}` is damaged: it is not YAML.") from error
-        if not isinstance(config, dict):
-            raise StoreError(f"`{self.config_file}` is damaged: it holds no settings.")
         # A study of an earlier version has no untrained networks.
         return {"untrained": 0, **without_retired(config)}
+
+    def study(self) -> StudyConfig:
+        """Return the configuration that is there, checked.
+
+        Raises:
+            StoreError: If the directory holds no study, or its settings cannot be used.
+        """
+        try:
+            return config_from(self.config())
+        except InputError as error:
+            raise StoreError(f"`{self.config_file}` is damaged: {error}") from error
 
     def is_done(self, stage: str, settings: Mapping[str, Any], *, redo: bool = False) -> bool:
         """Return whether a stage's result is there and was made with these settings.
@@ -289,13 +297,18 @@ class RunDirectory:
 
     def _read_record(self) -> dict[str, Any]:
         try:
-            return dict(json.loads(self._provenance.read_text(encoding="utf-8")))
+            record = json.loads(self._provenance.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {}
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
+            record, reason = None, f": {error}"
+        else:
+            reason = ""
+        if not isinstance(record, dict) or not isinstance(record.get("stages", {}), dict):
             raise StoreError(
-                f"`{self._provenance}` is damaged: {error}; delete it, and the record begins anew."
-            ) from error
+                f"`{self._provenance}` is damaged{reason}; delete it, and the record begins anew."
+            )
+        return record
 
     def _write_record(self, record: Mapping[str, Any]) -> None:
         write_text(self._provenance, json.dumps(record, indent=2) + "\n")

@@ -62,14 +62,7 @@ def collect(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
     }
     if run.is_done("collect", settings) or seen is None:
         return
-    if not store.on_boundary.any():
-        ends = Counter(Status(status).name.lower() for status in store.column("status"))
-        said = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in ends.items())
-        raise InputError(
-            f"no boundary point was found for any of {len(store)} images ({said}); check that the "
-            "model can be differentiated (no torch.no_grad, no numpy inside) and its input range, "
-            "and collect in a new directory."
-        )
+    _require_points(store)
     unreadable = tuple(sorted({*seen.unreadable, *map(": ".join, store.unreadable)}))
     if unreadable:
         _log.warning("%d images could not be read, first %s", len(unreadable), unreadable[0])
@@ -85,6 +78,31 @@ def collect(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
     )
     save_result(run.result("collect"), result, settings)
     run.record_done("collect", begun, subject.device_name)
+
+
+def _require_points(store: NormalsStore) -> None:
+    """Refuse to go on without a single boundary point.
+
+    Raises:
+        InputError: If there is none.
+    """
+    if not len(store):
+        name, reason = store.unreadable[0]
+        raise InputError(
+            f"none of {store.covered} images to collect at can be read; the first, {name}: "
+            f"{reason}. Bring them back, and collect in a new directory."
+        )
+    if not store.on_boundary.any():
+        ends = Counter(Status(status) for status in store.column("status"))
+        said = ", ".join(f"{n} {end.name.lower().replace('_', ' ')}" for end, n in ends.items())
+        farther = (
+            " look farther with a larger `--search.max_margin`," if Status.NOT_FOUND in ends else ""
+        )
+        raise InputError(
+            f"no boundary point was found for any of {len(store)} images ({said});{farther} check "
+            "that the model can be differentiated (no torch.no_grad, no numpy inside) and its "
+            "input range, and collect in a new directory."
+        )
 
 
 def untrained(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:

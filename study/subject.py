@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
+from analysis.survey import read_batches
 from boundary.classifier import Classifier
 from boundary.errors import InputError
-from boundary.images import ImageSource, open_images, split_images
+from boundary.images import ImageSource, Unreadable, open_images, split_images
 from boundary.models import LoadedModel, load_model
 from boundary.speed import faster
 from boundary.untrained import untrained_copy
@@ -19,6 +20,9 @@ from study.config import StudyConfig, SubjectOptions
 
 BATCH, BATCH_NUMBERS = 64, 2**20
 """Images in one pass, and on a CPU the most numbers that they may hold together."""
+
+_AT_ONCE = 8
+"""Images that are looked at together before anything is computed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +60,7 @@ def load_subject(config: StudyConfig) -> Subject:
         InputError: If one of them cannot be used, or not with the other.
     """
     model, classifier, images = load_classifier(config)
+    _require_variety(images)
     collecting, evaluating = split_images(
         images, collect=config.collect, evaluate=config.evaluate, seed=config.seed
     )
@@ -76,14 +81,54 @@ def load_classifier(options: SubjectOptions) -> tuple[LoadedModel, Classifier, I
         channels=options.channels,
         classes=options.classes,
     )
-    classifier = Classifier(_prepared(model.module, options))
-    first = classifier.place(images.read(range(min(8, len(images)))).images)
-    if len(first):
-        try:
-            classifier.check(first)
-        except InputError as error:
-            raise InputError(f"`{options.model}` on `{options.images}`: {error}") from error
+    first = _first_images(images)
+    try:
+        Classifier(model.module)  # in train mode it is refused, before `faster` makes another of it
+        classifier = Classifier(_prepared(model.module, options))
+        classifier.check(classifier.place(first))
+    except InputError as error:
+        raise InputError(f"`{options.model}` on `{options.images}`: {error}") from error
     return model, classifier, images
+
+
+def _first_images(images: ImageSource) -> Tensor:
+    """Return the first images that can be read, a few.
+
+    Raises:
+        InputError: If there are none.
+    """
+    unreadable: list[Unreadable] = []
+    for batch in read_batches(images, range(len(images)), _AT_ONCE):
+        if batch.ids:
+            return batch.images
+        unreadable += batch.unreadable
+    raise InputError(
+        f"none of the {len(images)} images of {images.spec} can be read; the first, "
+        f"{unreadable[0].id}: {unreadable[0].reason}."
+    )
+
+
+def _require_variety(images: ImageSource) -> None:
+    """Refuse images that are all blank, or all the same; most often a few are read.
+
+    Raises:
+        InputError: If they are.
+    """
+    first = _first_images(images)[0].flatten(1)  # (C, H W)
+    blank, same, seen = first.shape[1] > 1, True, 0
+    for batch in read_batches(images, range(len(images)), _AT_ONCE):
+        pixels = batch.images.flatten(2)
+        seen += len(pixels)
+        blank = blank and bool((pixels == pixels[..., :1]).all())
+        same = same and bool((pixels == first).all())
+        if not (blank or same):
+            return
+    if blank or seen > 1:
+        found = "all are of one colour throughout" if blank else "all are the same"
+        raise InputError(
+            f"the images of {images.spec} should show something, and differ. Found that {found}; "
+            "check how they were made."
+        )
 
 
 def untrained_classifier(

@@ -285,9 +285,19 @@ def reference_norm(config: StudyConfig, collection: CollectionResult) -> float:
 
 
 def reference_dimension(config: StudyConfig, normals: SpectrumResult) -> int:
-    """Return the R at which norms are varied: as asked for, else what the normals allow."""
-    if config.universal.dimension is not None:
-        return config.universal.dimension
-    spectrum = normals.spectrum
+    """Return the R at which norms are varied: as asked for, else what the normals allow.
+
+    Raises:
+        InputError: If more is asked for than directions were kept.
+    """
+    spectrum, asked = normals.spectrum, config.universal.dimension
+    if asked is not None:
+        kept = len(spectrum.directions)
+        if asked > kept:
+            raise InputError(
+                f"`--universal.dimension` should lie in 1..{kept}, the directions of S_f that the "
+                f"run has kept. Found {asked}."
+            )
+        return asked
     most = min(spectrum.count // 2, spectrum.dimension // 4, len(spectrum.directions))
     return max(1, min(DIMENSION, most))

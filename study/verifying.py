@@ -60,7 +60,7 @@ class Examination:
         faults = [f"- {fault}" for fault in self.faults]
         wrong = f"{len(faults)} faults" if len(faults) != 1 else "1 fault"
         head = ["everything is sound"] if not faults else [f"{wrong}:", *faults]
-        return "\n".join([*self.sound, *head, *self.mended])
+        return without_control("\n".join([*self.sound, *head, *self.mended]))
 
 
 def verify(path: str, *, repair: bool = False) -> Examination:
@@ -113,11 +113,16 @@ def verify_in_child(path: str) -> tuple[str, bool]:
         )
     except subprocess.TimeoutExpired:
         return f"`{path}` was not read through in {_SECONDS} s: do not use it.", False
-    said = _CONTROL.sub("?", ended.stdout.decode("utf-8", "replace")).strip()
+    said = without_control(ended.stdout.decode("utf-8", "replace")).strip()
     if ended.returncode in {0, UNSOUND}:
         return said, ended.returncode == 0
     how = f"signal {-ended.returncode}" if ended.returncode < 0 else f"status {ended.returncode}"
     return f"{said}\nreading `{path}` ended the process ({how}): do not use it.".strip(), False
+
+
+def without_control(text: str) -> str:
+    """Return a text without what would move a terminal's cursor or change its colours."""
+    return _CONTROL.sub("?", text)
 
 
 def answer_in_child() -> None:

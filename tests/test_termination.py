@@ -1,0 +1,93 @@
+"""SIGTERM, and locks: processes that end, and processes that meet."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from boundary import NormalsStore, StoreError
+from boundary.lock import locked
+from boundary.termination import EXIT_STATUS
+from study.cli import main
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and locks are of POSIX")
+
+WORDS = ["collect", "--evaluate=20", "--untrained=0", "--batch_size=4", "--device=cpu"]
+
+
+def started(*words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "study", *words], stderr=subprocess.PIPE, text=True
+    )
+
+
+def until(there: Path, lines: int) -> None:
+    """Wait until a manifest has so many lines."""
+    deadline = time.monotonic() + 600
+    while not there.exists() or there.read_text().count("\n") < lines:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_sigterm_ends_collecting_at_the_next_shard(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    words = [*WORDS, "--collect=1000", "--out", str(folder)]
+    process = started(*words)
+    until(folder / "normals" / "manifest.jsonl", 3)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == EXIT_STATUS == 143
+    assert "Ended by SIGTERM. What is finished is kept" in said
+    assert "Traceback" not in said
+    store = NormalsStore.open(folder / "normals")
+    store.verify()
+    assert 8 <= len(store) < 1000
+    assert not list((folder / "normals").glob("*.tmp"))
+    shards = len(list((folder / "normals").glob("*.h5")))
+    assert shards == len(store.shards)
+
+
+def test_a_second_command_is_told_who_is_at_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    words = [*WORDS, "--collect=1000", "--out", str(folder)]
+    process = started(*words)
+    try:
+        until(folder / "normals" / "manifest.jsonl", 2)
+        with pytest.raises(SystemExit, match="2"):
+            main(words)
+    finally:
+        process.kill()
+        process.communicate()
+    said = capsys.readouterr().err
+    assert f"another process is working in `{folder}`: process {process.pid} on " in said
+    assert "--collect=1000" in said
+    # The lock of the killed one is taken over.
+    assert json.loads((folder / ".lock").read_text())["process"] == process.pid
+    with locked(folder):
+        assert json.loads((folder / ".lock").read_text())["process"] == os.getpid()
+
+
+def test_a_lock_is_free_again_after_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), locked(tmp_path):
+        1 / 0  # noqa: B018
+    with (
+        locked(tmp_path),
+        pytest.raises(StoreError, match=f"process {os.getpid()} on"),
+        locked(tmp_path),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("content", ["", "nonsense", "[]", '{"process": "x"}', "\x00"])
+def test_a_lock_that_cannot_be_read_still_locks(tmp_path: Path, content: str) -> None:
+    with locked(tmp_path):
+        (tmp_path / ".lock").write_text(content)
+        with pytest.raises(StoreError, match="another process is working in"), locked(tmp_path):
+            pass
