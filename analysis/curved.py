@@ -215,7 +215,8 @@ def mean_curvature_pairs(
     def chosen(places: Tensor) -> Eigenpairs:
         vectors = basis @ turns[:, places]
         residual = images @ turns[:, places] - values[places] * vectors
-        return Eigenpairs(values[places].numpy(), vectors.T.numpy(), residual.norm(dim=0).numpy())
+        directions = vectors.T.contiguous().numpy()
+        return Eigenpairs(values[places].numpy(), directions, residual.norm(dim=0).numpy())
 
     order = torch.arange(len(values))
     positive = chosen(order.flip(0)[:dimension])
@@ -365,7 +366,7 @@ def ascended_frame(
     count = operator.count
     return AscendedFrame(
         values.flip(0).numpy(),
-        (frame @ turns.flip(1)).T.numpy(),
+        (frame @ turns.flip(1)).T.contiguous().numpy(),  # as it is read: products round alike
         spent + 2 * count * dimension,
         count,
     )
