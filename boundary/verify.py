@@ -1,4 +1,4 @@
-"""Whether a store of normals is sound, shard by shard, and a store of what is."""
+"""Whether a store of normals is sound, shard by shard, and keeping what is."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,15 +89,23 @@ def examine_store(directory: str | Path) -> StoreState:
     return StoreState(folder, header, lines, shards, faults, spoilt, left_over)
 
 
-def repair_store(state: StoreState) -> None:
+def repair_store(directory: str | Path) -> StoreState:
     """Keep the sound shards of a store; collecting then fills the gaps.
 
-    Files that are not sound are moved to the folder ``damaged``.
+    Files that are not sound are moved to the folder ``damaged``. The store is looked at under its
+    lock, so that no row is lost that another process has acknowledged meanwhile.
+
+    Args:
+        directory: Of the store.
+
+    Returns:
+        What was sound in it, and what was not.
 
     Raises:
-        StoreError: If another process is at work in the store.
+        StoreError: If another process is at work in the store, or its first line is damaged.
     """
-    with locked(state.folder):
+    with locked(Path(directory)):
+        state = examine_store(directory)
         for path, lines in state.lines.items():
             first = [state.header.line()] if path.name == MANIFEST else []
             write_text(path, "".join(f"{line}\n" for line in (*first, *lines)))
@@ -105,6 +113,7 @@ def repair_store(state: StoreState) -> None:
             (state.folder / DAMAGED).mkdir(exist_ok=True)
         for path in state.spoilt:
             path.replace(state.folder / DAMAGED / path.name)
+    return state
 
 
 def _require_apart(manifest: Path, shard: Shard, others: list[Shard]) -> None:

@@ -188,11 +188,12 @@ def _store(folder: Path, name: str, found: Examination, *, repair: bool) -> None
     except StoreError as error:
         found.faults.append(str(error))
         return
+    if repair and state.faults:
+        state = repair_store(folder)
     found.faults += state.faults
     left = f", {len(state.left_over)} files of a killed run" if state.left_over else ""
     found.sound.append(f"{name}: {len(state.shards)} sound shards, {state.rows} rows{left}")
     if repair and state.faults:
-        repair_store(state)
         found.mended.append(
             f"`{folder}` keeps its {state.rows} sound rows; collecting again with its settings "
             "adds what is missing."

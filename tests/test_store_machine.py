@@ -98,7 +98,7 @@ class StoreMachine(RuleBasedStateMachine):
         state = examine_store(self.store.directory)
         assert len(state.faults) == 1
         assert shard.name in state.faults[0]
-        repair_store(state)
+        repair_store(self.store.directory)
         del self.acknowledged[start]
         self.reopen()
 
@@ -107,7 +107,7 @@ class StoreMachine(RuleBasedStateMachine):
     def lose_and_repair(self, data: st.DataObject) -> None:
         start = data.draw(st.sampled_from(sorted(self.acknowledged)))
         (self.store.directory / f"shard-{start:08d}.h5").unlink()
-        repair_store(examine_store(self.store.directory))
+        repair_store(self.store.directory)
         del self.acknowledged[start]
         self.reopen()
 

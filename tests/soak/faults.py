@@ -7,7 +7,6 @@ HDF5 in memory.
 import builtins
 import errno
 import io
-import json
 import os
 import random
 import shutil
@@ -22,10 +21,10 @@ from unittest.mock import patch
 
 from boundary import Classifier, NormalsStore, collect_normals
 from boundary.errors import BoundaryError
-from boundary.manifest import MANIFEST
+from boundary.manifest import MANIFEST, Shard
 from boundary.verify import examine_store
 from soak.children import child
-from soak.kills import command_of, differences, different_stores
+from soak.kills import command_of, differences, different_stores, rows_lost
 from sources import array_source
 from study.cli import main
 from study.verifying import verify
@@ -183,21 +182,18 @@ class Collecting:
         """Collect what is missing, and hold it against the undisturbed store."""
         kept = self.acknowledged()
         store = self.collect()
-        now = self.acknowledged()
-        for name, content in kept.items():
-            if now.get(name) != content:
-                found.rows_lost += 1
-                found.wrong.append(f"{name} was acknowledged and is gone, or has changed")
+        lost = rows_lost(kept, self.acknowledged())
+        found.rows_lost += lost
+        found.wrong += [f"{lost} acknowledged rows are gone, or have changed"] if lost else []
         found.wrong += different_stores(NormalsStore.open(self.whole), store)
         found.wrong += examine_store(self.folder).faults
         shutil.rmtree(self.folder)
 
-    def acknowledged(self) -> dict[str, bytes]:
-        """Return the shards that whole lines of the manifest name, with their bytes."""
-        manifest = self.folder / MANIFEST
-        lines = manifest.read_text().split("\n")[1:-1] if manifest.exists() else []
-        names = [json.loads(line)["name"] for line in lines]
-        return {name: (self.folder / name).read_bytes() for name in names}
+    def acknowledged(self) -> dict[str, Shard]:
+        """Return the shards that whole lines of the manifest name and that are sound."""
+        if not (self.folder / MANIFEST).exists():
+            return {}
+        return {shard.name: shard for shard in examine_store(self.folder).shards}
 
 
 def fault_at_every_call(work: Path) -> Faults:

@@ -1,7 +1,5 @@
 """SIGKILL at random instants of collecting and of every later stage, and what is there then."""
 
-import hashlib
-import json
 import random
 import shutil
 from dataclasses import dataclass, field
@@ -10,7 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from boundary.manifest import manifests
+from boundary.manifest import MANIFEST, Shard
 from boundary.store import NormalsStore
 from boundary.verify import examine_store
 from soak.children import Ended, child
@@ -96,7 +94,7 @@ def survive(
     while found.kills < kills and not found.wrong:
         if (before := prepared / f"before-{stage}").exists():
             shutil.copytree(before, folder)
-        known: dict[str, str] = {}
+        known: dict[str, Shard] = {}
         while not found.wrong:
             enough = found.kills >= kills
             life = None if enough else 1.1 * seconds * generator.random() ** 3
@@ -125,34 +123,32 @@ def command_of(stage: str, folder: Path) -> list[str]:
     return [stage, str(folder)]
 
 
-def _checked(folder: Path, known: dict[str, str], found: Survival) -> dict[str, str]:
+def _checked(folder: Path, known: dict[str, Shard], found: Survival) -> dict[str, Shard]:
     """Return the acknowledged shards, after comparing them with those before."""
-    present: dict[str, str] = {}
-    for store in (path.parent for path in folder.rglob("manifest.jsonl")):
+    present: dict[str, Shard] = {}
+    for store in (path.parent for path in folder.rglob(MANIFEST)):
         state = examine_store(store)
         found.wrong += state.faults
-        for manifest in manifests(store):
-            for line in manifest.read_text().split("\n")[1:-1]:
-                shard = json.loads(line)
-                file = store / shard["name"]
-                content = hashlib.sha256(file.read_bytes()).hexdigest()
-                present[str(file.relative_to(folder))] = content
-                found.rows += shard["rows"]
-                if content != shard["sha256"]:
-                    found.rows_lost += shard["rows"]
-    for name, content in known.items():
-        if present.get(name) != content:
-            found.rows_lost += 1
-            found.wrong.append(f"{name} was acknowledged and has changed, or is gone")
+        found.rows += state.rows
+        place = store.relative_to(folder)
+        present |= {str(place / shard.name): shard for shard in state.shards}
+    lost = rows_lost(known, present)
+    found.rows_lost += lost
+    found.wrong += [f"{lost} acknowledged rows are gone, or have changed"] if lost else []
     if (folder / "study.yaml").exists():
         found.wrong += verify(str(folder)).faults
     return present
 
 
+def rows_lost(before: dict[str, Shard], now: dict[str, Shard]) -> int:
+    """Return how many acknowledged rows are not there any more, or not as they were."""
+    return sum(shard.rows for name, shard in before.items() if now.get(name) != shard)
+
+
 def differences(one: Path, other: Path) -> list[str]:
     """Return what differs between the results of two runs, bit by bit."""
     wrong = []
-    for store in (path.parent for path in one.rglob("manifest.jsonl")):
+    for store in (path.parent for path in one.rglob(MANIFEST)):
         name = store.relative_to(one)
         wrong += different_stores(NormalsStore.open(store), NormalsStore.open(other / name))
     for path in sorted(one.glob("*.h5")):
