@@ -98,6 +98,11 @@ def import_extra(module: str, extra: str) -> Any:
         ) from error
 
 
+def printable(text: str) -> str:
+    """Return a text for a terminal: lines and tabs stay, other control characters become ``?``."""
+    return "".join(one if one.isprintable() or one in "\n\t" else "?" for one in text)
+
+
 def type_of(value: object) -> str:
     """Return the type of a value with its article: ``a str``, ``an int``."""
     name = type(value).__name__

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from jsonargparse import ActionYesNo, ArgumentParser, DefaultHelpFormatter
 
-from boundary.errors import BoundaryError, InputError, StoreError, did_you_mean
+from boundary.errors import BoundaryError, InputError, StoreError, did_you_mean, printable
 from boundary.ranks import Ranks, joined_ranks
 from boundary.termination import EXIT_STATUS, Terminated
 from study import comparing, curving, perturbing, stages, universals
@@ -461,5 +461,5 @@ def _settings() -> list[str]:
 
 
 def _fail(sentence: str) -> NoReturn:
-    print(f"boundary: {sentence}", file=sys.stderr)
+    print(f"boundary: {printable(sentence)}", file=sys.stderr)
     sys.exit(MISTAKE)

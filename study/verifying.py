@@ -1,7 +1,6 @@
 """Whether a run, or a store of normals alone, is sound file by file; and keeping what is."""
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,7 +21,7 @@ from analysis.results import (
 )
 from analysis.saved import load_result, load_settings
 from analysis.transfer import TransferResult
-from boundary.errors import BoundaryError, InputError, StoreError
+from boundary.errors import BoundaryError, InputError, StoreError, printable
 from boundary.manifest import MANIFEST
 from boundary.verify import DAMAGED, examine_store, repair_store
 from study.run import RunDirectory
@@ -44,8 +43,6 @@ UNSOUND = 3
 _MEMORY, _SECONDS = 8 << 30, 3600
 """What a child process may take that reads a stranger's files."""
 
-_CONTROL = re.compile(r"[^\n\t\x20-\x7e\u00a0-\uffff]")
-
 
 @dataclass
 class Examination:
@@ -60,7 +57,7 @@ class Examination:
         faults = [f"- {fault}" for fault in self.faults]
         wrong = f"{len(faults)} faults" if len(faults) != 1 else "1 fault"
         head = ["everything is sound"] if not faults else [f"{wrong}:", *faults]
-        return without_control("\n".join([*self.sound, *head, *self.mended]))
+        return printable("\n".join([*self.sound, *head, *self.mended]))
 
 
 def verify(path: str, *, repair: bool = False) -> Examination:
@@ -113,16 +110,11 @@ def verify_in_child(path: str) -> tuple[str, bool]:
         )
     except subprocess.TimeoutExpired:
         return f"`{path}` was not read through in {_SECONDS} s: do not use it.", False
-    said = without_control(ended.stdout.decode("utf-8", "replace")).strip()
+    said = printable(ended.stdout.decode("utf-8", "replace")).strip()
     if ended.returncode in {0, UNSOUND}:
         return said, ended.returncode == 0
     how = f"signal {-ended.returncode}" if ended.returncode < 0 else f"status {ended.returncode}"
     return f"{said}\nreading `{path}` ended the process ({how}): do not use it.".strip(), False
-
-
-def without_control(text: str) -> str:
-    """Return a text without what would move a terminal's cursor or change its colours."""
-    return _CONTROL.sub("?", text)
 
 
 def answer_in_child() -> None:

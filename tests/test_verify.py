@@ -154,6 +154,12 @@ def test_control_characters_of_a_stranger_do_not_reach_the_terminal(
         assert status == UNSOUND
         assert "\x1b" not in text
         assert "?[2J?shard" in text
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match="2"):
+        main(["spectrum", str(run), "--redo"])
+    printed = capsys.readouterr().err
+    assert "?[2J?shard" in printed
+    assert "\x1b" not in printed
 
 
 def test_what_is_no_run_and_what_is_in_use_is_refused(
