@@ -101,8 +101,8 @@ def read_manifests(folder: Path) -> tuple[Header, list[Shard]]:
     Raises:
         StoreError: If a manifest is damaged, or of another version.
     """
+    lines = whole_lines(folder / MANIFEST)
     first, *rest = manifests(folder)
-    lines = whole_lines(first)
     header = header_from(first, lines)
     shards = [
         shard_from(path, line)

@@ -101,8 +101,6 @@ class NormalsStore:
             StoreError: If there is no store, or its manifest or the size of a shard is wrong.
         """
         folder = Path(directory)
-        if not (folder / MANIFEST).is_file():
-            raise StoreError(f"`{folder}` holds no store of normals: it has no `{MANIFEST}`.")
         header, shards = read_manifests(folder)
         for shard in shards:
             require_present(folder, shard)

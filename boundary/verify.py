@@ -58,8 +58,6 @@ def examine_store(directory: str | Path) -> StoreState:
             rows are.
     """
     folder = Path(directory)
-    if not (folder / MANIFEST).is_file():
-        raise StoreError(f"`{folder}` holds no store of normals: it has no `{MANIFEST}`.")
     header = header_from(folder / MANIFEST, whole_lines(folder / MANIFEST)[:1])
     lines: dict[Path, list[str]] = {}
     shards: list[Shard] = []
