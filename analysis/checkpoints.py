@@ -77,11 +77,11 @@ class Checkpoint:
             save_result(path, part, self._settings)
         self._kept_at = time.monotonic()
 
-    def keep_state(self, make: Callable[[], Any], *, last: bool) -> None:
+    def keep_state(self, state: Any, *, last: bool) -> None:
         """Keep a state if it is the last one, or if some time has passed since that before."""
         due = last or time.monotonic() - self._kept_at > _PAUSE
         if self._folder is not None and due:
-            self.keep(make())
+            self.keep(state)
 
     def made(self, kind: type[Part], make: Callable[[], Part]) -> Part:
         """Return what was kept here, or make and keep it.

@@ -5,9 +5,8 @@ Two ways to it, from the anchors of many images:
 - the leading eigenvectors of the mean shape operator, known by its products at a scale
   (`mean_curvature_pairs`). At a large scale that operator is not linear, so its asymmetry and its
   failure of additivity come with the result;
-- ascent of the mean curvature of an orthonormal frame, by stochastic steps (`ascended_frame`),
-  which needs no linearity: the gradient of the values estimator along v at the scale s is twice a
-  central difference of gradients at z + s v and z - s v (Oja's rule, with that product).
+- ascent of the mean curvature of an orthonormal frame (`analysis.ascent`), which needs no
+  linearity.
 
 Curvature in the sample that made a subspace says little: `held_out_curvature` takes it at anchors
 that had no part in it.
@@ -78,6 +77,14 @@ class MeanShapeOperator:
         total = self._sum(rows)
         self.ranks.sum(total)
         return total / self.count
+
+    def normals(self, places: Tensor) -> Tensor:
+        """Return the unit normals at some anchors, (M, D), float64 on the CPU."""
+        some = self.subset(places)
+        rows = torch.zeros(len(places), int(np.prod(self.shape)), dtype=torch.float64)
+        rows[some._known] = some.anchors.normal.flatten(1).double().cpu()
+        self.ranks.sum(rows)
+        return rows
 
     def subset(self, places: NDArray[np.intp] | Tensor) -> "MeanShapeOperator":
         """Return the mean over some anchors, by their places among those of all processes.
@@ -238,9 +245,8 @@ def _random_block(operator: MeanShapeOperator, width: int, seed: int) -> KrylovS
     """Return the start of a block Krylov method."""
     side = int(np.prod(operator.shape))
     generator = torch.Generator().manual_seed(seed)
-    newest = torch.linalg.qr(
-        torch.randn(side, width, dtype=torch.float64, generator=generator)
-    ).Q.numpy()
+    start = torch.randn(side, width, dtype=torch.float64, generator=generator)
+    newest = torch.linalg.qr(start).Q.contiguous().numpy()  # as it is read: products round alike
     return KrylovState(0, newest[:, :0], newest[:, :0], newest)
 
 
@@ -248,7 +254,7 @@ def _multiplied(operator: MeanShapeOperator, state: KrylovState) -> KrylovState:
     """Return the state after one more pass."""
     image = operator.products(torch.from_numpy(state.newest.T)).T
     basis = np.hstack([state.basis, state.newest])
-    newest = new_directions(image, torch.from_numpy(basis))
+    newest = new_directions(image, torch.from_numpy(basis)).contiguous()
     images = np.hstack([state.images, image.numpy()])
     return KrylovState(state.passes + 1, basis, images, newest.numpy())
 
@@ -288,155 +294,6 @@ def _additivity(operator: MeanShapeOperator, directions: Tensor) -> tuple[float,
     size = first.norm(dim=1) + second.norm(dim=1)
     error = (both - first - second).norm(dim=1)
     return float((error / torch.where(size > 0, size, 1.0)).mean()), 3 * pairs
-
-
-@dataclass(frozen=True, eq=False)
-class AscendedFrame:
-    """An orthonormal frame of large mean curvature, found by stochastic ascent."""
-
-    values: NDArray[np.float64]
-    """(R,), mean curvature along each direction in the sample, descending, 1 / input units."""
-    directions: NDArray[np.float64]
-    """(R, D), orthonormal: those of the mean shape operator seen in their span."""
-    gradients: int
-    """Input gradients spent."""
-    images: int
-    """n that made it."""
-
-
-@dataclass(frozen=True, eq=False)
-class AscentState:
-    """An ascent between two steps."""
-
-    steps: int
-    """Made."""
-    frame: NDArray[np.float64]
-    """(D, R)."""
-    order: NDArray[np.int64]
-    """Places of the anchors that are next."""
-    generator: NDArray[np.uint8]
-    """State of what puts them in order."""
-    gradients: int
-    """Spent."""
-
-
-def ascended_frame(
-    operator: MeanShapeOperator,
-    dimension: int,
-    *,
-    steps: int = 100,
-    batch_size: int = 20,
-    step: float = 1.0,
-    seed: int = 0,
-    title: str = "curved frame",
-    progress: bool = False,
-    checkpoint: Checkpoint = NOT_KEPT,
-) -> AscendedFrame:
-    """Return a frame along which the mean curvature at the operator's scale is large.
-
-    That of `ascended_span`, turned to the directions of the mean shape operator seen in the span.
-
-    Args:
-        operator: Of the images that make the frame.
-        dimension: R.
-        steps: How many.
-        batch_size: Anchors of one step.
-        step: Size of the first step.
-        seed: Of the start and of the order of the anchors.
-        title: Of the progress bar.
-        progress: Show one on standard error.
-        checkpoint: Where the state after some steps is kept, and looked for.
-
-    Raises:
-        InputError: If an option is out of range.
-    """
-    span, spent = ascended_span(
-        operator,
-        dimension,
-        steps=steps,
-        batch_size=batch_size,
-        step=step,
-        seed=seed,
-        title=title,
-        progress=progress,
-        checkpoint=checkpoint,
-    )
-    frame = torch.from_numpy(span.T)
-    values, turns = torch.linalg.eigh(_seen(frame, operator.products(frame.T).T))
-    count = operator.count
-    return AscendedFrame(
-        values.flip(0).numpy(),
-        (frame @ turns.flip(1)).T.contiguous().numpy(),  # as it is read: products round alike
-        spent + 2 * count * dimension,
-        count,
-    )
-
-
-def ascended_span(
-    operator: MeanShapeOperator,
-    dimension: int,
-    *,
-    steps: int = 100,
-    batch_size: int = 20,
-    step: float = 1.0,
-    seed: int = 0,
-    title: str = "curved frame",
-    progress: bool = False,
-    checkpoint: Checkpoint = NOT_KEPT,
-) -> tuple[NDArray[np.float64], int]:
-    """Return orthonormal rows along which the mean curvature is large, and the gradients spent.
-
-    Each step adds to the frame V the mean products of a few anchors, of spectral norm 1 and without
-    their part in V, times a size that shrinks to nothing as a half cosine, and makes it orthonormal
-    again. The number of steps is the stopping rule. Arguments as in `ascended_frame`.
-
-    Raises:
-        InputError: If an option is out of range.
-    """
-    side = int(np.prod(operator.shape))
-    if not 1 <= dimension < side:
-        raise InputError(f"`dimension` should lie in 1..{side - 1}. Found {dimension}.")
-    for name, number in (("steps", steps), ("batch_size", batch_size)):
-        if number < 1:
-            raise InputError(f"`{name}` should be at least 1. Found {number}.")
-    generator = torch.Generator().manual_seed(seed)
-    count = operator.count
-    state = checkpoint.load(AscentState)
-    if state is None:
-        start = torch.randn(side, dimension, dtype=torch.float64, generator=generator)
-        frame = torch.linalg.qr(start).Q
-        order, made, spent = torch.randperm(count, generator=generator), 0, 0
-    else:
-        frame, order = torch.from_numpy(state.frame), torch.from_numpy(state.order)
-        made, spent = state.steps, state.gradients
-        generator.set_state(torch.from_numpy(state.generator))
-
-    def now() -> AscentState:
-        drawn = generator.get_state().numpy()
-        return AscentState(turn + 1, frame.numpy(), order.numpy(), drawn, spent)
-
-    with progress_bar(title, steps, "steps", shown=progress and operator.ranks.first) as bar:
-        bar.update(made)
-        for turn in range(made, steps):
-            if len(order) < min(batch_size, count):
-                order = torch.randperm(count, generator=generator)
-            batch, order = order[:batch_size], order[batch_size:]
-            product = operator.subset(batch).products(frame.T).T
-            spent += 2 * len(batch) * dimension
-            product = product - frame @ (frame.T @ product)
-            length = float(torch.linalg.matrix_norm(product, 2))
-            if length > 0:
-                size = step * 0.5 * (1 + np.cos(np.pi * turn / steps))
-                frame = torch.linalg.qr(frame + (size / length) * product).Q
-            checkpoint.keep_state(now, last=turn + 1 == steps)
-            bar.update(1)
-    return frame.T.numpy(), spent
-
-
-def _seen(basis: Tensor, images: Tensor) -> Tensor:
-    """Return the symmetric part of an operator seen in the span of a basis."""
-    seen = basis.T @ images
-    return (seen + seen.T) / 2
 
 
 def held_out_curvature(

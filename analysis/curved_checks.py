@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.ascent import ascended_frame, ascended_span
 from analysis.checkpoints import NOT_KEPT, Checkpoint
 from analysis.curved import (
     CurvaturePairs,
     Eigenpairs,
     MeanShapeOperator,
-    ascended_frame,
-    ascended_span,
     held_out_curvature,
     mean_curvature_pairs,
     shared_energy,

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.ascent import ascended_frame
 from analysis.checkpoints import NOT_KEPT, Checkpoint
 from analysis.curved import (
     MeanShapeOperator,
-    ascended_frame,
     held_out_curvature,
     shared_energy,
 )
