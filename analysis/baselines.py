@@ -5,6 +5,8 @@ because *any* vector of that smoothness does, or any single displacement (Moosav
 CVPR 2017, Fig. 8: 37 % by one image's, 38 % by the subspace). Each is one function here.
 """
 
+from functools import partial
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ from analysis.perturbations import Perturbations
 from analysis.spectrum import SingularSpectrum
 from boundary.classifier import Classifier
 from boundary.errors import InputError
+from boundary.memory import halving, summed
 
 
 def single_displacements(
@@ -85,18 +88,26 @@ def gradient_sign(
     for part in torch.split(images, batch_size):
         placed = classifier.place(part)
         classifier.check(placed)
-        with torch.enable_grad():
-            vector = torch.zeros_like(total).requires_grad_()
-            logits = classifier(placed + vector)
-            loss = functional.cross_entropy(logits, logits.detach().argmax(1), reduction="sum")
-            if loss.requires_grad:
-                total += torch.autograd.grad(loss, vector)[0]
+        slope_of = partial(_loss_slope, classifier, placed)
+        total += halving(slope_of, len(placed), summed)
     if not total.any():
         raise InputError(
             "the mean loss should depend on the images. Found a gradient of zero everywhere; check "
             "that the model can be differentiated."
         )
     return Perturbations.of("gradient sign", total[0].sign(), norm)
+
+
+def _loss_slope(classifier: Classifier, images: Tensor, rows: slice) -> Tensor:
+    """Return the gradient of the summed cross-entropy with respect to one vector added to all."""
+    with torch.enable_grad():
+        vector = torch.zeros_like(images[:1]).requires_grad_()
+        logits = classifier(images[rows] + vector)
+        loss = functional.cross_entropy(logits, logits.detach().argmax(1), reduction="sum")
+        if not loss.requires_grad:  # the logits do not depend on the input
+            return torch.zeros_like(vector)
+        (slope,) = torch.autograd.grad(loss, vector)
+    return slope
 
 
 def singular_pairs(

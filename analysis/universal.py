@@ -21,6 +21,7 @@ from analysis.subspace import Subspace
 from boundary.classifier import Classifier
 from boundary.errors import InputError
 from boundary.gradients import leading_class, logit_gap
+from boundary.memory import halving, summed
 from boundary.progress import progress_bar
 
 TEMPERATURE = 0.5
@@ -302,13 +303,18 @@ def _slope(
     classifier: Classifier, images: Tensor, vector: Tensor, source: Tensor, loss: Loss
 ) -> Tensor:
     """Return the gradient of the mean loss with respect to the perturbation."""
-    with torch.enable_grad():
-        perturbation = vector.detach().requires_grad_()
-        mean = loss(classifier(images + perturbation), source).mean()
-        if not mean.requires_grad:  # the logits do not depend on the input
-            return torch.zeros_like(vector)
-        (slope,) = torch.autograd.grad(mean, perturbation)
-    return slope
+
+    def of(rows: slice) -> Tensor:
+        with torch.enable_grad():
+            perturbation = vector.detach().requires_grad_()
+            part = loss(classifier(images[rows] + perturbation), source[rows]).sum()
+            mean = part / len(images)
+            if not mean.requires_grad:  # the logits do not depend on the input
+                return torch.zeros_like(vector)
+            (slope,) = torch.autograd.grad(mean, perturbation)
+        return slope
+
+    return halving(of, len(images), summed)
 
 
 def _moved(vector: Tensor, direction: Tensor, ball: Ball, share: float, inside: bool) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from boundary.errors import InputError
-from boundary.memory import ran_out_of_memory
+from boundary.memory import halving, ran_out_of_memory
 
 _log = logging.getLogger(__name__)
 
@@ -51,10 +51,17 @@ class Classifier:
     def __call__(self, images: Tensor) -> Tensor:
         """Return the logits, shape (N, K), of images of shape (N, C, H, W).
 
+        Where memory runs out and no gradient is wanted, of one half of them after the other.
+
         Raises:
             InputError: If the module fails, or gives something other than one row of logits an
                 image.
         """
+        if torch.is_grad_enabled():
+            return self._logits(images)
+        return halving(lambda rows: self._logits(images[rows]), len(images), torch.cat)
+
+    def _logits(self, images: Tensor) -> Tensor:
         output = self._output(images)
         logits = getattr(output, "logits", output)
         if not isinstance(logits, Tensor):

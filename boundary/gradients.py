@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from boundary.classifier import Classifier
+from boundary.memory import halving
 
 
 class GapGradient(NamedTuple):
@@ -60,6 +61,8 @@ def gap_gradient(
 ) -> GapGradient:
     """Return gap and gradient for one class a point: 1 forward and 1 backward pass.
 
+    Where memory runs out, of one half of the points after the other.
+
     Args:
         classifier: Gives the logits.
         points: Shape (N, C, H, W).
@@ -67,15 +70,25 @@ def gap_gradient(
         target: Other class of each point, shape (N,); where negative or None, the one that leads.
         allowed: Classes that may lead, bool of shape (N, K); all of them if None.
     """
-    with torch.enable_grad():
-        inputs = points.detach().requires_grad_()
-        logits = classifier(inputs).to(points.dtype)
-        other = leading_class(logits.detach(), source, allowed)
-        if target is not None:
-            other = torch.where(target >= 0, target, other)
-        gap = logit_gap(logits, source, other)
-        gradient = _input_gradient(gap, inputs)
-    return GapGradient(gap.detach(), gradient, other)
+
+    def of(rows: slice) -> GapGradient:
+        with torch.enable_grad():
+            inputs = points[rows].detach().requires_grad_()
+            logits = classifier(inputs).to(points.dtype)
+            other = leading_class(
+                logits.detach(), source[rows], None if allowed is None else allowed[rows]
+            )
+            if target is not None:
+                other = torch.where(target[rows] >= 0, target[rows], other)
+            gap = logit_gap(logits, source[rows], other)
+            gradient = _input_gradient(gap, inputs)
+        return GapGradient(gap.detach(), gradient, other)
+
+    return halving(of, len(points), _joined)
+
+
+def _joined(parts: list[GapGradient]) -> GapGradient:
+    return GapGradient(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
 class KeptGraph:

@@ -1,9 +1,18 @@
-"""Memory: whether it ran out, and keeping what was freed for the next batch."""
+"""Memory: halving a batch that does not fit, and keeping what was freed for the next one."""
 
 import ctypes
+import logging
 import sys
+from collections.abc import Callable
+from functools import cache
+from typing import TypeVar
 
 import torch
+from torch import Tensor
+
+_log = logging.getLogger(__name__)
+
+Part = TypeVar("Part")
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Of ``mallopt``, in glibc's malloc.h."""
@@ -13,6 +22,53 @@ def ran_out_of_memory(error: BaseException) -> bool:
     """Return whether a smaller batch may do what failed: on a CPU torch has no error of its own."""
     kinds = (torch.OutOfMemoryError, MemoryError)
     return isinstance(error, kinds) or "can't allocate memory" in str(error)
+
+
+def halving(
+    compute: Callable[[slice], Part], count: int, join: Callable[[list[Part]], Part]
+) -> Part:
+    """Compute for a whole batch at once, or where memory does not allow that, half after half.
+
+    Args:
+        compute: Given which rows of the batch.
+        count: Rows of the batch.
+        join: Makes the result of a batch of those of its parts.
+
+    Returns:
+        That of the batch.
+
+    Raises:
+        Exception: Of ``compute``, if not even one row fits, or if it is not for want of memory.
+    """
+    return _of_rows(compute, 0, count, join)
+
+
+def _of_rows(
+    compute: Callable[[slice], Part], start: int, stop: int, join: Callable[[list[Part]], Part]
+) -> Part:
+    try:
+        return compute(slice(start, stop))
+    except Exception as error:
+        if stop - start <= 1 or not ran_out_of_memory(error):
+            raise
+    # Outside the handler, where the error no longer holds what the failed pass had allocated.
+    middle = (start + stop) // 2
+    _say_halved(stop - start)
+    return join([_of_rows(compute, start, middle, join), _of_rows(compute, middle, stop, join)])
+
+
+def summed(parts: list[Tensor]) -> Tensor:
+    """Return the sum over a batch as that of its parts."""
+    return torch.stack(parts).sum(0)
+
+
+@cache  # said once of each size
+def _say_halved(count: int) -> None:
+    _log.warning(
+        "memory ran out with %d images in one pass: half as many are taken, every time after such "
+        "a failure; a smaller `--batch_size` spares the failures",
+        count,
+    )
 
 
 def keep_freed_memory() -> None:

@@ -23,7 +23,7 @@ from boundary.classifier import Classifier
 from boundary.errors import InputError
 from boundary.gaps import GapFunctions
 from boundary.gradients import KeptGraph
-from boundary.memory import ran_out_of_memory
+from boundary.memory import halving
 from boundary.points import BoundaryPoints, Status
 from boundary.refinement import judge, put_on_boundary
 from boundary.space import SearchSpace
@@ -111,7 +111,7 @@ def nearest_boundary_points(
         max_change=max_change,
         basis=None if subspace is None else _checked_basis(subspace, images, in_bounds, max_change),
     )
-    return search.halving(images.detach(), targets)
+    return search.points(images.detach(), targets)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,32 +129,18 @@ class _Search:
     max_change: float | None
     basis: Tensor | None
 
-    def halving(self, images: Tensor, targets: Tensor | None) -> BoundaryPoints:
-        """Search all images at once, or where memory does not allow that, half after half.
+    def points(self, images: Tensor, targets: Tensor | None) -> BoundaryPoints:
+        """Return one point an image.
 
         Args:
             images: Shape (N, C, H, W).
             targets: As in `nearest_boundary_points`.
-
-        Returns:
-            One point an image.
-
-        Raises:
-            Exception: If not even one image fits.
         """
-        try:
-            return self._points(images, targets)
-        except Exception as error:
-            if len(images) == 1 or not ran_out_of_memory(error):
-                raise
-        half = len(images) // 2
-        parts = [slice(half), slice(half, None)]
-        return BoundaryPoints.joined(
-            [
-                self.halving(images[part], None if targets is None else targets[part])
-                for part in parts
-            ]
-        )
+
+        def of(rows: slice) -> BoundaryPoints:
+            return self._points(images[rows], None if targets is None else targets[rows])
+
+        return halving(of, len(images), BoundaryPoints.joined)
 
     def _points(self, images: Tensor, targets: Tensor | None) -> BoundaryPoints:
         space = self._space(images)

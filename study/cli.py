@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from jsonargparse import ActionYesNo, ArgumentParser, DefaultHelpFormatter
 
 from boundary.errors import BoundaryError, InputError, StoreError, did_you_mean, printable
+from boundary.memory import ran_out_of_memory
 from boundary.ranks import Ranks, joined_ranks
 from boundary.termination import EXIT_STATUS, Terminated
 from study import comparing, curving, perturbing, stages, universals
@@ -109,6 +110,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status.
+
+    Raises:
+        Exception: What is a defect of this program.
     """
     logging.basicConfig(format="%(levelname)s: %(message)s")
     logging.getLogger("study").setLevel(logging.INFO)
@@ -132,6 +136,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Terminated:
         print(f"\nEnded by SIGTERM. {KEPT}", file=sys.stderr)
         return EXIT_STATUS
+    except Exception as error:
+        if not ran_out_of_memory(error):
+            raise
+        _fail(
+            f"memory ran out ({str(error).splitlines()[0]}); what is finished is kept: free some, "
+            "and the same command goes on from there."
+        )
     return 0
 
 

@@ -1,10 +1,21 @@
-"""Freed memory is kept for the next batch."""
+"""A batch that does not fit is halved; freed memory is kept for the next one."""
 
 import platform
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
+import torch
+from torch import Tensor, nn
+
+from analysis.ball import Ball
+from analysis.baselines import gradient_sign
+from analysis.universal import universal_perturbation
+from boundary import Classifier, nearest_boundary_points
+from boundary.gradients import gap_gradient
+from boundary.memory import _say_halved, halving
+from surfaces import random_images, smooth_network
 
 SCRIPT = """
 import resource, sys, torch
@@ -36,3 +47,104 @@ def test_freed_memory_is_used_again() -> None:
     )
     assert fresh > 100
     assert kept < fresh / 3
+
+
+def no_memory_on_a_gpu() -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def no_memory_on_a_cpu() -> None:
+    torch.empty(2**58, dtype=torch.uint8)
+
+
+class Small(nn.Module):
+    """Memory for so many images, and for a pass with a graph of fewer."""
+
+    def __init__(self, most: int, fail: Callable[[], None] = no_memory_on_a_gpu) -> None:
+        super().__init__()
+        self.module, self.most, self.fail = smooth_network(), most, fail
+
+    def forward(self, points: Tensor) -> Tensor:
+        if len(points) > self.most:
+            self.fail()
+        logits: Tensor = self.module(points)
+        return logits
+
+
+def small(most: int, fail: Callable[[], None] = no_memory_on_a_gpu) -> Classifier:
+    classifier = Classifier(Small(most, fail).eval())
+    classifier._checked = True
+    return classifier
+
+
+WHOLE = Classifier(smooth_network())
+IMAGES = random_images(20, (3, 2, 2))
+
+
+@pytest.mark.parametrize("fail", [no_memory_on_a_gpu, no_memory_on_a_cpu])
+def test_a_search_of_a_batch_that_does_not_fit_is_that_of_its_halves(
+    fail: Callable[[], None],
+) -> None:
+    halved = nearest_boundary_points(small(7, fail), IMAGES)
+    whole = nearest_boundary_points(WHOLE, IMAGES)
+    for name, value in vars(whole).items():
+        torch.testing.assert_close(getattr(halved, name), value, rtol=1e-9, atol=1e-9)
+
+
+def gap_and_gradient(classifier: Classifier) -> tuple[Tensor, ...]:
+    return gap_gradient(classifier, IMAGES, WHOLE.predict(IMAGES))
+
+
+def given_gap_and_gradient(classifier: Classifier) -> tuple[Tensor, ...]:
+    source = WHOLE.predict(IMAGES)
+    target = (source + 1) % 4 - (torch.arange(20) % 2) * 9  # every other one is not given
+    allowed = torch.ones(20, 4, dtype=torch.bool)
+    return gap_gradient(classifier, IMAGES, source, target, allowed)
+
+
+def logits(classifier: Classifier) -> Tensor:
+    with torch.no_grad():
+        return classifier(IMAGES)
+
+
+def signs_of_gradient(classifier: Classifier) -> Tensor:
+    return gradient_sign(classifier, IMAGES, 1.0).directions
+
+
+def universal(classifier: Classifier) -> Tensor:
+    found = universal_perturbation(classifier, IMAGES, Ball(1.0), gradients=200, batch_size=20)
+    return found.vector
+
+
+@pytest.mark.parametrize(
+    "compute", [gap_and_gradient, given_gap_and_gradient, logits, signs_of_gradient, universal]
+)
+def test_a_batch_that_does_not_fit_gives_what_its_halves_give(
+    compute: Callable[[Classifier], Tensor | tuple[Tensor, ...]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    _say_halved.cache_clear()
+    torch.testing.assert_close(compute(small(7)), compute(WHOLE), rtol=1e-9, atol=1e-9)
+    said = [record.message for record in caplog.records if "memory ran out" in record.message]
+    assert [words.split(" images")[0] for words in said] == [
+        "memory ran out with 20",
+        "memory ran out with 10",
+    ]
+
+
+@pytest.mark.parametrize("compute", [gap_and_gradient, logits])
+def test_memory_for_no_image_is_an_error(compute: Callable[[Classifier], Tensor]) -> None:
+    with pytest.raises(torch.OutOfMemoryError):
+        compute(small(0))
+
+
+def test_a_failure_of_another_kind_is_met_once() -> None:
+    seen: list[slice] = []
+
+    def compute(rows: slice) -> Tensor:
+        seen.append(rows)
+        raise RuntimeError("no kernel")
+
+    with pytest.raises(RuntimeError, match="no kernel"):
+        halving(compute, 20, torch.cat)
+    assert seen == [slice(0, 20)]

@@ -1,7 +1,5 @@
 """The options of the search for boundary points, and what it says of every ending."""
 
-from collections.abc import Callable
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -201,51 +199,6 @@ def test_the_runner_up_of_a_linear_classifier_is_its_second_margin() -> None:
     torch.testing.assert_close(found.runner_up, distances[:, 1], rtol=1e-9, atol=0)
     alone = nearest_boundary_points(Classifier(module), images, candidates=1)
     assert alone.runner_up.isinf().any()
-
-
-def no_memory_on_a_gpu() -> None:
-    raise torch.OutOfMemoryError("CUDA out of memory")
-
-
-def no_memory_on_a_cpu() -> None:
-    torch.empty(2**58, dtype=torch.uint8)
-
-
-@pytest.mark.parametrize("fail", [no_memory_on_a_gpu, no_memory_on_a_cpu])
-def test_a_batch_that_does_not_fit_is_halved_with_the_same_result(
-    fail: Callable[[], None],
-) -> None:
-    class Small(nn.Module):
-        """Memory for seven images."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.module = smooth_network()
-
-        def forward(self, points: Tensor) -> Tensor:
-            if len(points) > 7:
-                fail()
-            logits: Tensor = self.module(points)
-            return logits
-
-    images = random_images(20, (3, 2, 2))
-    classifier = Classifier(Small().eval())
-    classifier._checked = True
-    halved = nearest_boundary_points(classifier, images)
-    whole = nearest_boundary_points(Classifier(smooth_network()), images)
-    for name, value in vars(whole).items():
-        torch.testing.assert_close(getattr(halved, name), value, rtol=1e-9, atol=1e-9)
-
-
-def test_memory_for_no_image_is_an_error() -> None:
-    class Full(nn.Module):
-        def forward(self, points: Tensor) -> Tensor:
-            raise torch.OutOfMemoryError("no memory")
-
-    classifier = Classifier(Full().eval())
-    classifier._checked = True
-    with pytest.raises(torch.OutOfMemoryError):
-        nearest_boundary_points(classifier, random_images(3, (3, 2, 2)))
 
 
 def test_no_point_is_farther_than_one_seen_outside() -> None:
