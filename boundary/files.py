@@ -101,12 +101,13 @@ def as_damaged(path: Path) -> Iterator[None]:
     """Turn any error of reading a file into a StoreError that names it.
 
     Raises:
-        StoreError: If the code within raised an error, of whatever type: HDF5 has many.
+        StoreError: If the code within raised an error, of whatever type: HDF5 has many. Want of
+            memory says nothing of the file.
     """
     try:
         yield
     except Exception as error:
-        if isinstance(error, BoundaryError):
+        if isinstance(error, BoundaryError | MemoryError):
             raise
         raise StoreError(f"`{path}` is damaged: {type(error).__name__}: {error}.") from error
 

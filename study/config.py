@@ -347,86 +347,77 @@ def _in_words(kind: Any) -> str:
     return {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[kind]
 
 
+_LEAST = {
+    "collect": 1,
+    "evaluate": 1,
+    "accuracy_images": 1,
+    "batch_size": 1,
+    "untrained": 0,
+    "search.candidates": 1,
+    "search.max_gradients": FEWEST_GRADIENTS,
+    "spectrum.null_draws": 1,
+    "spectrum.splits": 1,
+    "universal.images": 1,
+    "universal.gradients": 1,
+    "fooling.draws": 1,
+    "curvature.images": 1,
+    "curvature.judge": 1,
+    "curvature.dimension": 1,
+    "curvature.steps": 1,
+    "curvature.passes": 0,
+    "curvature.draws": 2,
+}
+"""Of whole numbers."""
+_SHARES = ("search.residual_tol", "search.alignment_tol", "spectrum.held_out")
+_LENGTHS = (
+    "search.max_margin",
+    "search.max_change",
+    "universal.reference",
+    "universal.linf",
+    "fooling.norms",
+    "curvature.scale",
+    "curvature.scales",
+)
+_DIMENSIONS = ("spectrum.directions", "universal.dimension", "fooling.dimensions")
+
+
 def _check_ranges(config: StudyConfig) -> None:
-    at_least_one = {
-        "collect": config.collect,
-        "evaluate": config.evaluate,
-        "accuracy_images": config.accuracy_images,
-        "search.candidates": config.search.candidates,
-        "spectrum.null_draws": config.spectrum.null_draws,
-        "spectrum.splits": config.spectrum.splits,
-        "universal.images": config.universal.images,
-        "fooling.draws": config.fooling.draws,
-        "curvature.images": config.curvature.images,
-        "curvature.judge": config.curvature.judge,
-        "curvature.dimension": config.curvature.dimension,
-        "curvature.steps": config.curvature.steps,
-    }
-    if config.batch_size is not None:
-        at_least_one["batch_size"] = config.batch_size
-    if config.universal.gradients is not None:
-        at_least_one["universal.gradients"] = config.universal.gradients
-    for name, count in at_least_one.items():
-        if count < 1:
-            raise InputError(f"`--{name}` should be at least 1. Found {count}.")
-    if config.curvature.draws < 2:
-        raise InputError(
-            f"`--curvature.draws` should be at least 2, as they are compared with each other. "
-            f"Found {config.curvature.draws}."
-        )
-    if config.curvature.passes < 0:
-        raise InputError(
-            f"`--curvature.passes` should not be negative. Found {config.curvature.passes}."
-        )
-    if config.untrained < 0:
-        raise InputError(f"`--untrained` should not be negative. Found {config.untrained}.")
+    for name, least in _LEAST.items():
+        for count in _values(config, name):
+            if count < least:
+                raise InputError(f"`--{name}` should be at least {least}. Found {count}.")
+    for name in _SHARES:
+        for share in _values(config, name):
+            if not 0 < share < 1:
+                raise InputError(f"`--{name}` should be a share between 0 and 1. Found {share}.")
+    for name in _LENGTHS:
+        for length in _values(config, name):
+            if not 0 < length < inf:
+                raise InputError(f"`--{name}` should be positive and finite. Found {length}.")
+    most = config.spectrum.directions or config.collect
+    for name in _DIMENSIONS:
+        for dimension in _values(config, name):
+            if not 1 <= dimension <= most:
+                raise InputError(
+                    f"`--{name}` should lie in 1..{most}, as there are no more directions. "
+                    f"Found {dimension}."
+                )
+    if not 0 <= config.seed < 2**63:
+        raise InputError(f"`--seed` should not be negative, nor above 2^63. Found {config.seed}.")
     if config.spectrum.float32 and config.device == "cpu":
         raise InputError(
             "`--spectrum.float32` is for products on a GPU. Found `--device cpu`; leave it out."
         )
-    if config.search.max_gradients < FEWEST_GRADIENTS:
-        raise InputError(
-            f"`--search.max_gradients` should be at least {FEWEST_GRADIENTS}. "
-            f"Found {config.search.max_gradients}."
-        )
-    if not 0 <= config.seed < 2**63:
-        raise InputError(f"`--seed` should not be negative, nor above 2^63. Found {config.seed}.")
-    shares = {
-        "search.residual_tol": config.search.residual_tol,
-        "search.alignment_tol": config.search.alignment_tol,
-        "spectrum.held_out": config.spectrum.held_out,
-    }
-    for name, share in shares.items():
-        if not 0 < share < 1:
-            raise InputError(f"`--{name}` should be a share between 0 and 1. Found {share}.")
-    for name, norms in (
-        ("universal.reference", [config.universal.reference]),
-        ("fooling.norms", config.fooling.norms or []),
-        ("universal.linf", [config.universal.linf]),
-        ("curvature.scale", [config.curvature.scale]),
-        ("curvature.scales", config.curvature.scales or []),
-    ):
-        if not all(norm is None or 0 < norm < inf for norm in norms):
-            raise InputError(
-                f"`--{name}` should be positive and finite. Found {', '.join(map(str, norms))}."
-            )
-    for name, length in (
-        ("max_margin", config.search.max_margin),
-        ("max_change", config.search.max_change),
-    ):
-        if length is not None and not 0 < length < inf:
-            raise InputError(f"`--search.{name}` should be positive and finite. Found {length}.")
-    most = config.spectrum.directions or config.collect
-    for name, dimensions in (
-        ("spectrum.directions", [config.spectrum.directions]),
-        ("universal.dimension", [config.universal.dimension]),
-        ("fooling.dimensions", config.fooling.dimensions or []),
-    ):
-        if not all(number is None or 1 <= number <= most for number in dimensions):
-            raise InputError(
-                f"`--{name}` should lie in 1..{most}, as there are no more directions. "
-                f"Found {', '.join(map(str, dimensions))}."
-            )
+
+
+def _values(config: StudyConfig, name: str) -> list[Any]:
+    """Return a setting by its dotted name, those of a list, or none where it is not given."""
+    value: Any = config
+    for part in name.split("."):
+        value = getattr(value, part)
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
 
 
 def without_retired(saved: Mapping[str, Any]) -> dict[str, Any]:

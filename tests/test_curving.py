@@ -281,7 +281,7 @@ def test_what_is_curved_on_another_model(run: Path, made: Path) -> None:
             "`dimension` should lie in 1..14, as images have 64 numbers",
         ),
         (["--dimension=51", "--passes=0"], "`--curvature.dimension` should be at most"),
-        (["--passes=-1"], "`--curvature.passes` should not be negative"),
+        (["--passes=-1"], "`--curvature.passes` should be at least 0"),
         (["--surface=both"], "region"),
         (["--others=[nowhere]"], "nowhere"),
     ],

@@ -9,7 +9,13 @@ import torch
 from analysis.fooling import compare
 from analysis.results import CollectionResult, FoolingResult, SpectrumResult
 from analysis.saved import load_result
-from boundary import Classifier, load_model, nearest_boundary_points, open_images
+from boundary import (
+    Classifier,
+    collect_normals,
+    load_model,
+    nearest_boundary_points,
+    open_images,
+)
 from figures.rates import SPHERE, SUBSPACE, reference_rate
 from study.cli import main
 from testbed import CIFAR10, IMAGENET, IMAGENET_CLASSES, MODELS, needs_testbed
@@ -34,6 +40,25 @@ def test_boundary_points_are_near_and_aligned(network: str) -> None:
     ratio = found.margin / few.margin
     assert ratio.max() <= 1.0001
     assert ratio.mean() < 0.99
+
+
+def test_another_batch_size_gives_the_same_rows_to_rounding(tmp_path: Path) -> None:
+    classifier = Classifier(load_model(f"{MODELS}:resnet20").module)
+    source = open_images(CIFAR10)
+    places = range(0, 4000, 40)
+    one, other = (
+        collect_normals(classifier, source, tmp_path / str(size), positions=places, batch_size=size)
+        for size in (64, 13)
+    )
+    np.testing.assert_array_equal(one.ids, other.ids)
+    for name in ("source", "position", "label"):
+        np.testing.assert_array_equal(one.column(name), other.column(name))
+    assert (one.column("status") == other.column("status")).mean() > 0.9
+    assert (one.column("target") == other.column("target")).mean() > 0.9
+    moved = np.abs(one.column("margin") / other.column("margin") - 1)
+    assert np.quantile(moved, 0.9) < 1e-3
+    cosine = (np.asarray(one.normals()) * np.asarray(other.normals())).sum(1)
+    assert np.quantile(cosine, 0.1) > 0.999
 
 
 def test_the_shared_subspace_of_a_resnet_fools_twice_as_much_as_the_sphere(tmp_path: Path) -> None:

@@ -234,7 +234,7 @@ def test_an_interrupted_run_is_finished_by_the_same_command(
             "`--universal.reference` should be positive and finite. Found 0.0.",
         ),
         ("run --spectrum.splits 0", "`--spectrum.splits` should be at least 1. Found 0."),
-        ("run --untrained -1", "`--untrained` should not be negative. Found -1."),
+        ("run --untrained -1", "`--untrained` should be at least 0. Found -1."),
         (
             "run --spectrum.method svd",
             "`--spectrum.method` should be one of gram, lapack. Found `svd`.",

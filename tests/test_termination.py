@@ -51,6 +51,27 @@ def test_sigterm_ends_collecting_at_the_next_shard(tmp_path: Path) -> None:
     assert shards == len(store.shards)
 
 
+def test_sigterm_ends_a_later_stage_at_once_with_what_it_has_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    assert main([*WORDS, "--collect=60", "--out", str(folder)]) == 0
+    assert main(["spectrum", str(folder)]) == 0
+    assert main(["universal", str(folder), "--gradients=500"]) == 0
+    words = ["curvature", str(folder), "--images=40", "--judge=20", "--dimension=4"]
+    process = started(*words, "--steps=20", "--passes=1", "--draws=2")
+    kept = folder / "unfinished" / "ascent.h5"
+    while not kept.exists():
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == EXIT_STATUS
+    assert "Ended by SIGTERM. What is finished is kept" in said
+    assert "Traceback" not in said
+    assert kept.exists()
+    assert not (folder / "curvature.h5").exists()
+    assert not list(folder.rglob("*.tmp"))
+
+
 def test_a_second_command_is_told_who_is_at_work(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
