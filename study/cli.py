@@ -17,6 +17,7 @@ from boundary.errors import BoundaryError, InputError, StoreError, did_you_mean,
 from boundary.memory import ran_out_of_memory
 from boundary.ranks import Ranks, joined_ranks
 from boundary.termination import EXIT_STATUS, Terminated
+from figures.export import FORMATS
 from study import comparing, curving, perturbing, stages, universals
 from study.config import (
     RETIRED,
@@ -52,6 +53,7 @@ shared subspace do to other images.
   boundary run --out RUN                                       the built-in digits, everything
   boundary run --model net.py:make --images photos --out RUN   your classifier, your images
   boundary inspect RUN                                         what a run has found so far
+  boundary figures RUN --only spectrum,fooling --format svg    its figures, with their numbers
   boundary verify RUN                                          whether its files are sound
 
 The stages of `run`, each alone on its directory, in order:
@@ -221,6 +223,23 @@ def _report(given: dict[str, Any], _: str, ranks: Ranks) -> None:
         _show(run)
 
 
+def _figures(given: dict[str, Any], _: str, ranks: Ranks) -> None:
+    run = RunDirectory(given["run"])
+    run.config()
+    if not ranks.first:
+        return
+    only, formats = (_listed(given.get(name, "")) for name in ("only", "format"))
+    folder = Path(given["to"]) if given.get("to") else None
+    with run.locked():
+        for path in stages.draw(run, folder, only, formats or FORMATS[:2]):
+            print(path)
+
+
+def _listed(text: str) -> list[str]:
+    """Return the parts of a text at its commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def _inspect(given: dict[str, Any], _: str, ranks: Ranks) -> None:
     run = RunDirectory(given["run"])
     run.config()
@@ -260,6 +279,7 @@ _COMMANDS = {
     "curvature": _perturbing("curvature", curving.curvature),
     "transfer": _transfer,
     "report": _report,
+    "figures": _figures,
     "inspect": _inspect,
     "verify": _verify,
     "try": _try,
@@ -275,6 +295,7 @@ _HELP = {
     "curvature": "Measure how the boundary bends, and test the curvature hypothesis.",
     "transfer": "Try what each of several models made on the others.",
     "report": "Draw the figures and write the report, from saved results.",
+    "figures": "Draw figures of a run, each with its numbers as CSV.",
     "inspect": "Print what a run has found so far.",
     "verify": "Look at every file of a run, or of a store of normals: is it sound?",
     "try": "Try perturbations from files on a classifier: how many images they fool.",
@@ -335,6 +356,19 @@ def _parser() -> Parser:
                     type=list[str],
                     default=list(TRANSFERRED),
                     help="to try beside universal ones, as named in RUN/perturbations",
+                )
+            if name == "figures":
+                command.add_argument(
+                    "--only",
+                    type=str,
+                    default="",
+                    help="their names, or how these begin",
+                )
+                command.add_argument(
+                    "--format", type=str, default=",".join(FORMATS[:2]), help="pdf,png,svg"
+                )
+                command.add_argument(
+                    "--to", type=str, default=None, help="folder; by default RUN/figures"
                 )
             if name in _OPTIONS:
                 command.description = f"{text} Settings not given here are those of RUN/study.yaml."

@@ -7,6 +7,7 @@ settings is refused with the difference named.
 import logging
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from boundary.points import Status
 from boundary.ranks import Ranks
 from boundary.shards import COLUMNS
 from boundary.store import NormalsStore
+from figures.export import write_figures
 from figures.report import write_report
 from study.config import StudyConfig
 from study.run import OPTIONAL, STAGES, RunDirectory
@@ -194,17 +196,38 @@ def report(run: RunDirectory, *, redo: bool = False) -> None:
     Raises:
         StoreError: If a result is missing, damaged, or made from another than is there.
     """
-    outdated = run.out_of_date()
-    if outdated:
-        raise StoreError(outdated)
-    for note in run.notes():
-        _log.warning("%s The report leaves it out.", note)
-    optional = [stage for stage in OPTIONAL if run.current(stage)]
+    optional = _shown(run)
     results = [*map(run.finished, STAGES), *map(run.result, optional)]
     newest = max(path.stat().st_mtime for path in results)
     if redo or not run.report.exists() or run.report.stat().st_mtime < newest:
         write_report(run.path, optional)
         run.record_stage("report", {})
+
+
+def draw(
+    run: RunDirectory, folder: Path | None, only: Sequence[str], formats: Sequence[str]
+) -> list[Path]:
+    """Draw figures from the saved results into a folder, by default that of the report.
+
+    Returns:
+        The files.
+    """
+    optional = _shown(run)
+    return write_figures(run.path, folder, only=only, formats=formats, optional=optional)
+
+
+def _shown(run: RunDirectory) -> list[str]:
+    """Return which stages that a run may lack are to be shown.
+
+    Raises:
+        StoreError: If the others are not there, or made from other results than are there.
+    """
+    outdated = run.out_of_date()
+    if outdated:
+        raise StoreError(outdated)
+    for note in run.notes():
+        _log.warning("%s It is left out.", note)
+    return [stage for stage in OPTIONAL if run.current(stage)]
 
 
 def _survey_everything(subject: Subject, config: StudyConfig, ranks: Ranks) -> Survey:

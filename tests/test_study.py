@@ -1,3 +1,4 @@
+import csv
 import json
 import re
 import shutil
@@ -97,6 +98,30 @@ def test_a_run_leaves_every_result_and_the_report(run: Path) -> None:
     }
     assert record["stages"]["fooling"].keys() == {"finished", "seconds", "device", "processes"}
     assert record["versions"]["torch"] == torch.__version__
+
+
+def test_figures_alone_with_the_numbers_that_they_show(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--only=fooling,margins", "--format=svg", "--to", str(tmp_path / "new" / "figures")]
+    capsys.readouterr()
+    assert main(["figures", str(run), *words]) == 0
+    printed = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    names = ["fooling_norm", "fooling_dimension", "margins"]
+    assert [path.name for path in printed] == [
+        f"{n}.{kind}" for n in names for kind in ("svg", "csv")
+    ]
+    assert all(path.stat().st_size > 300 for path in printed)
+    fooling = load_result(run / "fooling.h5", FoolingResult)
+    sphere = next(r for r in fooling.rates if r.family == "sphere" and not r.clipped)
+    rows = [
+        row for row in csv.DictReader(printed[1].read_text().splitlines()) if row["panel"] == "1"
+    ]
+    shown = [float(row["y"]) for row in rows if row["series"] == "random directions (sphere)"]
+    assert shown[0] == pytest.approx(100 * sphere.rate)
+    said = refusal(capsys, "figures", str(run), "--only=spectum")
+    assert "`only` should name figures of the run" in said
+    assert "did you mean `spectrum`?" in said
 
 
 def test_a_finished_run_is_not_computed_again(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -191,7 +191,7 @@ def test_a_transfer_of_older_rates_is_called_out_of_date(
     assert "OTHER ...` makes it anew" in said
     assert main(["report", str(one)]) == 0
     assert "On other models" not in (one / "report.html").read_text(encoding="utf-8")
-    assert "leaves it out" in caplog.text
+    assert "It is left out" in caplog.text
     assert main(["transfer", str(one), other, "--families", "[displacement-sum]"]) == 0
     assert main(["report", str(one)]) == 0
     assert "On other models" in (one / "report.html").read_text(encoding="utf-8")

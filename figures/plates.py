@@ -1,0 +1,380 @@
+"""Every figure of a run: its name, what draws it, how to read it, and whether a run has it."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import partial
+from math import inf
+from pathlib import Path
+from typing import TypeVar
+
+from matplotlib.figure import Figure
+
+from analysis.labels import LabelFlows
+from analysis.natural import NaturalResult
+from analysis.results import (
+    CollectionResult,
+    CurvatureResult,
+    FoolingResult,
+    SpectrumResult,
+    UniversalResult,
+)
+from analysis.saved import load_result
+from analysis.transfer import TransferResult
+from figures.classes import plot_classes
+from figures.curvature import plot_curvature, plot_estimators
+from figures.curved import plot_curved
+from figures.curved_classes import has_curved_classes, plot_curved_classes
+from figures.dimensions import plot_dimensions
+from figures.energy import plot_energy
+from figures.examples import plot_examples
+from figures.families import plot_families
+from figures.fooling import plot_fooling_dimension, plot_fooling_norm
+from figures.hypothesis import plot_verdicts
+from figures.labels import plot_labels
+from figures.maps import plot_maps
+from figures.margins import plot_margins
+from figures.natural import plot_natural
+from figures.predicted import margin_rows, plot_predicted, plot_subspace_margins
+from figures.profile import plot_profile
+from figures.sections import drawn_sections, plot_sections
+from figures.spectrum import plot_spectrum
+from figures.stability import plot_stability
+from figures.transfer import plot_transfer
+from figures.universal import plot_universal
+from figures.vectors import plot_singular_vectors
+
+OPTIONAL = ("natural", "transfer", "curvature")
+"""Stages that a run may lack."""
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class RunResults:
+    """What the stages of a run have found."""
+
+    collection: CollectionResult
+    spectrum: SpectrumResult
+    universal: UniversalResult
+    fooling: FoolingResult
+    natural: NaturalResult | None
+    transfer: TransferResult | None
+    curvature: CurvatureResult | None
+
+    @classmethod
+    def read(cls, directory: Path, optional: Collection[str] = OPTIONAL) -> "RunResults":
+        """Return the results in a run directory.
+
+        Args:
+            directory: Holds ``collect.h5``, ``spectrum.h5``, ``universal.h5`` and ``fooling.h5``.
+            optional: Stages whose results are read too, where they are there.
+
+        Raises:
+            StoreError: If one of the files is missing or damaged.
+        """
+
+        def of(stage: str, kind: type[Result]) -> Result | None:
+            path = directory / f"{stage}.h5"
+            return load_result(path, kind) if stage in optional and path.exists() else None
+
+        return cls(
+            load_result(directory / "collect.h5", CollectionResult),
+            load_result(directory / "spectrum.h5", SpectrumResult),
+            load_result(directory / "universal.h5", UniversalResult),
+            load_result(directory / "fooling.h5", FoolingResult),
+            of("natural", NaturalResult),
+            of("transfer", TransferResult),
+            of("curvature", CurvatureResult),
+        )
+
+
+@dataclass(frozen=True)
+class Plate:
+    """A figure of the report."""
+
+    name: str
+    title: str
+    draw: Callable[[RunResults], Figure]
+    how_to_read: str
+    wide: bool = True
+    embed: str = "svg"
+    """``svg`` for lines; ``png`` for pictures, which it holds in fewer bytes."""
+    there: Callable[[RunResults], bool] = lambda _: True
+    """Whether a run has what it shows."""
+
+
+def _labels(results: RunResults, p: float) -> list[LabelFlows]:
+    return [flows for flows in results.universal.labels if flows.p == p]
+
+
+def _has_labels(results: RunResults, p: float) -> bool:
+    return bool(_labels(results, p))
+
+
+def _plot_labels(results: RunResults, p: float) -> Figure:
+    return plot_labels(_labels(results, p)[0])
+
+
+def _has_curvature(results: RunResults) -> bool:
+    return results.curvature is not None
+
+
+def _present(result: Result | None) -> Result:
+    assert result is not None, "a plate is drawn only of a result that is there"
+    return result
+
+
+PLATES = (
+    Plate(
+        "spectrum",
+        "Singular spectrum of the normals",
+        lambda results: plot_spectrum(results.spectrum),
+        "Left: singular values of the matrix whose rows are the unit normals, against their index. "
+        "If normals shared nothing, they would follow the grey band (the smallest and largest of "
+        "the draws of random directions) and the dashed law. The other bands are what is left when "
+        "each coordinate is permuted across images, when each normal keeps its power spectrum but "
+        "gets random phases, and what untrained networks give. Values above a band on the left are "
+        "directions shared beyond that null; a dot marks the last before the curve first meets the "
+        "band. Right: the squares, which sum to the number of normals, beside the density of the "
+        "law of random directions: energy that the leading directions take is missing from the "
+        "bulk.",
+    ),
+    Plate(
+        "dimensions",
+        "How many directions",
+        lambda results: plot_dimensions(results.spectrum),
+        "Left: how many directions the spectrum fills, by five definitions, none of which is the "
+        "only right one; random directions fill nearly all, and a smaller number is a more "
+        "concentrated spectrum. Right: how many leading singular values stand above every draw of "
+        "each null; a null is beaten where the interval does not go below 1.",
+    ),
+    Plate(
+        "energy",
+        "Energy of held-out normals",
+        lambda results: plot_energy(results.spectrum),
+        "How much of a new image's unit normal lies in the first R directions: the solid curve, "
+        "with its 95 % interval over images. The dotted line is what any R directions hold of a "
+        "random one. The dashed curve is the sample that made the directions; it is too high even "
+        "for noise, and is drawn to show by how much.",
+        wide=False,
+    ),
+    Plate(
+        "stability",
+        "What two halves share",
+        lambda results: plot_stability(results.spectrum),
+        "The normals are split at random in two halves, and each half makes its own subspace. "
+        "Left: how much the two subspaces of R directions share, 1 if they are the same and R/D if "
+        "random. Right: the angles between them; a subspace that is real and well determined has "
+        "small ones. Directions that other images do not find again are noise.",
+    ),
+    Plate(
+        "classes",
+        "Classes and pairs of classes",
+        lambda results: plot_classes(results.spectrum),
+        "Left: how much of the leading directions of one half of the normals lies in the span of "
+        "the mean normals of pairs of classes, made from the other half; were the shared "
+        "directions but those of class pairs, this would be near 1. Right: how many "
+        "directions the normals of one class, or of one pair, fill (participation ratio); on the "
+        "dotted line they share nothing.",
+    ),
+    Plate(
+        "families",
+        "Every family of perturbations",
+        lambda results: plot_families(results.fooling),
+        "Share of images whose predicted class a perturbation changes, by its norm, as in "
+        "figure 8 of the CVPR 2017 paper on universal perturbations. Left: collected images, "
+        "which made what is made of images; right: held-out ones, which is what counts. "
+        "A universal perturbation was made at the reference norm and only scaled to the others. "
+        "One image's displacement and spectrum-matched noise cost nothing to make: what random "
+        "vectors of S_f fool says little unless they fool more than these.",
+        there=lambda results: bool(results.fooling.own),
+    ),
+    Plate(
+        "fooling_norm",
+        "Random families against norm, clipped and not",
+        lambda results: plot_fooling_norm(results.fooling),
+        "Random perturbations of S_f beside their rivals: the subspace of the same normals with "
+        "their phases randomised (spectrum-matched noise), the subspace of an untrained network's "
+        "normals, and all directions. Left (solid, filled): the geometry alone. Right (dashed, "
+        "hollow): perturbed images clipped to the bounds, as a camera would deliver them. Bars are "
+        "95 % intervals.",
+    ),
+    Plate(
+        "fooling_dimension",
+        "Fooling rate against subspace dimension",
+        lambda results: plot_fooling_dimension(results.fooling),
+        "The same at the reference norm, for perturbations drawn from the span of the first R "
+        "singular vectors. The horizontal line with its band is the whole sphere, where R = D.",
+    ),
+    Plate(
+        "universal",
+        "Universal perturbations",
+        lambda results: plot_universal(results.universal),
+        "Left: how the fooling rate on images that have no part in it grows while a universal "
+        "perturbation is made. Right: how many images it takes, and how many normals a subspace.",
+        there=lambda results: bool(results.universal.found),
+    ),
+    *(
+        Plate(
+            name,
+            f"Where images go, {norm}",
+            partial(_plot_labels, p=p),
+            "Left: an arrow leads from a class to the one that most of its fooled images are taken "
+            "for; a star is a class that attracts others. Right: how many images have a label "
+            "before and after.",
+            there=partial(_has_labels, p=p),
+        )
+        for name, norm, p in (("labels", "Euclidean", 2.0), ("labels_linf", "l-infinity", inf))
+    ),
+    Plate(
+        "natural",
+        "Natural images, S_f and perturbations",
+        lambda results: plot_natural(_present(results.natural)),
+        "Left: power by spatial frequency, white noise being 1. Middle: energy that the leading "
+        "principal components of natural images and the subspace have in common, against random "
+        "ones (dotted) and S_f with random phases (dashed). Right: how improbable directions are "
+        "under a Gaussian fitted to natural images, 1 for what the Gaussian itself would give. "
+        "These images made no normal.",
+        there=lambda results: results.natural is not None,
+    ),
+    Plate(
+        "transfer",
+        "Transfer between models",
+        lambda results: plot_transfer(_present(results.transfer)),
+        "Rows: the model that a perturbation was made on; columns: the one that it is tried on. "
+        "The first matrices are fooling rates, the last two say how much the subspaces share: the "
+        "share of the row's normals that lies in the column's subspace, and the mean squared "
+        "cosine of the principal angles.",
+        there=lambda results: results.transfer is not None,
+    ),
+    Plate(
+        "curvature",
+        "Curvature along families of directions",
+        lambda results: plot_curvature(_present(results.curvature)),
+        "Mean curvature of the boundary at images that made no subspace, against the scale at "
+        "which it is measured. Above the line of zero the boundary bends towards the image, as the "
+        "hypothesis says of S_c; below, away from it. A panel for each way to meet the boundary, "
+        "since the sign depends on it.",
+        there=_has_curvature,
+    ),
+    Plate(
+        "estimators",
+        "Curvature along S_c, by every estimator on both surfaces",
+        lambda results: plot_estimators(_present(results.curvature)),
+        "The same along S_c alone: by the values of the logits, by their gradients, and, where "
+        "taken, by normal sections, which follow the boundary itself. Where colours part, other "
+        "classes than that of the pair bound the region; where lines of a colour part, the logits "
+        "and the boundary tell different things at that scale.",
+        there=_has_curvature,
+    ),
+    Plate(
+        "curved",
+        "The shared curved subspace",
+        lambda results: plot_curved(_present(results.curvature)),
+        "Left: what an S_c made from so many images keeps on others; the gap between the lines is "
+        "what it learned of its own images alone. Right: the same for each direction; between zero "
+        "and the dotted line curvature carried over in part, at zero nothing is left. Below: how "
+        "often random vectors of S_c fool, beside their rivals and beside the other ends of the "
+        "spectrum.",
+        there=_has_curvature,
+    ),
+    Plate(
+        "curved_classes",
+        "The curved subspace of each class alone",
+        lambda results: plot_curved_classes(_present(results.curvature)),
+        "Left: how the boundary at images of a column's class bends along the S_c that images of "
+        "the row's class made, purple towards the image; were S_c shared by all classes, a column "
+        "would be of one colour, and where each class has its own, the diagonal stands out. The "
+        "last row is the S_c of all classes together. Right: how much two of these subspaces have "
+        "in common.",
+        there=lambda results: bool(results.curvature and has_curved_classes(results.curvature)),
+    ),
+    Plate(
+        "verdicts",
+        "The curvature hypothesis, item by item",
+        lambda results: plot_verdicts(_present(results.curvature)),
+        "Each cell is one item of the hypothesis at one anchor and one scale or norm, judged by "
+        "all rows of the test there. Not supported means not shown in this run; contradicted, that "
+        "the sign is the other one.",
+        there=lambda results: bool(results.curvature and results.curvature.rows),
+    ),
+    Plate(
+        "sections",
+        "The boundary above the images",
+        lambda results: plot_sections(_present(results.curvature)),
+        "The boundary itself, in the plane of a direction and the normal, with every image at the "
+        "cross. Where lines come down at the sides the boundary bends towards the image. Inside "
+        "the circle a perturbation of the reference norm in this plane reaches across the line. A "
+        "boundary that is level near its nearest point can still come down farther out.",
+        there=lambda results: bool(results.curvature and drawn_sections(results.curvature)),
+    ),
+    Plate(
+        "maps",
+        "Classes around a few images",
+        lambda results: plot_maps(_present(results.curvature)),
+        "The predicted class in the plane of the first two directions of S_c, the image at the "
+        "cross. Where another colour enters the circle a perturbation of the reference norm in "
+        "this plane fools.",
+        embed="png",
+        there=lambda results: bool(results.curvature and results.curvature.maps),
+    ),
+    Plate(
+        "predicted",
+        "Fooling predicted from geometry",
+        lambda results: plot_predicted(_present(results.curvature)),
+        "Flat: beyond the tangent plane at the nearest boundary point. Many planes: beyond that "
+        "of any of a few classes. Curved: beyond a parabola with the curvature measured along the "
+        "vector at that image. Shared curvature: with the mean curvature of the other images. A "
+        "model that explains fooling has its points on the diagonal; curvature adds where its "
+        "line, on the right, is above that of the flat model.",
+        there=lambda results: bool(results.curvature and results.curvature.predictions),
+    ),
+    Plate(
+        "subspace_margins",
+        "Margins within subspaces",
+        lambda results: plot_subspace_margins(_present(results.curvature)),
+        "How far the boundary is if only directions of a subspace may be used, in margins. Random "
+        "subspaces follow the dashed law if the boundary is flat, and then mostly lie within the "
+        "band; a subspace below it holds more of the way to the boundary than random ones.",
+        wide=False,
+        there=lambda results: bool(results.curvature and margin_rows(results.curvature)),
+    ),
+    Plate(
+        "profile",
+        "Principal curvatures, and the detector",
+        lambda results: plot_profile(_present(results.curvature)),
+        "Left: how the boundary bends in its own directions, towards the image above zero. "
+        "Middle: whether other points bend along these too; above 1 more than along random "
+        "directions. Right: how well the mean curvature along S_c tells perturbed images from "
+        "clean ones; the diagonal is chance, and a curve below it tells them by low scores.",
+        there=lambda results: bool(
+            results.curvature and (results.curvature.profiles or results.curvature.detectors)
+        ),
+    ),
+    Plate(
+        "singular_vectors",
+        "Leading singular vectors",
+        lambda results: plot_singular_vectors(results.spectrum),
+        "The directions that the normals share most, as images, with index and singular value. "
+        "The sign of a vector means nothing, and each has its own scale.",
+        embed="png",
+    ),
+    Plate(
+        "examples",
+        "Examples",
+        lambda results: plot_examples(results.fooling),
+        "The same images clean and perturbed, with the predicted class below. An arrow, bold type "
+        "and a frame mark a prediction that changed. A few images show what a norm looks like, not "
+        "how often it fools.",
+        embed="png",
+    ),
+    Plate(
+        "margins",
+        "Margins and alignment",
+        lambda results: plot_margins(results.collection),
+        "Left: distance from each image to the boundary point found for it. Middle: cosine between "
+        "that displacement and the normal, which is 1 at a smooth nearest point; a smaller one is "
+        "a kink or a search that ran out of gradients. Right: how every search ended; grey ones "
+        "gave no normal.",
+    ),
+)
