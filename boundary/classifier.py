@@ -126,7 +126,7 @@ class Classifier:
             if isinstance(error, InputError) or ran_out_of_memory(error):
                 raise
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            least, most = (float(v) for v in torch.aminmax(images))
+            least, most = (float(v) for v in torch.aminmax(images.detach()))
             beyond = ", also a little beyond its bounds, where the boundary may lie"
             if self.bounds[0] <= least and most <= self.bounds[1]:
                 beyond = ""

@@ -5,7 +5,8 @@ import logging
 import re
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -87,6 +88,20 @@ class _Formatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):  #
     """Types and defaults with each option; the description as it is written."""
 
 
+class _OnTerminal(logging.Formatter):
+    """Log lines without the control characters that a stranger's name may hold."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a record as text."""
+        return printable(super().format(record))
+
+
+def _log_handler() -> logging.Handler:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_OnTerminal("%(levelname)s: %(message)s"))
+    return handler
+
+
 class Parser(ArgumentParser):  # type: ignore[misc]
     """A parser that answers a mistake in one sentence."""
 
@@ -95,8 +110,10 @@ class Parser(ArgumentParser):  # type: ignore[misc]
         _fail(_one_sentence(message, self.known_names()))
 
     def parse_path(self, path: Any, *rest: Any, **options: Any) -> Any:
-        """Return the settings of a file, if it is a plain one."""
-        read_settings(Path(path))
+        """Return the settings of a file, if it is a plain one and names no other file."""
+        for name, value in read_settings(Path(path)).items():
+            if name in {"search", *_OPTIONS} and not isinstance(value, dict):
+                self.error(f"`{name}` of {path} should hold options. Found {str(value)[:40]}.")
         return super().parse_path(path, *rest, **options)
 
     def known_names(self) -> list[str]:
@@ -116,7 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises:
         Exception: What is a defect of this program.
     """
-    logging.basicConfig(format="%(levelname)s: %(message)s")
+    logging.basicConfig(handlers=[_log_handler()])
     logging.getLogger("study").setLevel(logging.INFO)
     words = [_underscored(word) for word in (sys.argv[1:] if arguments is None else arguments)]
     printing = any(word.startswith("--print_config") for word in words)
@@ -141,16 +158,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if not ran_out_of_memory(error):
             raise
+        cause = (str(error).splitlines() or [type(error).__name__])[0]
         _fail(
-            f"memory ran out ({str(error).splitlines()[0]}); what is finished is kept: free some, "
+            f"memory ran out ({cause}); what is finished is kept: free some, "
             "and the same command goes on from there."
         )
     return 0
 
 
 def _run(given: dict[str, Any], command: str, ranks: Ranks) -> None:
-    run, config, subject = _begin(given, command, ranks)
-    with run.locked():
+    with _begun(given, command, ranks) as (run, config, subject):
         stages.collect(run, config, subject)
         stages.untrained(run, config, subject)
         stages.spectrum(run, config)
@@ -166,8 +183,7 @@ def _run(given: dict[str, Any], command: str, ranks: Ranks) -> None:
 
 
 def _collect(given: dict[str, Any], command: str, ranks: Ranks) -> None:
-    run, config, subject = _begin(given, command, ranks)
-    with run.locked():
+    with _begun(given, command, ranks) as (run, config, subject):
         stages.collect(run, config, subject)
         stages.untrained(run, config, subject)
     if ranks.first:
@@ -219,7 +235,8 @@ def _report(given: dict[str, Any], _: str, ranks: Ranks) -> None:
     run = RunDirectory(given["run"])
     run.config()
     if ranks.first:
-        stages.report(run, redo=True)
+        with run.locked():
+            stages.report(run, redo=True)
         _show(run)
 
 
@@ -394,10 +411,11 @@ def _parser() -> Parser:
     return parser
 
 
-def _begin(
+@contextmanager
+def _begun(
     given: dict[str, Any], command: str, ranks: Ranks
-) -> tuple[RunDirectory, StudyConfig, Subject]:
-    """Return the run directory of a new or continued study, and what it is about.
+) -> Iterator[tuple[RunDirectory, StudyConfig, Subject]]:
+    """Yield the run directory of a new or continued study, locked, and what the study is about.
 
     Raises:
         StoreError: If the directory holds another study, or one that is not to be continued.
@@ -416,10 +434,11 @@ def _begin(
         classes=_absolute(config.classes),
         fooling=_with_absolute_files(config.fooling),
     )
-    if ranks.first:
-        run.prepare(asdict(config))
-        run.begin_record({"command": command, **stages.identities(config, subject)})
-    return run, config, subject
+    with run.locked():
+        if ranks.first:
+            run.prepare(asdict(config))
+            run.begin_record({"command": command, **stages.identities(config, subject)})
+        yield run, config, subject
 
 
 def _resume(
@@ -438,7 +457,7 @@ def _keep_settings(run: RunDirectory, config: StudyConfig) -> None:
 
 
 def _show(run: RunDirectory) -> None:
-    print(describe(run))
+    print(printable(describe(run)))
 
 
 def _absolute(path: str | None) -> str | None:
