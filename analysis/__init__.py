@@ -19,6 +19,7 @@ from analysis.dimension import (
     noise_dimensions,
 )
 from analysis.energy import CapturedEnergy, captured_energy
+from analysis.estimator import NormalSubspace
 from analysis.fooling import Comparison, FoolingRate, compare, fooling_rate, fooling_rates
 from analysis.gram import Where
 from analysis.groups import class_means, group_by_class, group_spectra
@@ -67,6 +68,7 @@ __all__ = [
     "LabelFlows",
     "LoadedPerturbations",
     "NaturalResult",
+    "NormalSubspace",
     "Null",
     "Overlaps",
     "PairDifference",
