@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from boundary.errors import InputError, import_extra
+from boundary.errors import InputError, import_extra, type_of
 
 if TYPE_CHECKING:
     import pandas
@@ -87,11 +87,11 @@ class Result:
             InputError: If xarray is not installed, or the result has no arrays of its own.
         """
         if not self.AXES:
-            parts = [name for name, value in _values(self) if isinstance(value, Result)]
-            way_out = f"; convert its parts ({', '.join(parts)})" if parts else ""
+            parts = [f"`{name}`" for name, value in _values(self) if _holds_results(value)]
             raise InputError(
-                f"{type(self).__name__} should have arrays to become an xarray.Dataset. Found "
-                f"none{way_out or '; use `to_pandas`'}."
+                "only a result with arrays of its own becomes an xarray.Dataset. Found "
+                f"{type_of(self)} without; use `to_pandas`"
+                f"{' or convert its parts: ' if parts else ''}{', '.join(parts)}."
             )
         xarray = import_extra("xarray", _EXTRA)
         arrays = {
@@ -115,6 +115,11 @@ def table(results: Iterable[Any]) -> "pandas.DataFrame":
         InputError: If pandas is not installed.
     """
     return import_extra("pandas", _EXTRA).DataFrame([_facts(one) for one in results])
+
+
+def _holds_results(value: Any) -> bool:
+    items = value if isinstance(value, tuple) else (value,)
+    return any(isinstance(item, Result) for item in items)
 
 
 def _values(result: Any) -> list[tuple[str, Any]]:

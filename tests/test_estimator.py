@@ -168,7 +168,7 @@ def test_normals_of_a_store_are_read_in_blocks(
     [
         (NormalSubspace(0), r"`n_components` should be a whole number in 1\.\.4.*Found 0"),
         (NormalSubspace(2.5), r"whole number.*Found 2\.5"),  # type: ignore[arg-type]
-        (NormalSubspace(5), r"there are 6 normals of 4 numbers. Found 5"),
+        (NormalSubspace(5), r"there are 6 normals of 4 numbers, or None. Found 5"),
         (NormalSubspace(method="qr"), "`method` should be one of gram"),  # type: ignore[arg-type]
     ],
 )
