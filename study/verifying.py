@@ -138,12 +138,13 @@ def answer_in_child() -> None:
 
 def _run(run: RunDirectory, found: Examination, *, repair: bool) -> None:
     _looked_at(found, run.config_file, run.study)
-    made = run.checksums() if _looked_at(found, run.provenance, run.checksums) else {}
+    recorded = run.provenance.exists() and _looked_at(found, run.provenance, run.checksums)
+    made = run.checksums() if recorded else {}
     stores = [run.normals, *sorted((run.path / "untrained").glob("*"))]
     for folder in (one for one in stores if (one / MANIFEST).exists()):
         _store(folder, str(folder.relative_to(run.path)), found, repair=repair)
     if run.result("collect").exists():
-        _looked_at(found, run.normals, run.store)
+        _require_complete(run, found)
     readers: dict[Path, Callable[[], object]] = {
         run.result(stage): partial(_read, run.result(stage), kind, made.get(stage))
         for stage, kind in RESULTS.items()
@@ -159,6 +160,14 @@ def _run(run: RunDirectory, found: Examination, *, repair: bool) -> None:
         f"moved to `{run.path / DAMAGED}`: {', '.join(file.name for file in spoilt)}; "
         f"`boundary run --config {run.config_file} --out {run.path}` makes them anew."
     )
+
+
+def _require_complete(run: RunDirectory, found: Examination) -> None:
+    try:
+        run.store()
+    except StoreError as error:
+        if str(error) not in found.faults:
+            found.faults.append(str(error))
 
 
 def _read(path: Path, kind: type[Any], checksum: str | None) -> None:
