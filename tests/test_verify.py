@@ -82,8 +82,11 @@ def test_a_damaged_shard_is_named_and_repair_keeps_the_others(
     assert status == UNSOUND
     assert "keeps its 16 sound rows" in text
     assert (run / "normals" / "damaged" / "shard-00000008.h5").exists()
-    assert said(capsys, str(run))[0] == 0
+    status, text = said(capsys, str(run))
+    assert status == UNSOUND
+    assert "normals` does not hold the normals of all images; `boundary collect" in text
     assert main(["collect", *SETTINGS, "--out", str(run)]) == 0
+    assert said(capsys, str(run))[0] == 0
     again = NormalsStore.open(run / "normals")
     assert again.ids == ids
     np.testing.assert_array_equal(again.normals()[:], normals)
