@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from math import inf
 from typing import Any, NoReturn
 
 from tqdm import tqdm
@@ -53,8 +54,8 @@ class _Lines(tqdm):  # type: ignore[type-arg]
         """Write the last line."""
         if not self.disable and self._said is not None:
             self.display()
-            self.disable = True
-            self._decr_instances(self)
+        self.delay = inf  # what tqdm itself writes at the end is for a terminal
+        super().close()
 
 
 def progress_bar(title: str, total: int | None, unit: str, *, shown: bool) -> "tqdm[NoReturn]":
