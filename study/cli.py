@@ -16,6 +16,7 @@ from figures.export import FORMATS
 from study import comparing, curving, perturbing, stages, universals
 from study.config import FoolingOptions, StudyConfig, TrialConfig, config_from
 from study.inspection import describe
+from study.known import known
 from study.output import encodable, speaking
 from study.parser import MISTAKE, OUT, TRANSFERRED, build_parser, underscored
 from study.run import RunDirectory
@@ -199,6 +200,18 @@ def _try(given: dict[str, Any], _: str, ranks: Ranks) -> None:
         _say(try_files(files, TrialConfig(**given)))
 
 
+def _list(given: dict[str, Any], _: str, ranks: Ranks) -> None:
+    if ranks.first:
+        _say(known(given.get("what")))
+
+
+def _completion(given: dict[str, Any], _: str, ranks: Ranks) -> None:
+    from study.completion import completion  # which alone needs shtab
+
+    if ranks.first:
+        _say(completion(given["shell"]))
+
+
 _COMMANDS = {
     "run": _run,
     "collect": _collect,
@@ -213,6 +226,8 @@ _COMMANDS = {
     "inspect": _inspect,
     "verify": _verify,
     "try": _try,
+    "list": _list,
+    "completion": _completion,
 }
 
 

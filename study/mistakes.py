@@ -51,6 +51,8 @@ def one_sentence(message: str, names: Sequence[str], commands: Sequence[str]) ->
                 "a file of a perturbation is missing; name it after the command, as in "
                 "`boundary try v.npy`."
             )
+        if "shell" in text:
+            return "a shell is missing; name it, as in `boundary completion bash`."
         return (
             "a run directory is missing; name it after the command, as in `boundary inspect RUN`."
         )

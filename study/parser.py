@@ -146,7 +146,7 @@ COMMANDS = {
     "completion": About(
         "Print a script by which a shell completes commands and options.",
         "bash | zsh",
-        "boundary completion bash > ~/.local/share/bash-completion/completions/boundary",
+        "source <(boundary completion bash)",
     ),
 }
 
