@@ -1,6 +1,7 @@
 """The command ``boundary``: one subcommand a stage, and ``run`` for all of them."""
 
 import logging
+import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -17,15 +18,16 @@ from study import comparing, curving, perturbing, stages, universals
 from study.config import FoolingOptions, StudyConfig, TrialConfig, config_from
 from study.inspection import describe
 from study.known import known
-from study.output import encodable, speaking
+from study.output import can_encode, encodable, speaking
 from study.parser import MISTAKE, OUT, TRANSFERRED, build_parser, underscored
 from study.run import RunDirectory
+from study.sparkline import BLOCKS, LETTERS
 from study.subject import Subject, load_subject
 from study.trial import try_files
 from study.verifying import UNSOUND, verify, verify_in_child
 
-INTERRUPTED = 130
-"""Exit status."""
+INTERRUPTED, PIPE_CLOSED = 130, 141
+"""Exit statuses."""
 KEPT = "What is finished is kept, and the same command goes on from there."
 
 Command = Callable[[dict[str, Any], str, Ranks], None]
@@ -61,6 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _fail(str(error))
     except UnicodeDecodeError as error:
         _fail(f"the configuration should be a text file in UTF-8: {error}.")
+    except BrokenPipeError:  # what reads the output has gone: `boundary inspect RUN | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
     except OSError as error:  # a full disk, a file that may not be written
         _fail(f"{error}; what is finished is kept, and the same command goes on from there.")
     except KeyboardInterrupt:
@@ -175,7 +180,7 @@ def _inspect(given: dict[str, Any], _: str, ranks: Ranks) -> None:
     run = RunDirectory(given["run"])
     run.config()
     if ranks.first:
-        _show(run)
+        _show(run, everything=given.get("all", False))
 
 
 def _verify(given: dict[str, Any], _: str, ranks: Ranks) -> None:
@@ -274,12 +279,13 @@ def _keep_settings(run: RunDirectory, config: StudyConfig) -> None:
     _show(run)
 
 
-def _show(run: RunDirectory) -> None:
-    _say(describe(run))
+def _show(run: RunDirectory, *, everything: bool = False) -> None:
+    marks = BLOCKS if can_encode(BLOCKS, sys.stdout.encoding) else LETTERS
+    _say(describe(run, everything=everything, marks=marks))
 
 
 def _say(text: str) -> None:
-    print(encodable(text, sys.stdout.encoding))
+    print(encodable(text, sys.stdout.encoding), flush=True)
 
 
 def _absolute(path: str | None) -> str | None:

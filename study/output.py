@@ -12,7 +12,18 @@ PACKAGES = ("boundary", "analysis", "figures", "study")
 _PLAIN, _DETAILED = "%(levelname)s: %(message)s", "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 _ASCII = str.maketrans(
-    {"−": "-", "“": '"', "”": '"', "∞": "inf", "√": "sqrt ", "²": "^2", "–": "-"}
+    {
+        "−": "-",
+        "“": '"',
+        "”": '"',
+        "∞": "inf",
+        "√": "sqrt ",
+        "²": "^2",
+        "–": "-",
+        "…": "...",
+        "\u00a0": " ",
+        "\u202f": " ",
+    }
 )
 """Of what the findings use; a mark takes the place of any other."""
 

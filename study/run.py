@@ -267,7 +267,7 @@ class RunDirectory:
 
     def model_name(self) -> str:
         """Return the name of the model, or of the folder where no record says it."""
-        model = self._read_record().get("model")
+        model = self.record().get("model")
         name = model.get("name") if isinstance(model, dict) else None
         return str(name or self.path.resolve().name)
 
@@ -278,7 +278,7 @@ class RunDirectory:
 
     def record_stage(self, stage: str, facts: Mapping[str, Any]) -> None:
         """Add to ``provenance.json`` that a stage is done, and what had changed since the begin."""
-        record = self._read_record()
+        record = self.record()
         changed = {name: now for name, now in _environment().items() if record.get(name) != now}
         record.setdefault("stages", {})[stage] = {"finished": _now(), **facts, **changed}
         self._write_record(record)
@@ -294,8 +294,14 @@ class RunDirectory:
         seconds = round(time.monotonic() - begun, 1)
         facts = {"seconds": seconds, "device": device, "processes": self.ranks.count}
         self.record_stage(stage, facts)
+        _log.debug("stage `%s` done in %.1f s on %s", stage, seconds, device)
 
-    def _read_record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, Any]:
+        """Return what ``provenance.json`` says; nothing where there is none.
+
+        Raises:
+            StoreError: If it is damaged.
+        """
         try:
             record = json.loads(self._provenance.read_text(encoding="utf-8"))
         except FileNotFoundError:
