@@ -11,15 +11,16 @@ from typing import Any, NoReturn
 
 from boundary.errors import BoundaryError, InputError, StoreError, printable
 from boundary.memory import ran_out_of_memory
-from boundary.ranks import Ranks, joined_ranks
+from boundary.ranks import ALONE, Ranks, joined_ranks
 from boundary.termination import EXIT_STATUS, Terminated
 from figures.export import FORMATS
 from study import comparing, curving, perturbing, stages, universals
 from study.config import FoolingOptions, StudyConfig, TrialConfig, config_from
+from study.forecast import forecast
 from study.inspection import describe
 from study.known import known
 from study.output import can_encode, encodable, speaking
-from study.parser import MISTAKE, OUT, TRANSFERRED, build_parser, underscored
+from study.parser import MISTAKE, OUT, SECTIONS, TRANSFERRED, build_parser, underscored
 from study.run import RunDirectory
 from study.sparkline import BLOCKS, LETTERS
 from study.subject import Subject, load_subject
@@ -58,7 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         loud = {how: options.pop(how, False) for how in ("quiet", "verbose")}
         with speaking(**loud), joined_ranks() as ranks:
             _log.debug("%s, process %d of %d", shlex.join(words), ranks.rank + 1, ranks.count)
-            _COMMANDS[name](options, shlex.join(["boundary", *words]), ranks)
+            if options.pop("dry_run", False):
+                _plan(name, options, ranks)
+            else:
+                _COMMANDS[name](options, shlex.join(["boundary", *words]), ranks)
     except BoundaryError as error:
         _fail(str(error))
     except UnicodeDecodeError as error:
@@ -236,13 +240,50 @@ _COMMANDS = {
 }
 
 
+_PLANNED = {
+    "run": ("collect", "untrained", "spectrum", "universal", "fooling", "natural"),
+    "collect": ("collect", "untrained"),
+}
+"""Stages of the commands that have several; `run` has that of curvature too if it is asked for."""
+
+
+def _plan(name: str, given: dict[str, Any], ranks: Ranks) -> None:
+    """Print what a command would do."""
+    if not ranks.first:
+        return
+    if name in _PLANNED:
+        run, config, subject = _named(given, ALONE)
+        run.require_same_study(asdict(config))
+        planned, redo = _PLANNED[name], False
+        if name == "run" and config.with_curvature:
+            planned = (*planned, "curvature")
+    else:
+        run, config, redo = _resume(given, name if name in SECTIONS else "", ALONE)
+        run.require_basis(name)
+        subject, planned = load_subject(config), (name,)
+    _say(forecast(run, config, subject, planned, redo=redo))
+
+
 def _begin(
     given: dict[str, Any], command: str, ranks: Ranks
 ) -> tuple[RunDirectory, StudyConfig, Subject]:
-    """Return the run directory of a new or continued study, and what it is about.
+    """Return the run directory of a new or continued study, made, and what it is about.
 
     Raises:
         StoreError: If the directory holds another study, or one that is not to be continued.
+    """
+    run, config, subject = _named(given, ranks)
+    if ranks.first:
+        run.prepare(asdict(config))
+        run.begin_record({"command": command, **stages.identities(config, subject)})
+    return run, config, subject
+
+
+def _named(given: dict[str, Any], ranks: Ranks) -> tuple[RunDirectory, StudyConfig, Subject]:
+    """Return the run directory, the settings and the subject that are named; write nothing.
+
+    Raises:
+        StoreError: If the directory holds a study that is not to be continued.
     """
     run = RunDirectory(given.pop("out", OUT), ranks)
     if not given.pop("resume", True) and ranks.from_first(run.config_file.exists):
@@ -258,9 +299,6 @@ def _begin(
         classes=_absolute(config.classes),
         fooling=_with_absolute_files(config.fooling),
     )
-    if ranks.first:
-        run.prepare(asdict(config))
-        run.begin_record({"command": command, **stages.identities(config, subject)})
     return run, config, subject
 
 

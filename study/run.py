@@ -153,16 +153,9 @@ class RunDirectory:
         Raises:
             StoreError: If the directory holds a study of other settings.
         """
+        if not replace:
+            self.require_same_study(config)
         text = yaml.safe_dump(dict(config), sort_keys=False)
-        if self.config_file.exists() and not replace:
-            saved = asdict(self.study())
-            changed = differences(self._binding(saved), self._binding(config))
-            if changed:
-                raise StoreError(
-                    f"`{self.path}` holds a study with other settings: {'; '.join(changed)}. "
-                    f"Name another --out, or continue that one with "
-                    f"`boundary run --config {self.config_file} --out {self.path}`."
-                )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             write_text(self.config_file, text)
@@ -171,6 +164,25 @@ class RunDirectory:
                 f"`{self.path}` should be a directory that can be made and written to: "
                 f"{error.strerror}; name another --out."
             ) from error
+
+    def require_same_study(self, config: Mapping[str, Any]) -> None:
+        """Refuse settings other than those that something in the directory was made with.
+
+        Args:
+            config: As JSON values.
+
+        Raises:
+            StoreError: If they differ.
+        """
+        if not self.config_file.exists():
+            return
+        changed = differences(self._binding(asdict(self.study())), self._binding(config))
+        if changed:
+            raise StoreError(
+                f"`{self.path}` holds a study with other settings: {'; '.join(changed)}. "
+                f"Name another --out, or continue that one with "
+                f"`boundary run --config {self.config_file} --out {self.path}`."
+            )
 
     def _binding(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings that something in the directory was made with."""
@@ -227,13 +239,25 @@ class RunDirectory:
         if not changed and made.get(basis) != settings.get(basis):
             _log.info("`%s` was made from another `%s` and is made anew.", path, basis)
             return False
+        self.refuse_other(stage, changed)
+        return True
+
+    def refuse_other(self, stage: str, changed: Sequence[str]) -> None:
+        """Refuse to go on from a result that was made with other settings.
+
+        Args:
+            stage: Name of the stage.
+            changed: What differs, in words; nothing is refused where nothing does.
+
+        Raises:
+            StoreError: If something differs.
+        """
         if changed:
             raise StoreError(
-                f"`{path}` was made with other settings: {'; '.join(changed)}. "
+                f"`{self.result(stage)}` was made with other settings: {'; '.join(changed)}. "
                 f"Give `boundary {stage} {self.path}` the settings you want and --redo, and it is "
                 "made anew."
             )
-        return True
 
     def out_of_date(self, stages: Sequence[str] = STAGES) -> str | None:
         """Return a sentence on the first result made from another than is there, if there is.
@@ -333,6 +357,15 @@ class RunDirectory:
                 "missing."
             )
         return path
+
+    def require_basis(self, stage: str) -> None:
+        """Refuse a stage that rests on one that has not been run.
+
+        Raises:
+            StoreError: If there is no result of that one.
+        """
+        if stage in _RESTS_ON:
+            self.finished(_RESTS_ON[stage])
 
     def identity(self, stage: str) -> str:
         """Return a short hash of the settings that made a stage's result.
