@@ -6,13 +6,14 @@ the way they are bounds, and say so.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from math import prod
+from math import ceil, prod
 
 from analysis.learning import counts_below
 from analysis.results import CollectionResult, SpectrumResult
 from analysis.saved import load_result, load_settings
 from analysis.spectrum import DIRECTIONS
 from analysis.sweep import NOISE_DRAWS, dimension_sweep, norm_sweep
+from analysis.universal import BATCH
 from boundary.manifest import MANIFEST
 from boundary.store import NormalsStore, differences
 from study.comparing import IMAGES
@@ -23,7 +24,7 @@ from study.subject import Subject
 from study.universals import WATCHED, reference_norm
 
 _LOOKS = 20
-"""At the watched images while a universal perturbation is made."""
+"""The most at the watched images while a universal perturbation is made."""
 _VECTORS = 4
 """Times that of the eigenvalues alone, about, which eigenvectors take."""
 _SURROGATE = 30
@@ -138,10 +139,12 @@ def plan_steps(
     anew = False  # what rests on a stage that is to be done is to be done too
     for stage in stages:
         step = counts[stage](run, config, facts)
-        done = step.state == DONE if stage == "untrained" else _is_done(run, config, stage)
+        done = not (redo or anew) and (
+            step.state == DONE if stage == "untrained" else _is_done(run, config, stage)
+        )
         if stage == "untrained" and not config.untrained:
             yield Step(stage, LEFT_OUT, "")
-        elif done and not redo and not anew:
+        elif done:
             yield Step(stage, DONE, step.what)
         else:
             anew = anew or stage in STAGES
@@ -251,12 +254,9 @@ def _universal(_: RunDirectory, config: StudyConfig, facts: Known) -> Step:
     gradients = options.gradients or 10 * images
     balls = 1 if options.linf is None else 2
     few = counts_below(options.counts, images)
-    if algorithms[0] == "hidden_layer":
-        few_made = []
-    else:
-        few_made = few
+    few_made = [] if algorithms[0] == "hidden_layer" else few
     made = len(algorithms) * balls + 1
-    watched = _LOOKS * min(WATCHED, facts.evaluating)
+    watched = min(_LOOKS, ceil(gradients / BATCH)) * min(WATCHED, facts.evaluating)
     forward = made * (images + gradients + watched)
     forward += sum(count + gradients for count in few_made)
     of_normals = sum(count < facts.normals for count in few) + 1
