@@ -251,6 +251,7 @@ def _plan(name: str, given: dict[str, Any], ranks: Ranks) -> None:
     """Print what a command would do."""
     if not ranks.first:
         return
+    subject: Subject | None
     if name in _PLANNED:
         run, config, subject = _named(given, ALONE)
         run.require_same_study(asdict(config))
@@ -260,7 +261,9 @@ def _plan(name: str, given: dict[str, Any], ranks: Ranks) -> None:
     else:
         run, config, redo = _resume(given, name if name in SECTIONS else "", ALONE)
         run.require_basis(name)
-        subject, planned = load_subject(config), (name,)
+        planned = (name,)
+        # The spectrum needs no model, and a stranger's is not run for it.
+        subject = None if name == "spectrum" else load_subject(config)
     _say(forecast(run, config, subject, planned, redo=redo))
 
 

@@ -52,7 +52,7 @@ class Speed:
 def forecast(
     run: RunDirectory,
     config: StudyConfig,
-    subject: Subject,
+    subject: Subject | None,
     stages: tuple[str, ...],
     *,
     redo: bool = False,
@@ -62,7 +62,7 @@ def forecast(
     Args:
         run: The directory, which may not be there; nothing is written.
         config: Of the study.
-        subject: Of the study.
+        subject: Of the study; None for stages that pass nothing through the model.
         stages: Which, in order.
         redo: Count as not done what is asked for.
 
@@ -72,19 +72,23 @@ def forecast(
     """
     facts = known(run, config, subject)
     steps = list(plan_steps(run, config, facts, stages, redo=redo))
-    shape = " x ".join(map(str, subject.images.shape))
-    lines = [
-        f"Nothing is done, nothing is written: a plan for `{run.path}`.",
-        f"{subject.model.name} on {len(subject.images)} images of {shape}, "
-        f"{subject.device_name}, {subject.batch_size} images in one pass",
-    ]
+    lines = [f"Nothing is done, nothing is written: a plan for `{run.path}`."]
+    if subject is not None:
+        shape = " x ".join(map(str, subject.images.shape))
+        lines.append(
+            f"{subject.model.name} on {len(subject.images)} images of {shape}, "
+            f"{subject.device_name}, {subject.batch_size} images in one pass"
+        )
     left = [step for step in steps if step.state == TO_DO]
     if not left:
         return "\n".join([*lines, "Everything asked for is done."])
     speed = measured(subject)
+    if subject is not None:
+        lines.append(
+            f"timed now: an image forward {_milliseconds(speed.forward)}, backward "
+            f"{_milliseconds(speed.backward)} more"
+        )
     lines += [
-        f"timed now: an image forward {_milliseconds(speed.forward)}, backward "
-        f"{_milliseconds(speed.backward)} more",
         "",
         f"{'stage':<10} {'state':<8} {'forward':>12} {'backward':>12} {'about':>9}  images passed",
         *(line for step in steps for line in _rows(step, speed)),
@@ -98,25 +102,26 @@ def forecast(
     return "\n".join(lines)
 
 
-def measured(subject: Subject) -> Speed:
+def measured(subject: Subject | None) -> Speed:
     """Return how long a few passes of the model on real images took, and some arithmetic."""
-    images = subject.images.read(subject.collecting[: subject.batch_size]).images
-    placed = subject.classifier.place(images)
-    classifier = subject.classifier
-    one = _seconds(lambda: _forward(classifier, placed[:1]))  # and to warm up
-    most = max(1, min(len(placed), int(_SECONDS / max(one, 1e-9))))
-    batch = placed[:most]
-    forward = _seconds(lambda: _forward(classifier, batch)) / len(batch)
-    both = _seconds(lambda: _gradient(classifier, batch)) / len(batch)
+    forward, backward = (0.0, 0.0) if subject is None else _passes(subject)
     rows = np.random.default_rng(0).standard_normal((_SIDE, _LENGTH))
     gram = rows @ rows.T
-    return Speed(
-        forward=forward,
-        backward=max(0.0, both - forward),
-        product=_seconds(lambda: scipy.linalg.blas.dsyrk(1.0, rows.T, trans=1))
-        / (_SIDE**2 * _LENGTH),
-        eigen=_seconds(lambda: scipy.linalg.eigvalsh(gram)) / _SIDE**3,
-    )
+    product = _seconds(lambda: scipy.linalg.blas.dsyrk(1.0, rows.T, trans=1))
+    eigen = _seconds(lambda: scipy.linalg.eigvalsh(gram))
+    return Speed(forward, backward, product / (_SIDE**2 * _LENGTH), eigen / _SIDE**3)
+
+
+def _passes(subject: Subject) -> tuple[float, float]:
+    """Return the seconds of an image forward, and backward after that."""
+    classifier = subject.classifier
+    images = subject.images.read(subject.collecting[: subject.batch_size]).images
+    placed = classifier.place(images)
+    one = _seconds(lambda: _forward(classifier, placed[:1]))
+    batch = placed[: max(1, int(_SECONDS / max(one, 1e-9)))]
+    forward = _seconds(lambda: _forward(classifier, batch)) / len(batch)
+    both = _seconds(lambda: _gradient(classifier, batch)) / len(batch)
+    return forward, max(0.0, both - forward)
 
 
 def _forward(classifier: Classifier, images: torch.Tensor) -> None:

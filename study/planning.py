@@ -80,11 +80,21 @@ class Known:
         return max(1, min(DIMENSION, self.normals // 2, self.dimension // 4, self.directions))
 
 
-def known(run: RunDirectory, config: StudyConfig, subject: Subject) -> Known:
-    """Return what counting rests on."""
-    dimension = prod(subject.images.shape)
-    collecting = len(subject.collecting)
-    normals, norm, margin = collecting, _norm_of_some(subject), 0.0
+def known(run: RunDirectory, config: StudyConfig, subject: Subject | None) -> Known:
+    """Return what counting rests on.
+
+    Args:
+        run: The directory, which may not be there.
+        config: Of the study.
+        subject: Of the study; None for what the normals that are there say alone.
+    """
+    if subject is None:
+        store = NormalsStore.open(run.normals)
+        dimension, collecting, norm = prod(store.shape), int(store.settings["count"]), 0.0
+    else:
+        dimension, collecting = prod(subject.images.shape), len(subject.collecting)
+        norm = _norm_of_some(subject)
+    normals, margin = collecting, 0.0
     if run.result("collect").exists():
         found = load_result(run.result("collect"), CollectionResult)
         normals, norm = int(found.on_boundary.sum()), found.mean_image_norm
@@ -96,9 +106,9 @@ def known(run: RunDirectory, config: StudyConfig, subject: Subject) -> Known:
         directions = len(kept.spectrum.directions)
     return Known(
         dimension=dimension,
-        images=len(subject.images),
+        images=len(subject.images) if subject else collecting,
         collecting=collecting,
-        evaluating=len(subject.evaluating),
+        evaluating=len(subject.evaluating) if subject else 0,
         normals=normals,
         directions=directions,
         mean_image_norm=norm,

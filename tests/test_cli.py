@@ -261,6 +261,14 @@ def test_a_plan_is_refused_where_the_command_would_be(
     )
 
 
+def test_the_plan_of_a_spectrum_loads_no_model(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "load_subject", lambda _: pytest.fail("loaded"))
+    text = printed(capsys, "spectrum", str(run), "--redo", "--dry-run")
+    assert re.search(r"^spectrum   to do +none +none ", text, re.MULTILINE)
+
+
 def test_what_rests_on_a_stage_that_is_left_is_left_too(run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(run, folder)
