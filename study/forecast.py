@@ -8,6 +8,7 @@ import numpy as np
 import scipy.linalg
 import torch
 
+from analysis.universal import BATCH
 from boundary.classifier import Classifier
 from study.config import StudyConfig
 from study.planning import (
@@ -26,7 +27,7 @@ from study.subject import Subject
 
 _SECONDS = 1.0
 """For each of what is timed, about; one batch is taken even if it lasts longer."""
-_SIDE, _LENGTH = 256, 2048
+_SIDE, _LENGTH = 768, 2048
 """Of the matrix by which arithmetic is timed."""
 
 
@@ -38,6 +39,8 @@ class Speed:
     """An image passed forward."""
     backward: float
     """An image passed backward, without the forward pass before it."""
+    in_small_batches: float
+    """An image passed both ways in batches of `BATCH`, which a small network does not fill."""
     product: float
     """A multiplication and addition of a matrix product."""
     eigen: float
@@ -45,7 +48,9 @@ class Speed:
 
     def seconds(self, step: Step) -> float:
         """Return how long a step takes, about."""
-        passes = step.forward * self.forward + step.backward * self.backward
+        small = step.in_small_batches
+        passes = (step.forward - small) * self.forward + (step.backward - small) * self.backward
+        passes += small * self.in_small_batches
         return passes + step.products * self.product + step.eigen * self.eigen
 
 
@@ -104,16 +109,16 @@ def forecast(
 
 def measured(subject: Subject | None) -> Speed:
     """Return how long a few passes of the model on real images took, and some arithmetic."""
-    forward, backward = (0.0, 0.0) if subject is None else _passes(subject)
+    passes = (0.0, 0.0, 0.0) if subject is None else _passes(subject)
     rows = np.random.default_rng(0).standard_normal((_SIDE, _LENGTH))
     gram = rows @ rows.T
     product = _seconds(lambda: scipy.linalg.blas.dsyrk(1.0, rows.T, trans=1))
     eigen = _seconds(lambda: scipy.linalg.eigvalsh(gram))
-    return Speed(forward, backward, product / (_SIDE**2 * _LENGTH), eigen / _SIDE**3)
+    return Speed(*passes, product / (_SIDE**2 * _LENGTH), eigen / _SIDE**3)
 
 
-def _passes(subject: Subject) -> tuple[float, float]:
-    """Return the seconds of an image forward, and backward after that."""
+def _passes(subject: Subject) -> tuple[float, float, float]:
+    """Return the seconds of an image forward, backward after that, and both in small batches."""
     classifier = subject.classifier
     images = subject.images.read(subject.collecting[: subject.batch_size]).images
     placed = classifier.place(images)
@@ -121,7 +126,9 @@ def _passes(subject: Subject) -> tuple[float, float]:
     batch = placed[: max(1, int(_SECONDS / max(one, 1e-9)))]
     forward = _seconds(lambda: _forward(classifier, batch)) / len(batch)
     both = _seconds(lambda: _gradient(classifier, batch)) / len(batch)
-    return forward, max(0.0, both - forward)
+    some = batch[:BATCH]
+    small = _seconds(lambda: _gradient(classifier, some)) / len(some)
+    return forward, max(0.0, both - forward), small
 
 
 def _forward(classifier: Classifier, images: torch.Tensor) -> None:

@@ -47,6 +47,8 @@ class Step:
     """Images passed forward."""
     backward: float = 0.0
     """Images passed backward."""
+    in_small_batches: float = 0.0
+    """Images among them that are passed both ways in batches of `BATCH`."""
     sure: str = EXACTLY
     """How sure the passes are: one of the four above."""
     products: float = 0.0
@@ -228,7 +230,7 @@ def _collect(run: RunDirectory, config: StudyConfig, facts: Known) -> Step:
     forward, backward, sure = _search(config, facts, left)
     begun = f", {left} of them left" if left < facts.collecting else ""
     what = f"boundary points of {facts.collecting} images{begun}; {surveyed} images classified"
-    return Step("collect", TO_DO, what, surveyed + forward, backward, sure)
+    return Step("collect", TO_DO, what, surveyed + forward, backward, sure=sure)
 
 
 def _untrained(run: RunDirectory, config: StudyConfig, facts: Known) -> Step:
@@ -240,7 +242,7 @@ def _untrained(run: RunDirectory, config: StudyConfig, facts: Known) -> Step:
     )
     what = f"boundary points of {facts.collecting} images for {networks}"
     state = TO_DO if left else DONE
-    return Step("untrained", state, what, left * most, left * most, AT_MOST)
+    return Step("untrained", state, what, left * most, left * most, sure=AT_MOST)
 
 
 def _spectrum(_: RunDirectory, config: StudyConfig, facts: Known) -> Step:
@@ -278,7 +280,8 @@ def _universal(_: RunDirectory, config: StudyConfig, facts: Known) -> Step:
     what = f"{made} perturbations of {images} images, {gradients:,} gradients each"
     what += f"; of fewer images {len(few_made)}" if few_made else ""
     backward = (made + len(few_made)) * gradients
-    return Step("universal", TO_DO, what, forward, backward, AT_MOST if loops else EXACTLY)
+    sure = AT_MOST if loops else EXACTLY
+    return Step("universal", TO_DO, what, forward, backward, backward, sure)
 
 
 def _fooling(_: RunDirectory, config: StudyConfig, facts: Known) -> Step:
@@ -298,7 +301,7 @@ def _fooling(_: RunDirectory, config: StudyConfig, facts: Known) -> Step:
     what = f"{tried} perturbations, {norms} norms, {dimensions} dimensions"
     what += f", on {facts.evaluating} images"
     sure = EXACTLY if facts.median_margin or options.norms else AT_LEAST
-    return Step("fooling", TO_DO, what, forward, images, sure)
+    return Step("fooling", TO_DO, what, forward, images, sure=sure)
 
 
 def _natural(_: RunDirectory, __: StudyConfig, facts: Known) -> Step:
@@ -311,4 +314,4 @@ def _curvature(_: RunDirectory, config: StudyConfig, facts: Known) -> Step:
     judged = min(config.curvature.judge, facts.evaluating)
     forward, backward = curvature_passes(config, facts.dimension, images, judged, facts.evaluating)
     what = f"S_c of {images} images, curvature at {judged} others"
-    return Step("curvature", TO_DO, what, forward, backward, ABOUT)
+    return Step("curvature", TO_DO, what, forward, backward, sure=ABOUT)
