@@ -46,8 +46,10 @@ MAIN = (
     "predicted_curvature",
     "classes",
     "natural",
+    "universal_",
 )
-"""Findings by what they say of a run, those first that are shown where there is little room."""
+"""Findings by what they say of a run, those first that are shown where there is little room. A name
+that ends in an underscore is that of all that begin so."""
 
 _MARKS = {True: "+", False: "-", None: "*"}
 _LEGEND = "+ an effect was found, - none was, * nothing is claimed"
@@ -205,16 +207,20 @@ def _every(found: tuple[Finding, ...]) -> list[str]:
 
 def _main(found: tuple[Finding, ...], room: int, run: RunDirectory) -> list[str]:
     """Return the findings that say most of a run, each in short, as many as there is room for."""
-    known = {one.name: one for one in found}
+    chosen = [one for name in MAIN for one in found if _is_named(one, name)]
     lines: list[str] = []
     shown = 0
-    for name in (name for name in MAIN if name in known):
-        added = _short(known[name])
+    for one in chosen:
+        added = _short(one)
         if len(lines) + len(added) <= room - 1:
             lines, shown = [*lines, *added], shown + 1
     left = len(found) - shown
     more = f"{left} findings more, and all as they are: boundary inspect {run.path} --all"
     return ["", *lines, _LEGEND, *([more] if left else [])]
+
+
+def _is_named(finding: Finding, name: str) -> bool:
+    return finding.name == name or (name.endswith("_") and finding.name.startswith(name))
 
 
 def _short(finding: Finding) -> list[str]:
