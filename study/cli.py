@@ -119,7 +119,7 @@ def _spectrum(given: dict[str, Any], _: str, ranks: Ranks) -> None:
     with run.locked():
         stages.spectrum(run, config, redo=redo)
         if ranks.first:
-            _keep_settings(run, config)
+            _keep_settings(run, config, "spectrum")
 
 
 def _perturbing(name: str, stage: Callable[..., None]) -> Command:
@@ -131,7 +131,7 @@ def _perturbing(name: str, stage: Callable[..., None]) -> Command:
         with run.locked():
             stage(run, config, subject, redo=redo)
             if ranks.first:
-                _keep_settings(run, config)
+                _keep_settings(run, config, name)
 
     return command
 
@@ -141,7 +141,7 @@ def _natural(given: dict[str, Any], _: str, ranks: Ranks) -> None:
     if ranks.first:
         with run.locked():
             comparing.natural(run, config, load_subject(config), redo=redo)
-            _show(run)
+            _show(run, "natural")
 
 
 def _transfer(given: dict[str, Any], _: str, ranks: Ranks) -> None:
@@ -152,7 +152,7 @@ def _transfer(given: dict[str, Any], _: str, ranks: Ranks) -> None:
     runs, configs = zip(*(_resume({"run": path}, "", ranks)[:2] for path in paths), strict=True)
     with runs[0].locked():
         comparing.transfer(list(runs), list(configs), families, redo=redo)
-        _show(runs[0])
+        _show(runs[0], "transfer")
 
 
 def _report(given: dict[str, Any], _: str, ranks: Ranks) -> None:
@@ -315,14 +315,14 @@ def _resume(
     return run, replace(config, fooling=_with_absolute_files(config.fooling)), redo
 
 
-def _keep_settings(run: RunDirectory, config: StudyConfig) -> None:
+def _keep_settings(run: RunDirectory, config: StudyConfig, stage: str) -> None:
     run.prepare(asdict(config), replace=True)
-    _show(run)
+    _show(run, stage)
 
 
-def _show(run: RunDirectory, *, everything: bool = False) -> None:
+def _show(run: RunDirectory, stage: str = "", *, everything: bool = False) -> None:
     marks = BLOCKS if can_encode(BLOCKS, sys.stdout.encoding) else LETTERS
-    _say(describe(run, everything=everything, marks=marks))
+    _say(describe(run, stage=stage, everything=everything, marks=marks))
 
 
 def _say(text: str) -> None:

@@ -1,6 +1,7 @@
 """A run at a glance: what is done, and what it found."""
 
 import re
+from collections.abc import Sequence
 from itertools import groupby
 from textwrap import fill, wrap
 from typing import Any, NamedTuple, TypeVar
@@ -51,6 +52,14 @@ MAIN = (
 """Findings by what they say of a run, those first that are shown where there is little room. A name
 that ends in an underscore is that of all that begin so."""
 
+OF_STAGE = {
+    "universal": ("universal_", "labels_"),
+    "natural": ("natural",),
+    "transfer": ("transfer_",),
+    "curvature": ("curved", "curved_fooling", "hypothesis_", "exact_curvature"),
+}
+"""Findings that are shown before those where a stage has just been done."""
+
 _MARKS = {True: "+", False: "-", None: "*"}
 _LEGEND = "+ an effect was found, - none was, * nothing is claimed"
 _SPARKS = 52
@@ -70,11 +79,14 @@ class _Results(NamedTuple):
     curvature: CurvatureResult | None
 
 
-def describe(run: RunDirectory, *, everything: bool = False, marks: str = BLOCKS) -> str:
+def describe(
+    run: RunDirectory, *, stage: str = "", everything: bool = False, marks: str = BLOCKS
+) -> str:
     """Return one screen of text about a run directory.
 
     Args:
         run: The directory.
+        stage: Whose findings are shown before others; none by default.
         everything: Say every finding as it is, however long that becomes.
         marks: Of the sparkline, lowest first.
     """
@@ -85,7 +97,8 @@ def describe(run: RunDirectory, *, everything: bool = False, marks: str = BLOCKS
         lines += _rates(results.fooling, results.curvature)
         found = list_findings(*results).findings
         room = HEIGHT - len(lines) - 3  # the legend, what is left out, the report
-        lines += _every(found) if everything else _main(found, room, run)
+        first = (*OF_STAGE.get(stage, ()), *MAIN)
+        lines += _every(found) if everything else _main(found, first, room, run)
     return "\n".join([*lines, *_of_report(run)])
 
 
@@ -205,12 +218,14 @@ def _every(found: tuple[Finding, ...]) -> list[str]:
     ]
 
 
-def _main(found: tuple[Finding, ...], room: int, run: RunDirectory) -> list[str]:
-    """Return the findings that say most of a run, each in short, as many as there is room for."""
-    chosen = [one for name in MAIN for one in found if _is_named(one, name)]
+def _main(
+    found: tuple[Finding, ...], names: Sequence[str], room: int, run: RunDirectory
+) -> list[str]:
+    """Return findings in the order of names, each in short, as many as there is room for."""
+    chosen = {one.name: one for name in names for one in found if _is_named(one, name)}
     lines: list[str] = []
     shown = 0
-    for one in chosen:
+    for one in chosen.values():
         added = _short(one)
         if len(lines) + len(added) <= room - 1:
             lines, shown = [*lines, *added], shown + 1
