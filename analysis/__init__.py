@@ -19,6 +19,7 @@ from analysis.dimension import (
     noise_dimensions,
 )
 from analysis.energy import CapturedEnergy, captured_energy
+from analysis.estimator import NormalSubspace
 from analysis.fooling import Comparison, FoolingRate, compare, fooling_rate, fooling_rates
 from analysis.gram import Where
 from analysis.groups import class_means, group_by_class, group_spectra
@@ -34,34 +35,51 @@ from analysis.perturbation_files import (
     save_picture,
 )
 from analysis.perturbations import Perturbations, in_subspace, on_sphere
+from analysis.results import (
+    CollectionResult,
+    CurvatureResult,
+    FoolingResult,
+    SpectrumResult,
+    UniversalResult,
+)
 from analysis.rivals import rival_spectra
+from analysis.saved import load_result
 from analysis.shared import shared_directions
 from analysis.singular_vectors import hidden_singular_vector, singular_perturbation
 from analysis.spectrum import SingularSpectrum, singular_spectrum
 from analysis.subspace import Subspace
+from analysis.transfer import TransferResult
 from analysis.universal import UniversalPerturbation, universal_perturbation
+from boundary.result import table
 
 __all__ = [
     "ALGORITHMS",
     "Ball",
     "CapturedEnergy",
+    "CollectionResult",
     "Comparison",
+    "CurvatureResult",
     "Dimensions",
     "Estimate",
     "FoolingRate",
+    "FoolingResult",
     "HalfSamples",
     "Interval",
     "LabelFlows",
     "LoadedPerturbations",
     "NaturalResult",
+    "NormalSubspace",
     "Null",
     "Overlaps",
     "PairDifference",
     "Perturbations",
     "Recipe",
     "SingularSpectrum",
+    "SpectrumResult",
     "Subspace",
+    "TransferResult",
     "UniversalPerturbation",
+    "UniversalResult",
     "Where",
     "captured_energy",
     "class_means",
@@ -82,6 +100,7 @@ __all__ = [
     "isotropic_null",
     "label_flows",
     "load_perturbations",
+    "load_result",
     "make_universal",
     "mean_image",
     "naturalness",
@@ -98,6 +117,7 @@ __all__ = [
     "singular_perturbation",
     "singular_spectrum",
     "spectrum_and_halves",
+    "table",
     "universal_perturbation",
     "untrained_null",
     "wilson_interval",

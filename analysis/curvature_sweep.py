@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from boundary.anchors import SURFACES, Anchors
 from boundary.classifier import Classifier
 from boundary.progress import progress_bar
+from boundary.result import Result
 from boundary.sections import ESTIMATORS, SECTION, Curvatures, curvatures
 
 NEAREST, RANDOM, BETWEEN, IMAGE = "nearest", "random", "between", "image"
@@ -30,9 +31,19 @@ class DirectionFamily:
     """Whether they are a random sample of more, or a fixed list."""
 
 
-@dataclass(frozen=True, eq=False)
-class CurvatureCurve:
+@dataclass(frozen=True, eq=False, repr=False)
+class CurvatureCurve(Result):
     """Curvature along one family at one kind of anchor, by one estimator on one surface."""
+
+    AXES: ClassVar = {
+        "scales": "scales",
+        "curvature": "scales draw point",
+        "censored": "scales draw point",
+        "mean": "scales",
+        "positive_share": "scales",
+        "zero_share": "scales",
+    }
+    ROWS = "scales"
 
     family: str
     anchor: str

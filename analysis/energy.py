@@ -6,6 +6,7 @@ held-out normals and held against R / D.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +14,23 @@ from numpy.typing import NDArray
 from analysis.gram import Matrix
 from analysis.intervals import TAILS, bootstrap_means
 from analysis.spectrum import SingularSpectrum
+from boundary.result import Result
 
 _ROWS = 256
 
 
-@dataclass(frozen=True, eq=False)
-class CapturedEnergy:
+@dataclass(frozen=True, eq=False, repr=False)
+class CapturedEnergy(Result):
     """Energy |B n|^2 of unit normals in the first 1, 2, ... R singular directions."""
+
+    AXES: ClassVar = {
+        "dimensions": "dimensions",
+        "held_out": "normal dimensions",
+        "in_sample": "dimensions",
+        "mean": "dimensions",
+        "isotropic": "dimensions",
+    }
+    ROWS = "dimensions"
 
     held_out: NDArray[np.float64]
     """(normals, R), each held-out normal's energy."""

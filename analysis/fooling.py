@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import hypot, inf, nan
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -24,14 +25,18 @@ from analysis.perturbations import Perturbations, require_finite
 from boundary.classifier import Classifier
 from boundary.errors import InputError
 from boundary.progress import progress_bar
+from boundary.result import Result
 
 NO_SPREAD = 1e-12
 """Differences of resamples below which all are one, but for rounding."""
 
 
-@dataclass(frozen=True, eq=False)
-class FoolingRate:
+@dataclass(frozen=True, eq=False, repr=False)
+class FoolingRate(Result):
     """Which images each draw of a family of perturbations fools, at one norm."""
+
+    AXES: ClassVar = {"fooled": "draw image"}
+    DERIVED = ("count", "total", "rate", "interval")
 
     family: str
     subspace_dimension: int
@@ -94,8 +99,8 @@ class FoolingRate:
         return Interval(max(found.low, 0.0), min(found.high, 1.0))
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Result):
     """Two families on the same images, in pairs."""
 
     difference: float

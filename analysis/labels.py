@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import nan
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from analysis.intervals import TAILS, Estimate, Interval, wilson_interval
 from boundary.classifier import Classifier
 from boundary.errors import InputError
 from boundary.progress import progress_bar
+from boundary.result import Result
 
 _MOST_UNSEEN = 0.05
 """In simulations of uniform and Zipf laws over 100 and 1000 classes the jackknife's interval holds
@@ -116,9 +118,12 @@ class LabelEntropy:
         return self.unseen <= _MOST_UNSEEN
 
 
-@dataclass(frozen=True, eq=False)
-class LabelFlows:
+@dataclass(frozen=True, eq=False, repr=False)
+class LabelFlows(Result):
     """The predicted class of each image before and after one perturbation."""
+
+    AXES: ClassVar = {"source": "image", "moved": "image", "fooled": "image"}
+    ROWS = "image"
 
     family: str
     norm: float

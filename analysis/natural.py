@@ -22,6 +22,7 @@ matrix is made.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import scipy.fft
@@ -34,6 +35,7 @@ from analysis.intervals import estimate_from_halves, percentile_interval
 from analysis.subspace import Subspace
 from analysis.surrogates import phase_randomised_rows
 from boundary.errors import InputError
+from boundary.result import Result
 
 IMAGES, DIFFERENCES, SPHERE = "natural images", "natural differences", "sphere"
 DIRECTIONS, PHASES = "directions of S_f", "S_f, random phases"
@@ -139,9 +141,12 @@ class SharedEnergy:
         return np.array([interval.low for interval in found]), np.minimum(high, most)
 
 
-@dataclass(frozen=True, eq=False)
-class NaturalResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class NaturalResult(Result):
     """How families of perturbations compare with natural images."""
+
+    AXES: ClassVar = {"frequencies": "frequencies", "white": "frequencies"}
+    ROWS = "frequencies"
 
     families: tuple[VectorFamily, ...]
     """The references, in the order of `REFERENCES`, then those that were given."""

@@ -15,6 +15,7 @@ Every draw of every null goes through the code that treats the normals.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,14 +25,21 @@ from analysis.halves import half_spectrum
 from analysis.surrogates import isotropic_rows, permuted_rows, phase_randomised_rows
 from boundary.progress import advance
 from boundary.ranks import ALONE
+from boundary.result import Result
 
 NULLS = ("isotropic", "permuted", "phases", "untrained")
 """Weakest first."""
 
 
-@dataclass(frozen=True, eq=False)
-class Null:
+@dataclass(frozen=True, eq=False, repr=False)
+class Null(Result):
     """Spectra of matrices of the same size that share less than normals may."""
+
+    AXES: ClassVar = {
+        "singular_values": "draw index",
+        "halves": "draw index_in_half",
+        "counts": "draw",
+    }
 
     name: str
     """One of `NULLS`."""

@@ -31,7 +31,7 @@ from boundary.files import (
     require_plausible_zip,
     write_whole,
 )
-from boundary.weights import unpickled
+from boundary.weights import is_plain, unpickled
 
 Layout = Literal["CHW", "HWC"]
 
@@ -39,6 +39,8 @@ _RECORD = "boundary-perturbations"
 """Key of the line of JSON in our files."""
 
 _VERSION = 1
+_OF_NUMBERS = {"double", "single", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"}
+"""Classes of `.mat` variables; others, such as structures, can hold anything, and are left out."""
 _ZERO = 128
 """Grey level that stands for zero in a picture of a perturbation."""
 
@@ -187,14 +189,23 @@ def _ours(file: Path) -> Perturbations | None:
         record = json.loads(text)
         if record["version"] != _VERSION:
             raise InputError(f"{file} was made by another version of this program.")
-        norm, vectors = float(record["norm"]), opened.get_tensor("vectors")
+        norm, p = float(record["norm"]), float(record["p"])
+        vectors = opened.get_tensor("vectors").double()
         require_finite(str(record["family"]), vectors)
+        rows = vectors.flatten(1)
+        lengths = torch.linalg.vector_norm(rows, p, dim=1)
+        rounding = 0.5 / LEVELS * rows.shape[1] ** (1 / p)  # of vectors rounded to 8 bits
+        if not ((lengths - norm).abs() <= 1e-4 * norm + rounding).all():
+            raise InputError(
+                f"the vectors of {file} should have the norm {norm:.4g} that it states. Found "
+                f"{float(lengths.min()):.4g} to {float(lengths.max()):.4g}."
+            )
         return Perturbations(  # as they are: rounded ones have their norm but for rounding
             family=str(record["family"]),
-            directions=vectors.double() / norm,
+            directions=vectors / norm,
             norm=norm,
             subspace_dimension=int(record["subspace_dimension"]),
-            p=float(record["p"]),
+            p=p,
             sampled=bool(record["sampled"]),
             source=dict(record["source"]),
         )
@@ -212,13 +223,18 @@ def _from_npz(file: Path) -> dict[str, Any]:
 
 def _from_mat(file: Path) -> dict[str, Any]:
     if not h5py.is_hdf5(file):
-        claimed = sum(8 * prod(shape) for _, shape, _ in scipy.io.whosmat(str(file)))
+        listed = scipy.io.whosmat(str(file))
+        arrays = {name: shape for name, shape, kind in listed if kind in _OF_NUMBERS}
+        claimed = sum(8 * prod(shape) for shape in arrays.values())
         require_plausible(f"`{file}`", claimed, file.stat().st_size)
-        found = scipy.io.loadmat(str(file))
-        return {name: value for name, value in found.items() if not name.startswith("__")}
+        found = scipy.io.loadmat(str(file), variable_names=list(arrays))
+        return {name: found[name] for name in arrays}
     with h5py.File(file) as opened:  # version 7.3, whose axes are the other way round
         names = [name for name in opened if not name.startswith("#")]
-        return {name: plain_dataset(opened, name)[()].T for name in names}
+        datasets = {name: plain_dataset(opened, name) for name in names}
+        claimed = sum(dataset.nbytes for dataset in datasets.values())
+        require_plausible(f"`{file}`", claimed, file.stat().st_size)
+        return {name: dataset[()].T for name, dataset in datasets.items()}
 
 
 def _from_safetensors(file: Path) -> dict[str, Any]:
@@ -229,12 +245,15 @@ def _from_safetensors(file: Path) -> dict[str, Any]:
 def _from_torch(file: Path) -> dict[str, Any]:
     loaded = unpickled(file)
     named = loaded if isinstance(loaded, Mapping) else {"tensor": loaded}
-    return {str(n): _array(value) for n, value in named.items() if isinstance(value, Tensor)}
+    found = {str(n): value for n, value in named.items() if isinstance(value, Tensor)}
+    if not all(map(is_plain, found.values())):
+        raise InputError(f"{file} should hold plain tensors, every number of which is stored.")
+    return {name: _array(value) for name, value in found.items()}
 
 
 def _from_png(file: Path) -> dict[str, Any]:
     try:
-        with Image.open(file) as picture:
+        with Image.open(file, formats=["PNG"]) as picture:
             pixels, mode = np.asarray(picture), picture.mode
     except UnidentifiedImageError as error:
         raise InputError(f"{file} is no picture.") from error

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from analysis.subspace import Subspace
 from boundary.errors import InputError
+from boundary.result import Result
 
 LEVELS = 255
 """Steps of an 8-bit picture between black and white."""
@@ -18,9 +19,11 @@ SPHERE, SUBSPACE = "sphere", "subspace"
 """Families of random vectors: of image space, and of S_f."""
 
 
-@dataclass(frozen=True, eq=False)
-class Perturbations:
+@dataclass(frozen=True, eq=False, repr=False)
+class Perturbations(Result):
     """Several draws of one family, all of the same norm."""
+
+    AXES: ClassVar = {"directions": "draw channel height width"}
 
     family: str
     """Such as ``sphere``, ``subspace`` or ``universal``."""

@@ -25,11 +25,25 @@ from analysis.profile import CurvatureProfile
 from analysis.spectrum import SingularSpectrum
 from analysis.theorems import SubspaceMargins
 from boundary.points import ON_BOUNDARY
+from boundary.result import Result
 
 
-@dataclass(frozen=True, eq=False)
-class CollectionResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class CollectionResult(Result):
     """What was collected, and from what: one number an image where nothing else is said."""
+
+    AXES: ClassVar = {
+        "status": "image",
+        "on_boundary": "image",
+        "margin": "image",
+        "alignment": "image",
+        "residual": "image",
+        "source": "image",
+        "target": "image",
+        "forward_passes": "image",
+        "backward_passes": "image",
+    }
+    ROWS = "image"
 
     images: int
     """Images that the source holds."""
@@ -63,8 +77,8 @@ class CollectionResult:
         return float(np.median(self.margin[self.on_boundary]))
 
 
-@dataclass(frozen=True, eq=False)
-class SpectrumResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class SpectrumResult(Result):
     """Singular spectrum of all usable normals, its nulls, and on what it rests."""
 
     FORMAT: ClassVar[int] = 3
@@ -97,9 +111,12 @@ class SpectrumResult:
         return self.nulls[0]
 
 
-@dataclass(frozen=True, eq=False)
-class MadeUniversal:
+@dataclass(frozen=True, eq=False, repr=False)
+class MadeUniversal(Result):
     """One universal perturbation: how it was made, and how often it fools."""
+
+    AXES: ClassVar = {"vector": "channel height width", "spent": "look", "watched": "look"}
+    ROWS = "look"
 
     algorithm: str
     vector: NDArray[np.float64]
@@ -125,9 +142,11 @@ class MadeUniversal:
         return self.own[0].family
 
 
-@dataclass(frozen=True, eq=False)
-class UniversalResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class UniversalResult(Result):
     """Universal perturbations, judged on the images that made them and on others."""
+
+    ROWS = "rates"
 
     found: tuple[MadeUniversal, ...]
     noise: tuple[FoolingRate, ...]
@@ -145,6 +164,11 @@ class UniversalResult:
     """R of the subspace that perturbations were confined to."""
     mean_image_norm: float
     seed: int
+
+    @property
+    def rates(self) -> tuple[FoolingRate, ...]:
+        """Of every perturbation on held-out images, not clipped and clipped, and of the noise."""
+        return (*(rate for one in self.found for rate in one.others), *self.noise)
 
     @property
     def euclidean(self) -> MadeUniversal | None:
@@ -170,11 +194,13 @@ class Examples:
     """Euclidean norm of the perturbations, before clipping."""
 
 
-@dataclass(frozen=True, eq=False)
-class FoolingResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class FoolingResult(Result):
     """Fooling rates of all families, on images that had no part in making any."""
 
     FORMAT: ClassVar[int] = 2
+    AXES: ClassVar = {"image_ids": "image", "predictions": "image", "labels": "image"}
+    ROWS = "rates"
 
     rates: tuple[FoolingRate, ...]
     own: tuple[FoolingRate, ...]
@@ -199,8 +225,8 @@ class FoolingResult:
     """Of the draws."""
 
 
-@dataclass(frozen=True, eq=False)
-class JudgedGeometry:
+@dataclass(frozen=True, eq=False, repr=False)
+class JudgedGeometry(Result):
     """What the geometry of judged images says: what it predicts, and how it looks."""
 
     predictions: tuple[PredictionRow, ...]
@@ -226,11 +252,17 @@ class JudgedGeometry:
     """Around some judged images, in the plane of two directions of S_c."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CurvatureResult(JudgedGeometry):
     """Curved subspaces, curvature over scales, and the test of the curvature hypothesis."""
 
     FORMAT: ClassVar[int] = 2
+    AXES: ClassVar = {
+        "anchor_kinds": "anchor_kinds",
+        "met": "anchor_kinds",
+        "random_energy": "pair",
+    }
+    ROWS = "rows"
 
     subspaces: tuple[CurvedSubspace, ...]
     """S_c by several methods; the first is the one that is tested."""

@@ -77,7 +77,9 @@ def load_settings(path: Path) -> dict[str, Any]:
     with as_damaged(path), open_hdf5(path) as file:
         if "settings" not in file.attrs:
             raise StoreError(f"`{path}` is damaged: it does not say what made it.")
-        settings: dict[str, Any] = json.loads(str(file.attrs["settings"]))
+        settings = json.loads(str(file.attrs["settings"]))
+        if not isinstance(settings, dict):
+            raise StoreError(f"`{path}` is damaged: its settings should be a mapping.")
     return settings
 
 

@@ -12,7 +12,7 @@ ways, chosen by name:
 """
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 import scipy.linalg
@@ -24,6 +24,7 @@ from analysis.krylov import leading_pairs
 from analysis.subspace import Subspace
 from boundary.errors import InputError
 from boundary.progress import advance
+from boundary.result import Result
 
 DIRECTIONS = 100
 """Right singular vectors that are kept unless a number is asked for."""
@@ -38,9 +39,16 @@ Method = Literal["gram", "lapack", "krylov"]
 METHODS = get_args(Method)
 
 
-@dataclass(frozen=True, eq=False)
-class SingularSpectrum:
+@dataclass(frozen=True, eq=False, repr=False)
+class SingularSpectrum(Result):
     """Singular values of n unit normals in D dimensions, and the leading right vectors."""
+
+    AXES: ClassVar = {
+        "singular_values": "index",
+        "errors": "index",
+        "directions": "direction coordinate",
+    }
+    ROWS = "index"
 
     singular_values: NDArray[np.float64]
     """(min(n, D),), descending, their squares sum to n; by ``krylov`` the leading ones alone."""

@@ -35,6 +35,9 @@ class Subspace:
             )
         self.basis: NDArray[np.float64] = rows
 
+    def __repr__(self) -> str:
+        return f"Subspace(dimension={self.dimension}, ambient_dimension={self.ambient_dimension})"
+
     @classmethod
     def spanned_by(cls, vectors: ArrayLike) -> "Subspace":
         """Return the span of linearly independent rows, (R, D).

@@ -8,6 +8,7 @@ networks have nothing in common, though they transfer.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isqrt
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from analysis.spectrum import singular_spectrum
 from analysis.subspace import Subspace
 from analysis.surrogates import phase_randomised_rows
 from boundary.errors import InputError
+from boundary.result import Result
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,9 +99,12 @@ class SharedGeometry:
         return np.asarray(self.dimension / self.ambient_dimension)
 
 
-@dataclass(frozen=True, eq=False)
-class TransferResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class TransferResult(Result):
     """Several models against each other."""
+
+    AXES: ClassVar = {"models": "models", "norms": "models", "sizes": "models axis"}
+    ROWS = "models"
 
     models: tuple[str, ...]
     matrices: tuple[TransferMatrix, ...]

@@ -8,7 +8,7 @@ the boundary most. Shafahi et al. (AAAI 2020) climb a cross-entropy clipped from
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from boundary.errors import InputError
 from boundary.gradients import leading_class, logit_gap
 from boundary.memory import halving, summed
 from boundary.progress import progress_bar
+from boundary.result import Result
 
 TEMPERATURE = 0.5
 """Of the smooth fooling rate, as a share of the median size of the images' clean logit gaps."""
@@ -43,9 +44,11 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 """Logits (B, K) and source classes (B,) to what each image contributes, (B,), to be increased."""
 
 
-@dataclass(frozen=True, eq=False)
-class UniversalPerturbation:
+@dataclass(frozen=True, eq=False, repr=False)
+class UniversalPerturbation(Result):
     """One vector for all images, and what it took to find it."""
+
+    AXES: ClassVar = {"vector": "channel height width"}
 
     vector: Tensor
     """(C, H, W), float64, on the CPU."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from boundary.errors import InputError, as_input_error
 from boundary.files import plain_dataset, require_plausible_zip
-from boundary.image_source import ImageSource, UnreadableError
+from boundary.image_source import ImageSource, UnreadableError, of_the_file
 from boundary.labels import ClassLines, checked_labels
 
 _IMAGE_KEYS = ("images", "x", "data")
@@ -61,6 +61,8 @@ class ArrayImages(ImageSource):
         try:
             raw = np.asarray(self._rows[position])
         except OSError as error:
+            if not of_the_file(error):
+                raise
             raise UnreadableError(f"its bytes cannot be read: {error}") from error
         return self._to_channels_first(_in_unit_range(raw))
 
@@ -176,6 +178,8 @@ def _to_channels_first(
 
 
 def _require_pixels(rows: _Rows, spec: str) -> None:
+    if not all(rows.shape[1:]):
+        raise InputError(f"the images of {spec} should have pixels. Found shape {rows.shape}.")
     if rows.dtype != np.uint8 and rows.dtype.kind != "f":
         raise InputError(
             f"the images of {spec} should be uint8 in 0..255 or floats in [0, 1]. "

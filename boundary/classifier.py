@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from boundary.errors import InputError
+from boundary.foreign import adopted
 from boundary.memory import halving, ran_out_of_memory
 
 _log = logging.getLogger(__name__)
@@ -27,26 +28,29 @@ class Classifier:
 
     Args:
         module: Maps images (N, C, H, W) to logits (N, K); an output object with ``.logits`` (as
-            Hugging Face models give) is unwrapped.
-        bounds: Smallest and largest value of an input.
+            Hugging Face models give) is unwrapped. A ``foolbox.PyTorchModel`` or ART's
+            ``PyTorchClassifier`` is taken as it is, with its bounds, mean and deviation.
+        bounds: Smallest and largest value of an input; by default 0 and 1, or those of the Foolbox
+            or ART model.
 
     Raises:
-        InputError: If ``module`` is no module, is in train mode, or ``bounds`` are not ascending.
+        InputError: If ``module`` is none of these or is in train mode, ``bounds`` are not
+            ascending, or a Foolbox or ART model has something that cannot be taken over.
     """
 
-    def __init__(self, module: nn.Module, bounds: tuple[float, float] = (0.0, 1.0)) -> None:
+    def __init__(self, module: Any, bounds: tuple[float, float] | None = None) -> None:
         if not isinstance(module, nn.Module):
-            raise InputError(
-                f"`module` should be a torch.nn.Module. Found {type(module).__name__}; "
-                "wrap a function in a small module whose `forward` calls it."
-            )
-        low, high = bounds
+            module, bounds = adopted(module, bounds)
+        low, high = bounds or (0.0, 1.0)
         if not low < high:
             raise InputError(f"`bounds` should be (smallest, largest). Found ({low}, {high}).")
-        self.module = module
+        self.module: nn.Module = module
         self.bounds = (float(low), float(high))
         self._checked = False
         self._require_eval_mode()
+
+    def __repr__(self) -> str:
+        return f"Classifier({type(self.module).__name__}, bounds={self.bounds})"
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return the logits, shape (N, K), of images of shape (N, C, H, W).
@@ -126,7 +130,7 @@ class Classifier:
             if isinstance(error, InputError) or ran_out_of_memory(error):
                 raise
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            least, most = (float(v) for v in torch.aminmax(images))
+            least, most = (float(v) for v in torch.aminmax(images.detach()))
             beyond = ", also a little beyond its bounds, where the boundary may lie"
             if self.bounds[0] <= least and most <= self.bounds[1]:
                 beyond = ""

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from boundary.classifier import Classifier
 from boundary.errors import InputError, StoreError
+from boundary.files import make_folder
 from boundary.images import ImageBatch, ImageSource, sha256_of_ids
 from boundary.lock import locked
 from boundary.manifest import MANIFEST
@@ -79,7 +80,7 @@ def collect_normals(
     settings = collection_settings(classifier, source, wanted, search)
     folder = Path(directory)
     if ranks.first:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     with locked(folder) if ranks.first else nullcontext():
         batches = ranks.from_first(lambda: _prepared(folder, source, settings, batch_size))
         store = NormalsStore.open(folder)

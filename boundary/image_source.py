@@ -1,8 +1,11 @@
 """What every source of images is: images in a fixed order, read a few at a time."""
 
+import errno
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import final
 
 import numpy as np
@@ -15,6 +18,27 @@ from boundary.errors import InputError
 
 class UnreadableError(Exception):
     """Why one image cannot be read."""
+
+
+_OF_ONE_FILE = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR}
+
+
+def of_the_file(error: Exception, folder: Path | None = None) -> bool:
+    """Return whether an error of reading an image is the image's own, for good.
+
+    A disk that fails or is away, and want of memory, are not: the image may be read another time.
+
+    Args:
+        error: Of whatever reads it.
+        folder: Of the image, if it is a file: where that is away too, the disk is.
+    """
+    if isinstance(error, MemoryError):
+        return False
+    if not isinstance(error, OSError):
+        return True
+    if error.errno is None:  # of a decoder; HDF5 has the disk's in its text
+        return "errno =" not in str(error)
+    return error.errno in _OF_ONE_FILE and folder is not None and os.access(folder, os.X_OK)
 
 
 @dataclass(frozen=True)

@@ -33,15 +33,27 @@ def locked(folder: Path) -> Iterator[None]:
         folder: Is there.
 
     Raises:
-        StoreError: If another process is at work there; the message names it.
+        StoreError: If another process is at work there; the message names it. If the file of the
+            lock is a link, which would have another file overwritten.
     """
-    with (folder / _NAME).open("a+", encoding="utf-8") as file:
+    with _opened(folder / _NAME) as file:
         if sys.platform != "win32":
             _take(file, folder)
-        file.truncate(0)
+        file.seek(0)
+        file.truncate()
         file.write(json.dumps(_owner()))
         file.flush()
         yield
+
+
+def _opened(path: Path) -> TextIO:
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        return os.fdopen(os.open(path, flags, 0o666), "r+", encoding="utf-8", errors="replace")
+    except OSError as error:
+        if path.is_symlink():
+            raise StoreError(f"`{path}` is a link, which is refused; delete it.") from error
+        raise
 
 
 def _take(file: TextIO, folder: Path) -> None:
@@ -71,7 +83,7 @@ def _owner() -> dict[str, str | int]:
 
 def _told(file: TextIO) -> str:
     """Return who wrote into a lock, as far as that can be read."""
-    with suppress(ValueError, KeyError, TypeError):
+    with suppress(ValueError, KeyError, TypeError, OverflowError, RecursionError):
         file.seek(0)
         owner = json.loads(file.read())
         return (

@@ -21,6 +21,9 @@ MANIFEST = "manifest.jsonl"
 
 _MOST_NUMBERS = 2**31
 "Of one image."
+_MOST_ROWS = 2**48
+_LARGEST = 2**28
+"""Bytes of a manifest."""
 
 _SHARD_NAME = re.compile(r"shard-\d{8}\.h5")
 _OTHER_MANIFEST = re.compile(r"manifest-\d{4,}\.jsonl")
@@ -85,13 +88,15 @@ def whole_lines(manifest: Path) -> list[str]:
         StoreError: If it cannot be read.
     """
     try:
-        text = manifest.read_text(encoding="utf-8")
+        with manifest.open("rb") as file:
+            content = file.read(_LARGEST + 1)
     except OSError as error:
         raise StoreError(
             f"`{manifest.parent}` holds no store of normals: {error.strerror}."
         ) from error
-    except UnicodeDecodeError as error:
-        raise StoreError(f"`{manifest}` is damaged: it is not UTF-8.") from error
+    if len(content) > _LARGEST:
+        raise StoreError(f"`{manifest}` should hold less than {_LARGEST} bytes: refused.")
+    text = content.decode("utf-8", "surrogateescape")  # a spoilt byte spoils its line alone
     return text[: text.rfind("\n") + 1].splitlines()
 
 
@@ -152,7 +157,7 @@ def shard_from(manifest: Path, line: str) -> Shard:
     kinds = {
         "name": _matches(_SHARD_NAME, found["name"]),
         "sha256": _matches(_SHA256, found["sha256"]),
-        **{name: type(found[name]) is int and found[name] >= 0 for name in counts},
+        **{name: type(found[name]) is int and 0 <= found[name] < _MOST_ROWS for name in counts},
         "unreadable": isinstance(found["unreadable"], list)
         and all(map(_is_pair, found["unreadable"])),
     }

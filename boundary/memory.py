@@ -14,6 +14,11 @@ _log = logging.getLogger(__name__)
 
 Part = TypeVar("Part")
 
+_WORDS = (
+    "can't allocate memory",  # torch on a CPU
+    "could not create a primitive",  # oneDNN
+    "STATUS_ALLOC_FAILED",  # cuBLAS, cuDNN
+)
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Of ``mallopt``, in glibc's malloc.h."""
 
@@ -21,7 +26,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 def ran_out_of_memory(error: BaseException) -> bool:
     """Return whether a smaller batch may do what failed: on a CPU torch has no error of its own."""
     kinds = (torch.OutOfMemoryError, MemoryError)
-    return isinstance(error, kinds) or "can't allocate memory" in str(error)
+    return isinstance(error, kinds) or any(words in str(error) for words in _WORDS)
 
 
 def halving(

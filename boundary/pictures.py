@@ -17,7 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from boundary.errors import InputError
-from boundary.image_source import ImageSource, UnreadableError
+from boundary.image_source import ImageSource, UnreadableError, of_the_file
 from boundary.labels import ClassLines
 
 _CLOSED_FORMATS = {"EPS", "BUFR", "GRIB", "HDF5", "MPEG", "WMF"}
@@ -49,6 +49,7 @@ class Decoder:
 
         Raises:
             UnreadableError: If it cannot be decoded.
+            OSError: If the disk fails, or is away.
         """
         try:
             with warnings.catch_warnings():
@@ -59,6 +60,9 @@ class Decoder:
         except UnreadableError:
             raise
         except Exception as error:  # decoders of damaged files raise errors of many types
+            folder = encoded.parent if isinstance(encoded, Path) else None
+            if not of_the_file(error, folder):
+                raise
             raise UnreadableError(_reason(error, encoded)) from error
         channels_last = pixels.reshape(*pixels.shape[:2], self.channels)
         return np.ascontiguousarray(channels_last.transpose(2, 0, 1), np.float32) / np.float32(255)

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import ClassVar
 
 import torch
 from torch import Tensor
+
+from boundary.result import Result
 
 
 class Status(IntEnum):
@@ -35,13 +38,29 @@ ON_BOUNDARY = (Status.ALIGNED, Status.KINK, Status.FOUND)
 """The statuses of points on the boundary, with a normal."""
 
 
-@dataclass(frozen=True, eq=False)
-class BoundaryPoints:
+@dataclass(frozen=True, eq=False, repr=False)
+class BoundaryPoints(Result):
     """Nearest boundary points of N images; a point that failed stays, flagged by its status.
 
     Where ``on_boundary`` is false, ``point`` is the image, ``normal`` is zero, ``margin`` and
     ``residual`` are infinite and ``alignment`` is zero: nothing is ever NaN.
     """
+
+    AXES: ClassVar = {
+        "point": "image channel height width",
+        "normal": "image channel height width",
+        "margin": "image",
+        "residual": "image",
+        "alignment": "image",
+        "runner_up": "image",
+        "source": "image",
+        "target": "image",
+        "status": "image",
+        "on_boundary": "image",
+        "forward_passes": "image",
+        "backward_passes": "image",
+    }
+    ROWS = "image"
 
     point: Tensor
     """(N, C, H, W), on the boundary."""

@@ -25,7 +25,14 @@ if sys.platform != "win32":
     import resource
 
 from boundary.errors import StoreError
-from boundary.files import TEMPORARY, append_line, as_damaged, write_text, write_whole
+from boundary.files import (
+    TEMPORARY,
+    append_line,
+    as_damaged,
+    make_folder,
+    write_text,
+    write_whole,
+)
 from boundary.images import ImageBatch
 from boundary.manifest import (
     MANIFEST,
@@ -84,7 +91,7 @@ class NormalsStore:
             StoreError: If the directory holds a store already.
         """
         folder = Path(directory)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         if (folder / MANIFEST).exists():
             raise StoreError(f"`{folder}` holds a store already; open it or name another folder.")
         for stale in manifests(folder)[1:]:
@@ -139,9 +146,9 @@ class NormalsStore:
         for path in self.directory.glob(f"*{TEMPORARY}"):
             path.unlink()
         for manifest in manifests(self.directory):
-            text = manifest.read_text(encoding="utf-8")
-            if not text.endswith("\n"):
-                write_text(manifest, text[: text.rfind("\n") + 1])
+            text = manifest.read_bytes()
+            if not text.endswith(b"\n"):
+                write_whole(manifest, text[: text.rfind(b"\n") + 1])
 
     def verify(self, ranks: Ranks = ALONE) -> None:
         """Compare every shard with its checksum, and its numbers with what they can be.
@@ -317,7 +324,7 @@ def _brief(value: Any) -> str:
 def _nearly(before: Any, after: Any) -> bool:
     try:
         one, other = np.array(before, dtype=float), np.array(after, dtype=float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
     same_shape = one.shape == other.shape
     return same_shape and bool(

@@ -1,6 +1,9 @@
 """Whether a store of normals is sound, shard by shard, and keeping what is."""
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from boundary.errors import StoreError
@@ -72,7 +75,7 @@ def examine_store(directory: str | Path) -> StoreState:
                 shard = shard_from(path, line)
                 _require_apart(path, shard, shards)
                 require_sound(folder, shard, header.dimension)
-            except StoreError as error:
+            except (StoreError, OSError) as error:
                 faults.append(str(error))
                 if shard is not None and (folder / shard.name).is_file():
                     spoilt.append(folder / shard.name)
@@ -107,11 +110,23 @@ def repair_store(directory: str | Path) -> StoreState:
         for path, lines in state.lines.items():
             first = [state.header.line()] if path.name == MANIFEST else []
             write_text(path, "".join(f"{line}\n" for line in (*first, *lines)))
-        if state.spoilt:
-            (state.folder / DAMAGED).mkdir(exist_ok=True)
-        for path in state.spoilt:
-            path.replace(state.folder / DAMAGED / path.name)
+        move_aside(state.folder, state.spoilt)
     return state
+
+
+def move_aside(folder: Path, files: Sequence[Path]) -> None:
+    """Move files to the folder ``damaged``, beside what is there already.
+
+    Raises:
+        StoreError: If that folder is a link: a stranger's would have files moved elsewhere.
+    """
+    damaged = folder / DAMAGED
+    if damaged.is_symlink():
+        raise StoreError(f"`{damaged}` is a link, which is refused; delete it.")
+    for path in files:
+        damaged.mkdir(exist_ok=True)
+        names = (f"{path.name}{place or ''}" for place in count())
+        path.rename(next(damaged / name for name in names if not os.path.lexists(damaged / name)))
 
 
 def _require_apart(manifest: Path, shard: Shard, others: list[Shard]) -> None:

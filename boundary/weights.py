@@ -24,7 +24,8 @@ def load_weights(network: nn.Module, file: Path) -> None:
         file: A ``.safetensors``, ``.pt`` or ``.pth`` file.
 
     Raises:
-        InputError: If the file cannot be read, would run code, or has other names or shapes.
+        InputError: If the file cannot be read, would run code, or has other names, shapes or
+            kinds of tensors.
     """
     given, wanted = _read(file), network.state_dict()
     misshapen = [
@@ -45,7 +46,24 @@ def load_weights(network: nn.Module, file: Path) -> None:
             f"the weights in {file} do not fit the model: of its {len(wanted)} entries and the "
             f"file's {len(given)}, {'; '.join(problems)}."
         )
+    unfit = [
+        key
+        for key, value in given.items()
+        if not is_plain(value) or value.is_complex() != wanted[key].is_complex()
+    ]
+    if unfit:
+        raise InputError(
+            f"the weights in {file} should be plain real tensors. Found another kind for "
+            f"{unfit[0]}."
+        )
     network.load_state_dict(given)
+
+
+def is_plain(tensor: Tensor) -> bool:
+    """Return whether every number of a tensor is stored, by itself."""
+    if tensor.layout is not torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
+        return False
+    return tensor.nbytes <= tensor.untyped_storage().nbytes()
 
 
 def state_sha256(module: nn.Module) -> str:

@@ -124,7 +124,7 @@ class _Panel:
         elif isinstance(artist, AxesImage):
             cells: Any = artist.get_array()
             if cells is not None and cells.ndim == 2:
-                for y, x in np.ndindex(cells.shape):
+                for y, x in np.argwhere(~np.ma.getmaskarray(cells)):
                     yield self._row("", "cell", x, y, value=float(cells[y, x]))
 
     def _placed(self, line: Line2D) -> list[tuple[Any, Any]]:

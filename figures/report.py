@@ -8,9 +8,7 @@ are.
 import json
 from base64 import b64encode
 from collections.abc import Collection, Mapping
-from dataclasses import fields, is_dataclass
 from datetime import datetime
-from math import isfinite
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -22,24 +20,16 @@ from analysis.results import (
 )
 from boundary.errors import StoreError
 from boundary.files import write_text
-from boundary.points import Status
 from figures import formats
-from figures.curvature_tables import curvature_numbers, rows_of_test
+from figures.curvature_tables import rows_of_test
 from figures.curves import ESTIMATOR_LABELS
 from figures.export import chosen_plates, save_plate
-from figures.findings import Findings, list_findings
+from figures.findings import list_findings
+from figures.latex import latex_macros, latex_report
+from figures.numbers import plain_numbers, run_tables
 from figures.plates import OPTIONAL, Plate, RunResults
-from figures.rates import clip_policies, family_label
-from figures.spectrum_tables import energy_rows, spectrum_numbers
+from figures.rates import family_label
 from figures.style import svg_bytes
-from figures.tables import (
-    class_rows,
-    family_differences,
-    family_rows,
-    rate_rows,
-    transfer_rows,
-    universal_rows,
-)
 from figures.verdicts import (
     ITEMS,
     place_label,
@@ -52,11 +42,10 @@ from figures.verdicts import (
 _TEMPLATES = Path(__file__).with_name("templates")
 _UNREADABLE_SHOWN = 50
 _NOT_RECORDED = "not recorded"
-_CLIPPED = {False: "not clipped", True: "clipped"}
 
 
 def write_report(directory: Path, optional: Collection[str] = OPTIONAL) -> Path:
-    """Write the figures, ``report.html`` and ``numbers.json`` of a run.
+    """Write the figures of a run, ``report.html``, ``report.tex`` and its numbers as JSON and TeX.
 
     The title is read from the provenance: ``model`` and ``images`` (a text, or a mapping with a
     ``name`` or a ``spec``), and the latest time at which one of its ``stages`` ``finished``.
@@ -84,11 +73,12 @@ def write_report(directory: Path, optional: Collection[str] = OPTIONAL) -> Path:
         results.transfer,
         results.curvature,
     )
-    tables = _tables(results)
-    numbers = _plain({**_findings_as_json(findings), **tables})
+    tables = run_tables(results)
+    numbers = plain_numbers(findings, tables)
     context = {
         "findings": findings,
         "tables": tables,
+        "numbers": numbers,
         "study": study,
         "provenance": provenance,
         "model": _name(provenance.get("model")),
@@ -102,6 +92,8 @@ def write_report(directory: Path, optional: Collection[str] = OPTIONAL) -> Path:
         "again": quote(f"{directory.resolve().name}-again"),
     }
     write_text(directory / "numbers.json", json.dumps(numbers, indent=1, allow_nan=False) + "\n")
+    write_text(directory / "numbers.tex", latex_macros(numbers))
+    write_text(directory / "report.tex", latex_report(context))
     page = directory / "report.html"
     write_text(page, _environment().get_template("report.html.j2").render(context))
     return page
@@ -118,80 +110,6 @@ def _curvature_context(result: CurvatureResult | None) -> dict[str, Any] | None:
         "elsewhere": rows_of_test(result, nearest=False),
         "predicted_by": ESTIMATOR_LABELS[result.predicted_by],
     }
-
-
-def _tables(results: RunResults) -> dict[str, Any]:
-    collection, fooling = results.collection, results.fooling
-    return {
-        "rates": rate_rows(fooling),
-        "families": {_CLIPPED[clip]: family_rows(fooling, clip) for clip in clip_policies(fooling)},
-        "family_differences": {
-            _CLIPPED[clip]: family_differences(fooling, clip) for clip in clip_policies(fooling)
-        },
-        "by_class": class_rows(fooling),
-        "universal": universal_rows(results.universal),
-        "transfer": [] if results.transfer is None else transfer_rows(results.transfer),
-        "curvature": None if results.curvature is None else curvature_numbers(results.curvature),
-        "learning": [
-            {"family": row.rate.family, "images": row.images_used, "rate": row.rate.rate}
-            | {"interval": row.rate.interval}
-            for row in results.universal.learning
-        ],
-        "spectrum": spectrum_numbers(results.spectrum, fooling.reference_dimension),
-        "energy": energy_rows(results.spectrum, fooling.reference_dimension),
-        "collection": {
-            "images_of_the_source": collection.images,
-            "images_collected": len(collection.status),
-            "images_unreadable": len(collection.unreadable),
-            "classes": collection.classes,
-            "mean_image_norm": collection.mean_image_norm,
-            "status": {
-                status.name.lower(): int((collection.status == status).sum()) for status in Status
-            },
-        },
-        "fooling": {
-            "images": len(fooling.image_ids),
-            "mean_image_norm": fooling.mean_image_norm,
-            "reference_norm": fooling.reference_norm,
-            "reference_dimension": fooling.reference_dimension,
-            "median_margin": fooling.median_margin,
-            "seed": fooling.seed,
-            "example_norm": fooling.examples.norm,
-        },
-        "not_reset": results.spectrum.not_reset,
-        "seeds": {
-            "held_out_split": results.spectrum.seed,
-            "nulls_and_halves": results.spectrum.seed,
-            "perturbations": fooling.seed,
-        },
-    }
-
-
-def _findings_as_json(findings: Findings) -> dict[str, Any]:
-    return {
-        "findings": {
-            finding.name: {
-                "sentence": finding.sentence,
-                "present": finding.present,
-                **finding.numbers,
-            }
-            for finding in findings.findings
-        },
-        "subspace_against_sphere": findings.pairs,
-    }
-
-
-def _plain(value: Any) -> Any:
-    """Return JSON values: dataclasses as mappings, and null for a number that is not finite."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {entry.name: _plain(getattr(value, entry.name)) for entry in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return value if isfinite(value) else None
-    return value
 
 
 def _plate(plate: Plate, results: RunResults, directory: Path) -> dict[str, Any]:

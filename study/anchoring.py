@@ -15,7 +15,6 @@ from analysis.curvature_sweep import BETWEEN, IMAGE, NEAREST, RANDOM
 from analysis.results import CollectionResult
 from boundary.anchors import Anchors, anchors_along, anchors_at, anchors_at_images
 from boundary.nearest import nearest_boundary_points
-from boundary.store import NormalsStore
 from study.config import StudyConfig
 from study.run import RunDirectory
 from study.subject import Subject
@@ -62,7 +61,7 @@ def collected_anchors(
     Returns:
         The anchors with a usable normal, and their places among those of all processes, ascending.
     """
-    store, ranks = NormalsStore.open(run.normals), run.ranks
+    store, ranks = run.store(), run.ranks
     used = store.on_boundary
     mine = np.arange(ranks.rank, len(rows), ranks.count)
     own = rows[mine]
@@ -88,7 +87,7 @@ def rows_by_class(run: RunDirectory, fewest: int) -> dict[int, NDArray[np.int64]
         run: Whose normals are there.
         fewest: A class of fewer points is left out.
     """
-    store = NormalsStore.open(run.normals)
+    store = run.store()
     source = store.column("source")[store.on_boundary]
     classes, counts = np.unique(source, return_counts=True)
     return {int(one): np.flatnonzero(source == one) for one in classes[counts >= fewest]}

@@ -4,7 +4,8 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -81,16 +82,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if not ran_out_of_memory(error):
             raise
+        cause = (str(error).splitlines() or [type(error).__name__])[0]
         _fail(
-            f"memory ran out ({str(error).splitlines()[0]}); what is finished is kept: free some, "
+            f"memory ran out ({cause}); what is finished is kept: free some, "
             "and the same command goes on from there."
         )
     return 0
 
 
 def _run(given: dict[str, Any], command: str, ranks: Ranks) -> None:
-    run, config, subject = _begin(given, command, ranks)
-    with run.locked():
+    with _begun(given, command, ranks) as (run, config, subject):
         stages.collect(run, config, subject)
         stages.untrained(run, config, subject)
         stages.spectrum(run, config)
@@ -106,8 +107,7 @@ def _run(given: dict[str, Any], command: str, ranks: Ranks) -> None:
 
 
 def _collect(given: dict[str, Any], command: str, ranks: Ranks) -> None:
-    run, config, subject = _begin(given, command, ranks)
-    with run.locked():
+    with _begun(given, command, ranks) as (run, config, subject):
         stages.collect(run, config, subject)
         stages.untrained(run, config, subject)
     if ranks.first:
@@ -159,7 +159,8 @@ def _report(given: dict[str, Any], _: str, ranks: Ranks) -> None:
     run = RunDirectory(given["run"])
     run.config()
     if ranks.first:
-        stages.report(run, redo=True)
+        with run.locked():
+            stages.report(run, redo=True)
         _show(run)
 
 
@@ -267,19 +268,21 @@ def _plan(name: str, given: dict[str, Any], ranks: Ranks) -> None:
     _say(forecast(run, config, subject, planned, redo=redo))
 
 
-def _begin(
+@contextmanager
+def _begun(
     given: dict[str, Any], command: str, ranks: Ranks
-) -> tuple[RunDirectory, StudyConfig, Subject]:
-    """Return the run directory of a new or continued study, made, and what it is about.
+) -> Iterator[tuple[RunDirectory, StudyConfig, Subject]]:
+    """Yield the run directory of a new or continued study, locked, and what the study is about.
 
     Raises:
         StoreError: If the directory holds another study, or one that is not to be continued.
     """
     run, config, subject = _named(given, ranks)
-    if ranks.first:
-        run.prepare(asdict(config))
-        run.begin_record({"command": command, **stages.identities(config, subject)})
-    return run, config, subject
+    with run.locked():
+        if ranks.first:
+            run.prepare(asdict(config))
+            run.begin_record({"command": command, **stages.identities(config, subject)})
+        yield run, config, subject
 
 
 def _named(given: dict[str, Any], ranks: Ranks) -> tuple[RunDirectory, StudyConfig, Subject]:
@@ -326,7 +329,7 @@ def _show(run: RunDirectory, stage: str = "", *, everything: bool = False) -> No
 
 
 def _say(text: str) -> None:
-    print(encodable(text, sys.stdout.encoding), flush=True)
+    print(encodable(printable(text), sys.stdout.encoding), flush=True)
 
 
 def _absolute(path: str | None) -> str | None:

@@ -28,7 +28,6 @@ from analysis.transfer import (
 )
 from boundary.errors import InputError, StoreError
 from boundary.images import sha256_of_ids
-from boundary.store import NormalsStore
 from study.config import StudyConfig
 from study.perturbing import require_same_subject
 from study.run import STAGES, RunDirectory
@@ -71,7 +70,7 @@ def natural(
     subspace = spectrum.spectrum.subspace(made.reference_dimension)
     shape = spectrum.image_shape
     generator = torch.Generator().manual_seed(config.seed)
-    store = NormalsStore.open(run.normals)
+    store = run.store()
     families: dict[str, NDArray[np.float64]] = {
         "random in S_f": in_subspace(subspace, shape, NORMALS, 1.0, generator).vectors.numpy(),
         "normals": np.asarray(store.normals()[:NORMALS], np.float64).reshape(-1, *shape),
@@ -105,7 +104,7 @@ class _Contender:
 
     def model_normals(self) -> ModelNormals:
         """Return the normals of the model, and at which images."""
-        store = NormalsStore.open(self.run.normals)
+        store = self.run.store()
         used = store.on_boundary
         ids = [name for name, on in zip(store.ids, used, strict=True) if on]
         return ModelNormals(store.normals(), ids, self.shape)
@@ -268,9 +267,7 @@ def _judged(contenders: list[_Contender], subject: Subject) -> NDArray[np.int64]
     Raises:
         InputError: If none is left.
     """
-    used = {
-        name for contender in contenders for name in NormalsStore.open(contender.run.normals).ids
-    }
+    used = {name for contender in contenders for name in contender.run.store().ids}
     left = np.array(
         [place for place in subject.evaluating if subject.images.ids[place] not in used],
         dtype=np.int64,

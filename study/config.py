@@ -368,6 +368,7 @@ _LEAST = {
     "curvature.draws": 2,
 }
 """Of whole numbers."""
+_TOO_MANY = 2**31
 _SHARES = ("search.residual_tol", "search.alignment_tol", "spectrum.held_out")
 _LENGTHS = (
     "search.max_margin",
@@ -386,6 +387,8 @@ def _check_ranges(config: StudyConfig) -> None:
         for count in _values(config, name):
             if count < least:
                 raise InputError(f"`--{name}` should be at least {least}. Found {count}.")
+            if count >= _TOO_MANY:
+                raise InputError(f"`--{name}` should be less than {_TOO_MANY}. Found {count}.")
     for name in _SHARES:
         for share in _values(config, name):
             if not 0 < share < 1:

@@ -90,10 +90,12 @@ def curvature(
         }
     )
     ranks.from_first(lambda: require_same_subject(run, config, subject))
-    if ranks.from_first(lambda: run.is_done("curvature", settings, redo=redo)):
-        return
     made_with = {"settings": digest(settings), "program": version(DISTRIBUTION)}
     unfinished = Checkpoint(run.path / "unfinished", made_with, ranks)
+    if ranks.from_first(lambda: run.is_done("curvature", settings, redo=redo)):
+        if ranks.first:
+            unfinished.forget()  # of a command that was killed with its result written
+        return
     result = _Curving(run, config, subject, unfinished).result()
     if ranks.first:
         save_result(run.result("curvature"), result, settings)

@@ -18,7 +18,6 @@ from analysis.saved import load_result
 from analysis.spectrum import SingularSpectrum
 from analysis.subspace import Subspace
 from boundary.errors import StoreError
-from boundary.store import NormalsStore
 from study.config import StudyConfig
 from study.run import RunDirectory
 from study.subject import Subject, device_named
@@ -150,7 +149,7 @@ class Directions:
 
     @cached_property
     def _matched(self) -> SingularSpectrum:
-        store = NormalsStore.open(self._run.normals)
+        store = self._run.store()
         return rival_spectra(
             store.normals(),
             None,

@@ -18,7 +18,6 @@ from analysis.results import (
 )
 from analysis.saved import load_result
 from analysis.transfer import TransferResult
-from boundary.errors import printable
 from boundary.manifest import MANIFEST
 from boundary.store import NormalsStore
 from figures.finding import Finding
@@ -109,7 +108,7 @@ def _header(run: RunDirectory) -> list[str]:
     images = images if isinstance(images, dict) else {}
     of = f" of {images['count']}" if isinstance(images.get("count"), int) else ""
     on = f" on {images['name']}" if isinstance(images.get("name"), str) else ""
-    lines = [printable(f"{run.path}: {run.model_name()}{on}, {_kept(run)}{of} images collected")]
+    lines = [f"{run.path}: {run.model_name()}{on}, {_kept(run)}{of} images collected"]
     done = [stage for stage in (*STAGES, *OPTIONAL) if run.result(stage).exists()]
     missing = [stage for stage in STAGES if stage not in done]
     text = "; ".join(

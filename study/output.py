@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
-from boundary.errors import InputError
+from boundary.errors import InputError, printable
 from boundary.progress import no_progress_bars
 
 PACKAGES = ("boundary", "analysis", "figures", "study")
@@ -31,6 +31,14 @@ _ASCII = str.maketrans(
 """Of what the findings use; a mark takes the place of any other."""
 
 
+class _OnTerminal(logging.Formatter):
+    """Log lines without the control characters that a stranger's name may hold."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a record as text."""
+        return printable(super().format(record))
+
+
 @contextmanager
 def speaking(*, quiet: bool = False, verbose: bool = False) -> Iterator[None]:
     """Log warnings alone, or what is done, or everything, within the block.
@@ -44,7 +52,9 @@ def speaking(*, quiet: bool = False, verbose: bool = False) -> Iterator[None]:
     """
     if quiet and verbose:
         raise InputError("`--quiet` and `--verbose` contradict each other: give one of them.")
-    logging.basicConfig(format=_DETAILED if verbose else _PLAIN)
+    handler = logging.StreamHandler()
+    handler.setFormatter(_OnTerminal(_DETAILED if verbose else _PLAIN))
+    logging.basicConfig(handlers=[handler])
     logging.getLogger().setLevel(logging.INFO if verbose else logging.WARNING)
     for package in PACKAGES:
         logging.getLogger(package).setLevel(logging.DEBUG if verbose else logging.NOTSET)

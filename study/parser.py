@@ -178,8 +178,10 @@ class Parser(ArgumentParser):  # type: ignore[misc]
         sys.exit(MISTAKE)
 
     def parse_path(self, path: Any, *rest: Any, **options: Any) -> Any:
-        """Return the settings of a file, if it is a plain one."""
-        read_settings(Path(path))
+        """Return the settings of a file, if it is a plain one and names no other file."""
+        for name, value in read_settings(Path(path)).items():
+            if name in {"search", *SECTIONS} and not isinstance(value, dict):
+                self.error(f"`{name}` of {path} should hold options. Found {str(value)[:40]}.")
         return super().parse_path(path, *rest, **options)
 
     def known_names(self) -> list[str]:

@@ -41,7 +41,6 @@ from analysis.sweep import dimension_sweep, norm_sweep, random_families
 from boundary.collect import changed_settings, collection_settings
 from boundary.errors import InputError, StoreError
 from boundary.images import sha256_of_ids
-from boundary.store import NormalsStore
 from study.config import StudyConfig
 from study.run import RunDirectory
 from study.subject import Subject, device_named
@@ -115,7 +114,7 @@ def require_same_subject(run: RunDirectory, config: StudyConfig, subject: Subjec
     settings = collection_settings(
         subject.classifier, subject.images, subject.collecting, asdict(config.search)
     )
-    changed = changed_settings(NormalsStore.open(run.normals), settings)
+    changed = changed_settings(run.store(), settings)
     if changed:
         raise StoreError(
             f"the model and the images should be those of the normals in `{run.normals}`. Found "
@@ -206,7 +205,7 @@ def _families(
         options.norms, collection.mean_image_norm, collection.median_margin, reference
     )
     dimensions = dimension_sweep(options.dimensions, len(spectrum.directions), dimension)
-    store = NormalsStore.open(run.normals)
+    store = run.store()
     rows = store.normals()
     networks = (run.untrained_normals(draw) for draw in range(config.untrained))
     network = next((found for found in networks if 2 * len(found) >= len(rows)), None)

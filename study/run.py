@@ -6,7 +6,7 @@ import logging
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,7 +18,7 @@ import yaml
 
 from analysis.saved import load_settings
 from boundary.errors import InputError, StoreError
-from boundary.files import write_text
+from boundary.files import TEMPORARY, make_folder, sha256_of_file, write_text
 from boundary.lock import locked
 from boundary.manifest import MANIFEST
 from boundary.ranks import ALONE, Ranks
@@ -62,6 +62,24 @@ class RunDirectory:
         """Directory of the store of normals."""
         return self.path / "normals"
 
+    def store(self) -> NormalsStore:
+        """Return the store of normals, complete.
+
+        Raises:
+            StoreError: If rows are missing, or the store is damaged.
+        """
+        return self._complete(self.normals, "the normals of all images")
+
+    def _complete(self, folder: Path, what: str, way_out: str = "") -> NormalsStore:
+        store = NormalsStore.open(folder) if (folder / MANIFEST).exists() else None
+        count = None if store is None else store.settings.get("count")
+        if store is None or type(count) is not int or store.covered < count:
+            raise StoreError(
+                f"`{folder}` does not hold {what}; `boundary collect --config {self.config_file} "
+                f"--out {self.path}` collects what is missing{way_out}."
+            )
+        return store
+
     def untrained(self, draw: int) -> Path:
         """Return the directory of the normals of an untrained network."""
         return self.path / "untrained" / str(draw)
@@ -72,16 +90,13 @@ class RunDirectory:
         Raises:
             StoreError: If they have not all been collected.
         """
-        folder = self.untrained(draw)
         store = self.ranks.from_first(
-            lambda: NormalsStore.open(folder) if (folder / MANIFEST).exists() else None
-        )
-        if store is None or store.covered < store.settings["count"]:
-            raise StoreError(
-                f"`{folder}` does not hold the normals of an untrained network yet; "
-                f"`boundary collect --config {self.config_file} --out {self.path}` collects what "
-                "is missing, and with `--untrained 0` this null is left out."
+            lambda: self._complete(
+                self.untrained(draw),
+                "the normals of an untrained network yet",
+                ", and with `--untrained 0` this null is left out",
             )
+        )
         store.verify(self.ranks)
         return store.normals()
 
@@ -126,7 +141,8 @@ class RunDirectory:
         return self.path / "report.html"
 
     @property
-    def _provenance(self) -> Path:
+    def provenance(self) -> Path:
+        """The record of what was made when, on what, and the checksums of results."""
         return self.path / "provenance.json"
 
     def result(self, stage: str) -> Path:
@@ -137,10 +153,27 @@ class RunDirectory:
     def locked(self) -> Iterator[None]:
         """Keep other commands from working in the directory meanwhile.
 
+        What a killed one was writing is removed.
+
         Raises:
-            StoreError: If one is at work there.
+            StoreError: If one is at work there, or the directory cannot be made or written to.
         """
-        with locked(self.path) if self.ranks.first else nullcontext():
+        if not self.ranks.first:
+            yield
+            return
+        try:
+            make_folder(self.path)
+            lock = ExitStack()
+            lock.enter_context(locked(self.path))
+        except OSError as error:
+            raise StoreError(
+                f"`{self.path}` should be a directory that can be made and written to: "
+                f"{error.strerror}; name another --out."
+            ) from error
+        with lock:
+            for folder in (self.path, self.perturbations, self.path / "figures"):
+                for stale in folder.glob(f"*{TEMPORARY}"):
+                    stale.unlink()
             yield
 
     def prepare(self, config: Mapping[str, Any], *, replace: bool = False) -> None:
@@ -156,14 +189,8 @@ class RunDirectory:
         if not replace:
             self.require_same_study(config)
         text = yaml.safe_dump(dict(config), sort_keys=False)
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            write_text(self.config_file, text)
-        except OSError as error:
-            raise StoreError(
-                f"`{self.path}` should be a directory that can be made and written to: "
-                f"{error.strerror}; name another --out."
-            ) from error
+        make_folder(self.path)
+        write_text(self.config_file, text)
 
     def require_same_study(self, config: Mapping[str, Any]) -> None:
         """Refuse settings other than those that something in the directory was made with.
@@ -240,6 +267,8 @@ class RunDirectory:
             _log.info("`%s` was made from another `%s` and is made anew.", path, basis)
             return False
         self.refuse_other(stage, changed)
+        if stage not in self.record().get("stages", {}):  # killed before it could say so
+            self.record_stage(stage, {"sha256": sha256_of_file(path)})
         return True
 
     def refuse_other(self, stage: str, changed: Sequence[str]) -> None:
@@ -297,7 +326,7 @@ class RunDirectory:
 
     def begin_record(self, facts: Mapping[str, Any]) -> None:
         """Begin ``provenance.json`` with where, when and on what; one that is there stays."""
-        if not self._provenance.exists():
+        if not self.provenance.exists():
             self._write_record({"begun": _now(), **facts, **_environment(), "stages": {}})
 
     def record_stage(self, stage: str, facts: Mapping[str, Any]) -> None:
@@ -317,8 +346,20 @@ class RunDirectory:
         """
         seconds = round(time.monotonic() - begun, 1)
         facts = {"seconds": seconds, "device": device, "processes": self.ranks.count}
+        if self.result(stage).exists():
+            facts["sha256"] = sha256_of_file(self.result(stage))
         self.record_stage(stage, facts)
         _log.debug("stage `%s` done in %.1f s on %s", stage, seconds, device)
+
+    def checksums(self) -> dict[str, str]:
+        """Return the SHA-256 of each stage's result, as far as the record has it.
+
+        Raises:
+            StoreError: If the record is damaged.
+        """
+        stages = self.record().get("stages", {})
+        known = {name: facts.get("sha256") for name, facts in stages.items() if _is_object(facts)}
+        return {name: text for name, text in known.items() if isinstance(text, str)}
 
     def record(self) -> dict[str, Any]:
         """Return what ``provenance.json`` says; nothing where there is none.
@@ -327,7 +368,7 @@ class RunDirectory:
             StoreError: If it is damaged.
         """
         try:
-            record = json.loads(self._provenance.read_text(encoding="utf-8"))
+            record = json.loads(self.provenance.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {}
         except (ValueError, RecursionError) as error:
@@ -336,12 +377,12 @@ class RunDirectory:
             reason = ""
         if not isinstance(record, dict) or not isinstance(record.get("stages", {}), dict):
             raise StoreError(
-                f"`{self._provenance}` is damaged{reason}; delete it, and the record begins anew."
+                f"`{self.provenance}` is damaged{reason}; delete it, and the record begins anew."
             )
         return record
 
     def _write_record(self, record: Mapping[str, Any]) -> None:
-        write_text(self._provenance, json.dumps(record, indent=2) + "\n")
+        write_text(self.provenance, json.dumps(record, indent=2) + "\n")
 
     def finished(self, stage: str) -> Path:
         """Return the file that a stage has written.
@@ -374,6 +415,10 @@ class RunDirectory:
             StoreError: If the stage has not been run.
         """
         return digest(load_settings(self.finished(stage)))
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, dict)
 
 
 def digest(settings: Mapping[str, Any]) -> str:

@@ -21,9 +21,10 @@ def read_settings(file: Path) -> dict[str, Any]:
         OSError: If it cannot be read.
         StoreError: If it is not plain YAML of names with values.
     """
-    content = file.read_bytes()
+    with file.open("rb") as opened:
+        content = opened.read(_LARGEST + 1)
     if len(content) > _LARGEST:
-        raise StoreError(f"`{file}` should hold settings. Found {len(content)} bytes.")
+        raise StoreError(f"`{file}` should hold settings, in {_LARGEST} bytes at most.")
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -154,7 +154,7 @@ def spectrum(run: RunDirectory, config: StudyConfig, *, redo: bool = False) -> N
     }
     if run.ranks.from_first(lambda: run.is_done("spectrum", settings, redo=redo)):
         return
-    store = run.ranks.from_first(lambda: NormalsStore.open(run.normals))
+    store = run.ranks.from_first(run.store)
     store.verify(run.ranks)
     used = store.on_boundary
     options = asdict(config.spectrum)

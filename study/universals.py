@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import inf
+from pathlib import Path
 
 import numpy as np
 
@@ -28,7 +29,6 @@ from analysis.sweep import noise_beside
 from analysis.universal import UniversalPerturbation
 from boundary.errors import InputError
 from boundary.images import ImageBatch
-from boundary.store import NormalsStore
 from study.config import DIMENSION, REFERENCE, REFERENCE_IN_MARGINS, StudyConfig
 from study.perturbing import basis, judging, origin, rates_on, require_same_subject
 from study.run import RunDirectory, digest
@@ -53,6 +53,7 @@ def universal(
     )
     ranks.from_first(lambda: require_same_subject(run, config, subject))
     if ranks.from_first(lambda: run.is_done("universal", settings, redo=redo)):
+        ranks.from_first(lambda: _keep_what_is_left(run, digest(settings)))
         return
     collection, normals = basis(run)
     making = _Making(run, config, subject, collection, normals, digest(settings))
@@ -82,7 +83,7 @@ def universal(
         seed=config.seed,
     )
     save_result(run.result("universal"), result, settings)
-    _keep(run, made)
+    _keep(run, digest(settings))
     run.record_done("universal", begun, subject.device_name)
 
 
@@ -185,7 +186,7 @@ class _Making:
                 progress=True,
             )
             found += zip(self._counts, of_images, strict=True)
-        store, whole = NormalsStore.open(self._run.normals), self._spectrum.count
+        store, whole = self._run.store(), self._spectrum.count
         counts = [*(count for count in self._counts if count < whole), whole]
         of_normals = subspaces_of_few(
             store.normals(),
@@ -264,16 +265,34 @@ def _labels(
     )
 
 
-def _keep(run: RunDirectory, made: Sequence[_Made]) -> None:
-    """Put the files of a finished result in the place of those of an earlier one."""
+def _keep(run: RunDirectory, identity: str) -> None:
+    """Put the files of a finished result in the place of those of an earlier one.
+
+    A second call ends what a killed one has begun.
+    """
     run.perturbations.mkdir(exist_ok=True)
     for file in run.perturbations.glob("universal-*.safetensors"):
-        file.unlink()
-    for one in made:
-        file = run.perturbation(one.family.family)
-        (run.unfinished / file.name).replace(file)
+        if _made_with(file) != identity:
+            file.unlink()
+    for file in run.unfinished.glob("universal-*.safetensors"):
+        file.replace(run.perturbations / file.name)
     if run.unfinished.is_dir():
         shutil.rmtree(run.unfinished)
+
+
+def _keep_what_is_left(run: RunDirectory, identity: str) -> None:
+    """Do so for a command that was killed with its result written."""
+    left = run.unfinished.glob("universal-*.safetensors")
+    if any(_made_with(file) == identity for file in left):
+        _keep(run, identity)
+
+
+def _made_with(file: Path) -> str | None:
+    try:
+        made_with = load_perturbations(file).perturbations.source.get("settings")
+    except InputError:  # it is damaged
+        return None
+    return str(made_with)
 
 
 def reference_norm(config: StudyConfig, mean_image_norm: float, median_margin: float) -> float:

@@ -22,8 +22,9 @@ from analysis.results import (
 from analysis.saved import load_result, load_settings
 from analysis.transfer import TransferResult
 from boundary.errors import BoundaryError, InputError, StoreError, printable
+from boundary.files import sha256_of_file
 from boundary.manifest import MANIFEST
-from boundary.verify import DAMAGED, examine_store, repair_store
+from boundary.verify import DAMAGED, examine_store, move_aside, repair_store
 from study.run import RunDirectory
 
 RESULTS: dict[str, type[Any]] = {
@@ -102,7 +103,8 @@ def verify_in_child(path: str) -> tuple[str, bool]:
         What was found, and whether everything is sound.
     """
     code = "from study.verifying import answer_in_child; answer_in_child()"
-    command = [sys.executable, "-c", code, str(Path(path).absolute())]
+    # Without -P a module in the present folder, which may be the stranger's, would be run.
+    command = [sys.executable, "-P", "-c", code, str(Path(path).absolute())]
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
     try:
         ended = subprocess.run(
@@ -135,12 +137,16 @@ def answer_in_child() -> None:
 
 
 def _run(run: RunDirectory, found: Examination, *, repair: bool) -> None:
-    _looked_at(found, run.config_file, run.config)
+    _looked_at(found, run.config_file, run.study)
+    recorded = run.provenance.exists() and _looked_at(found, run.provenance, run.checksums)
+    made = run.checksums() if recorded else {}
     stores = [run.normals, *sorted((run.path / "untrained").glob("*"))]
     for folder in (one for one in stores if (one / MANIFEST).exists()):
         _store(folder, str(folder.relative_to(run.path)), found, repair=repair)
+    if run.result("collect").exists():
+        _require_complete(run, found)
     readers: dict[Path, Callable[[], object]] = {
-        run.result(stage): partial(_read, run.result(stage), kind)
+        run.result(stage): partial(_read, run.result(stage), kind, made.get(stage))
         for stage, kind in RESULTS.items()
     }
     for file in sorted(run.perturbations.glob("*.safetensors")):
@@ -149,18 +155,26 @@ def _run(run: RunDirectory, found: Examination, *, repair: bool) -> None:
     spoilt = [file for file, read in there.items() if not _looked_at(found, file, read)]
     if not repair or not spoilt:
         return
-    (run.path / DAMAGED).mkdir(exist_ok=True)
-    for file in spoilt:
-        file.replace(run.path / DAMAGED / file.name)
+    move_aside(run.path, spoilt)
     found.mended.append(
         f"moved to `{run.path / DAMAGED}`: {', '.join(file.name for file in spoilt)}; "
         f"`boundary run --config {run.config_file} --out {run.path}` makes them anew."
     )
 
 
-def _read(path: Path, kind: type[Any]) -> None:
+def _require_complete(run: RunDirectory, found: Examination) -> None:
+    try:
+        run.store()
+    except StoreError as error:
+        if str(error) not in found.faults:
+            found.faults.append(str(error))
+
+
+def _read(path: Path, kind: type[Any], checksum: str | None) -> None:
     load_settings(path)
     load_result(path, kind)
+    if checksum is not None and sha256_of_file(path) != checksum:
+        raise StoreError(f"`{path}` is damaged: its checksum is not that of the file written.")
 
 
 def _looked_at(found: Examination, file: Path, read: Callable[[], object]) -> bool:

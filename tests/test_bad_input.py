@@ -298,6 +298,31 @@ def test_damaged_pictures_are_left_out_and_mislabelled_ones_are_read(
     np.testing.assert_allclose(batch.images[1].numpy(), digits[7], atol=1 / 500)
 
 
+def test_a_folder_that_is_away_is_an_error_and_no_unreadable_image(
+    digits: NDArray[np.float32], tmp_path: Path
+) -> None:
+    photos = pictures(digits[:6])
+    source = open_images(str(photos), channels=1)
+    classifier = Classifier(linear(3, 64).float())
+    read = source.read
+    away = tmp_path / "away"
+
+    def unmounted(positions: Any) -> Any:
+        if 4 in positions:
+            photos.rename(away)
+        return read(positions)
+
+    source.read = unmounted  # type: ignore[method-assign]
+    with pytest.raises(FileNotFoundError):
+        collect_normals(classifier, source, tmp_path / "n", batch_size=2)
+    away.rename(photos)
+    source.read = read  # type: ignore[method-assign]
+    assert NormalsStore.open(tmp_path / "n").covered == 4
+    store = collect_normals(classifier, source, tmp_path / "n", batch_size=2)
+    assert len(store) == 6
+    assert store.unreadable == []
+
+
 def test_the_model_is_tried_on_the_first_images_that_can_be_read(
     digits: NDArray[np.float32], capsys: pytest.CaptureFixture[str]
 ) -> None:

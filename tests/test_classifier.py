@@ -105,7 +105,7 @@ def test_other_bounds() -> None:
 
 def test_only_modules() -> None:
     with pytest.raises(InputError, match=r"torch\.nn\.Module"):
-        Classifier(lambda images: images)  # type: ignore[arg-type]
+        Classifier(lambda images: images)
 
 
 def test_a_model_that_fails_beyond_its_bounds_is_named() -> None:

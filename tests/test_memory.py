@@ -4,6 +4,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +16,8 @@ from analysis.universal import universal_perturbation
 from boundary import Classifier, nearest_boundary_points
 from boundary.gradients import gap_gradient
 from boundary.memory import _say_halved, halving
+from study import stages
+from study.cli import main
 from surfaces import random_images, smooth_network
 
 SCRIPT = """
@@ -81,7 +84,11 @@ WHOLE = Classifier(smooth_network())
 IMAGES = random_images(20, (3, 2, 2))
 
 
-@pytest.mark.parametrize("fail", [no_memory_on_a_gpu, no_memory_on_a_cpu])
+def no_memory_in_one_dnn() -> None:
+    raise RuntimeError("could not create a primitive")
+
+
+@pytest.mark.parametrize("fail", [no_memory_on_a_gpu, no_memory_on_a_cpu, no_memory_in_one_dnn])
 def test_a_search_of_a_batch_that_does_not_fit_is_that_of_its_halves(
     fail: Callable[[], None],
 ) -> None:
@@ -136,6 +143,19 @@ def test_a_batch_that_does_not_fit_gives_what_its_halves_give(
 def test_memory_for_no_image_is_an_error(compute: Callable[[Classifier], Tensor]) -> None:
     with pytest.raises(torch.OutOfMemoryError):
         compute(small(0))
+
+
+def test_a_command_without_memory_ends_with_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError  # without a word
+
+    monkeypatch.setattr(stages, "collect_normals", fail)
+    with pytest.raises(SystemExit, match="2"):
+        main(["collect", "--collect=8", "--evaluate=8", "--untrained=0", "--out", str(tmp_path)])
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("boundary: memory ran out (MemoryError); what is finished is kept")
 
 
 def test_a_failure_of_another_kind_is_met_once() -> None:

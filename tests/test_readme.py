@@ -3,17 +3,20 @@ from pathlib import Path
 
 import pytest
 
+from analysis.saved import save_result
 from boundary import Classifier, collect_normals, load_model, open_images
+from made import universal_result
 
 README = Path(__file__).parents[1] / "README.md"
-DOCUMENTS = (
-    "spectrum.md",
-    "many-processes.md",
-    "universal.md",
-    "perturbations.md",
-    "curvature.md",
-)
-"""Those that hold one example each."""
+DOCUMENTS = {
+    "spectrum.md": 1,
+    "many-processes.md": 1,
+    "universal.md": 1,
+    "perturbations.md": 1,
+    "curvature.md": 1,
+    "python.md": 3,
+}
+"""Those with examples, and how many."""
 
 
 def test_the_python_of_the_readme_runs(
@@ -40,18 +43,20 @@ def test_the_python_of_the_documents_runs(
     monkeypatch.chdir(tmp_path)
     classifier = Classifier(load_model("digits").module)
     collect_normals(classifier, open_images("digits"), "RUN/normals", positions=range(50))
-    ran = 0
-    for name in DOCUMENTS:
+    save_result(Path("RUN/universal.h5"), universal_result(), {})
+    for name, count in DOCUMENTS.items():
         text = (README.parent / "docs" / name).read_text(encoding="utf-8")
-        for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        examples = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+        assert len(examples) == count, name
+        for code in examples:
             exec(compile(code, name, "exec"), {})
-            ran += 1
-    assert ran == len(DOCUMENTS)
     printed = capsys.readouterr().out
     assert "values stand above smooth noise" in printed
     assert "of 300 other images" in printed
     assert "subspace less sphere 0." in printed
     assert "largest principal curvature" in printed
+    assert re.search(r"^energy 0\.\d+, at random 0\.078", printed, re.MULTILINE)
+    assert "universal smooth_rate" in printed
 
 
 def test_links_of_the_documents_lead_somewhere() -> None:

@@ -94,6 +94,35 @@ def test_a_second_command_is_told_who_is_at_work(
         assert json.loads((folder / ".lock").read_text())["process"] == os.getpid()
 
 
+def contents(folder: Path) -> dict[Path, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+    return {path: path.read_bytes() for path in files}
+
+
+def test_a_command_that_is_refused_changes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    assert main([*WORDS, "--collect=40", "--out", str(folder)]) == 0
+    before = {
+        path: path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != ".lock"
+    }
+    commands = [[*WORDS, "--collect=40", "--fooling.draws=77", "--out"], ["report"]]
+    with locked(folder):
+        for words in commands:
+            with pytest.raises(SystemExit, match="2"):
+                main([*words, str(folder)])
+            assert "another process is working in" in capsys.readouterr().err
+    now = {
+        path: path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != ".lock"
+    }
+    assert now == before
+
+
 def test_a_lock_is_free_again_after_an_error(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), locked(tmp_path):
         1 / 0  # noqa: B018

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -59,6 +60,7 @@ def test_a_sound_run_is_told_file_by_file(run: Path, capsys: pytest.CaptureFixtu
     assert status == 0
     assert text.splitlines() == [
         "study.yaml: sound",
+        "provenance.json: sound",
         "normals: 3 sound shards, 24 rows",
         "collect.h5: sound",
         "spectrum.h5: sound",
@@ -140,6 +142,79 @@ def test_a_strangers_run_is_read_in_another_process(
     assert status == UNSOUND
     assert "its checksum differs" in text
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+
+
+def test_a_strangers_folder_runs_no_module(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run / "yaml.py").write_text("open('canary', 'w').close()\n")
+    monkeypatch.chdir(run)
+    status, text = said(capsys, ".", "--untrusted")
+    assert not (run / "canary").exists()
+    assert (status, text.splitlines()[-1]) == (0, "everything is sound")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("collect.h5", "collect.h5` is damaged: its checksum is not that of the file written"),
+        ("study.yaml", "study.yaml` is damaged: `--seed` should not be negative"),
+        ("provenance.json", "provenance.json` is damaged"),
+        ("normals/manifest.jsonl", "normals` does not hold the normals of all images"),
+    ],
+)
+def test_what_reads_well_may_still_be_wrong(
+    run: Path, capsys: pytest.CaptureFixture[str], name: str, words: str
+) -> None:
+    file = run / name
+    if name == "collect.h5":
+        with h5py.File(file, "r+") as opened:
+            opened["margin"][3] *= 2
+    elif name == "study.yaml":
+        file.write_text(file.read_text().replace("seed: 0", "seed: -1"))
+    elif name == "provenance.json":
+        file.write_text("[1")
+    else:
+        file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
+    status, text = said(capsys, str(run))
+    assert status == UNSOUND
+    assert words in text
+
+
+def test_no_stage_computes_on_a_store_that_has_lost_rows(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flip(run / "normals" / "shard-00000008.h5", 4000)
+    said(capsys, str(run), "--repair")
+    for words in (["spectrum", "--redo"], ["universal"]):
+        with pytest.raises(SystemExit, match="2"):
+            main([words[0], str(run), *words[1:]])
+        assert (
+            "does not hold the normals of all images; `boundary collect" in capsys.readouterr().err
+        )
+    assert main(["collect", "--config", str(run / "study.yaml"), "--out", str(run)]) == 0
+    assert said(capsys, str(run))[0] == 0
+
+
+def test_one_spoilt_byte_spoils_its_line_alone(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = run / "normals" / MANIFEST
+    content = bytearray(manifest.read_bytes())
+    content[-10] |= 128
+    manifest.write_bytes(content)
+    status, text = said(capsys, str(run), "--repair")
+    assert status == UNSOUND
+    assert "normals: 2 sound shards, 16 rows" in text
+
+
+def test_what_is_moved_away_replaces_nothing(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run / "damaged").mkdir()
+    (run / "damaged" / "spectrum.h5").write_text("of an earlier repair")
+    (run / "spectrum.h5").write_bytes(b"no HDF5")
+    said(capsys, str(run), "--repair")
+    assert (run / "damaged" / "spectrum.h5").read_text() == "of an earlier repair"
+    assert (run / "damaged" / "spectrum.h51").read_bytes() == b"no HDF5"
 
 
 def test_control_characters_of_a_stranger_do_not_reach_the_terminal(

@@ -155,7 +155,17 @@ def differences(one: Path, other: Path) -> list[str]:
         with h5py.File(path) as first, h5py.File(other / path.name) as second:
             if _content(first) != _content(second):
                 wrong.append(f"{path.name} differs")
-    return wrong
+    return wrong + [
+        f"{name} differs"
+        for name in sorted(_others(one).keys() | _others(other).keys())
+        if _others(one).get(name) != _others(other).get(name)
+    ]
+
+
+def _others(run: Path) -> dict[str, bytes]:
+    """Return the files of a run, beside stores and results, that equal results make equal."""
+    files = [*run.glob("perturbations/**/*"), *run.glob("figures/*.csv"), *run.glob("numbers.*")]
+    return {str(path.relative_to(run)): path.read_bytes() for path in files if path.is_file()}
 
 
 def different_stores(one: NormalsStore, other: NormalsStore) -> list[str]:

@@ -1,0 +1,150 @@
+"""A run as LaTeX: a macro for every number, and a report whose parts go into a paper as they are.
+
+Names of models, classes and families are a stranger's text: whatever they hold, they are set as
+text, and letters that LaTeX cannot set without more packages as a question mark.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from figures import formats
+from figures.verdicts import place_label
+
+_TEMPLATES = Path(__file__).with_name("templates")
+_LONGEST_LIST = 20
+"""Numbers of a list that get macros; longer ones are curves, which the CSV files have."""
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "\N{NO-BREAK SPACE}": "~",
+    "\N{MINUS SIGN}": r"\ensuremath{-}",
+    "\N{EN DASH}": "--",
+    "\N{EM DASH}": "---",
+    "\N{HORIZONTAL ELLIPSIS}": r"\dots{}",
+    "\N{MULTIPLICATION SIGN}": r"\ensuremath{\times}",
+    "\N{MIDDLE DOT}": r"\ensuremath{\cdot}",
+    "\N{SUPERSCRIPT TWO}": r"\ensuremath{^2}",
+    "\N{PRIME}": r"\ensuremath{'}",
+    "\N{INFINITY}": r"\ensuremath{\infty}",
+    "\N{SQUARE ROOT}": r"\ensuremath{\surd}",
+    "\N{ALMOST EQUAL TO}": r"\ensuremath{\approx}",
+    "\N{LESS-THAN OR EQUAL TO}": r"\ensuremath{\le}",
+    "\N{GREATER-THAN OR EQUAL TO}": r"\ensuremath{\ge}",
+    "\N{NABLA}": r"\ensuremath{\nabla}",
+    "\N{GREEK SMALL LETTER MU}": r"\ensuremath{\mu}",
+    "\N{GREEK SMALL LETTER SIGMA}": r"\ensuremath{\sigma}",
+    "\N{GREEK CAPITAL LETTER SIGMA}": r"\ensuremath{\Sigma}",
+    "\N{GREEK SMALL LETTER RHO}": r"\ensuremath{\rho}",
+    "\N{SUPERSCRIPT MINUS}": r"\ensuremath{^{-}}",
+    "\N{SUPERSCRIPT ONE}": r"\ensuremath{^{1}}",
+    "\N{LEFT SINGLE QUOTATION MARK}": "`",
+    "\N{RIGHT SINGLE QUOTATION MARK}": "'",
+    "\N{LEFT DOUBLE QUOTATION MARK}": "``",
+    "\N{RIGHT DOUBLE QUOTATION MARK}": "''",
+}
+_SUBSPACE = re.compile(r"\bS\\_([cf])\b")
+
+_PREAMBLE = r"""% Every number of a run. In a paper: \input{numbers}, then
+%   \boundary{KEY}         three significant digits
+%   \boundaryexact{KEY}    all digits
+%   \boundarypercent{KEY}  a share as a percentage, without its sign
+% A key is a path in numbers.json; an unknown one is an error.
+\newcommand{\boundaryset}[4]{%
+  \expandafter\def\csname boundary@#1\endcsname{#2}%
+  \expandafter\def\csname boundaryexact@#1\endcsname{#3}%
+  \expandafter\def\csname boundarypercent@#1\endcsname{#4}}
+\newcommand{\boundaryget}[2]{\ifcsname #1@#2\endcsname\csname #1@#2\endcsname\else
+  \PackageError{boundary}{There is no number `\detokenize{#2}'}{Keys are in numbers.tex.}\fi}
+\newcommand{\boundary}[1]{\boundaryget{boundary}{#1}}
+\newcommand{\boundaryexact}[1]{\boundaryget{boundaryexact}{#1}}
+\newcommand{\boundarypercent}[1]{\boundaryget{boundarypercent}{#1}}
+"""
+
+
+def escaped(text: str) -> str:
+    """Return a text as LaTeX that sets it, on one line."""
+    shown = "".join(_SPECIAL.get(letter, _plain(letter)) for letter in " ".join(text.split(" ")))
+    return _SUBSPACE.sub(r"\\ensuremath{S_{\\mathrm{\1}}}", shown)
+
+
+def latex_macros(numbers: Mapping[str, Any]) -> str:
+    """Return the macros of every number of a run, as a file for a paper to read in.
+
+    Args:
+        numbers: What ``numbers.json`` holds. A row of a table has a comment that says what it is.
+    """
+    return _PREAMBLE + "".join(f"{line}\n" for line in _lines(numbers, ""))
+
+
+def latex_report(context: Mapping[str, Any]) -> str:
+    """Return a report of a run that a stock LaTeX compiles beside its figures.
+
+    Args:
+        context: What the page shows.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=False,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        block_start_string="<%",
+        block_end_string="%>",
+        variable_start_string="<<",
+        variable_end_string=">>",
+        comment_start_string="<#",
+        comment_end_string="#>",
+        finalize=lambda value: escaped(str(value)),
+    )
+    for name in ("number", "number_interval", "percent", "percent_interval"):
+        environment.filters[name] = getattr(formats, name)
+    environment.filters["place_label"] = place_label
+    return environment.get_template("report.tex.j2").render(context)
+
+
+def _lines(value: Any, key: str) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        told = [f"{name} {item}" for name, item in value.items() if isinstance(item, str | bool)]
+        if told and key and key.rpartition("/")[2].isdigit():
+            yield f"% {key}: {_comment(', '.join(told))}"
+        for name, item in value.items():
+            yield from _lines(item, f"{key}/{_key(str(name))}" if key else _key(str(name)))
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        if len(value) <= _LONGEST_LIST or any(isinstance(item, Mapping) for item in value):
+            for place, item in enumerate(value):
+                yield from _lines(item, f"{key}/{place}")
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        share = formats.percent(value).replace(f"{formats.SPACE}%", "")
+        shown = escaped(formats.number(value)), repr(value), escaped(share)
+        yield rf"\boundaryset{{{key}}}" + "".join(f"{{{part}}}" for part in shown)
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_ .-]", "-", name)
+
+
+def _comment(text: str) -> str:
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in text)[:200]
+
+
+def _plain(letter: str) -> str:
+    """Return a letter that needs no escape: printable ASCII, or Latin that T1 fonts have."""
+    fit = " " <= letter <= "~" or ("\N{LATIN CAPITAL LETTER A WITH GRAVE}" <= letter <= "ÿ")
+    return letter if fit else "?"
