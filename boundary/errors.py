@@ -100,7 +100,8 @@ def import_extra(module: str, extra: str) -> Any:
 
 def printable(text: str) -> str:
     """Return a text for a terminal: lines and tabs stay, other control characters become ``?``."""
-    return "".join(one if one.isprintable() or one in "\n\t" else "?" for one in text)
+    kept = "\n\t\N{NO-BREAK SPACE}"
+    return "".join(one if one.isprintable() or one in kept else "?" for one in text)
 
 
 def type_of(value: object) -> str:

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -53,19 +54,11 @@ def open_images(
         raise InputError(f"`channels` should be 1 (grey) or 3 (RGB). Found {channels}.")
     if size is not None and size < 1:
         raise InputError(f"`size` should be at least 1. Found {size}.")
-    if spec == "digits":
-        _refuse_options("the built-in digits", size=size, classes=classes)
-        return _open_digits()
-    lines = None if classes is None else ClassLines.read(Path(classes).expanduser())
-    if spec.startswith("hf:"):
-        return open_hf(spec.removeprefix("hf:"), Decoder(channels, size), lines)
-    path = Path(spec).expanduser().resolve()
-    require_path(path)
-    if path.is_dir():
-        return open_folder(path, Decoder(channels, size), lines)
-    if path.suffix.lower() in ARRAY_FILES:
-        _refuse_options(f"the array file {path}", size=size)
-        return open_arrays(path, lines)
+    options = _Options(size, channels, classes)
+    for origin in IMAGE_ORIGINS:
+        if origin.holds(spec):
+            return origin.open(spec, options)
+    require_path(_path(spec))
     raise InputError(
         f"`{spec}` should be a folder of images, or a file ending in {', '.join(ARRAY_FILES)}; "
         "put a single picture in a folder."
@@ -111,16 +104,101 @@ def sha256_of_ids(ids: Sequence[str]) -> str:
     return hashlib.sha256(json.dumps(list(ids)).encode()).hexdigest()
 
 
-def _open_digits() -> ImageSource:
+def _refuse_options(what: str, **options: object) -> None:
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise InputError(f"`{given[0]}` does not apply to {what}.")
+
+
+def _path(spec: str) -> Path:
+    return Path(spec).expanduser().resolve()
+
+
+@dataclass(frozen=True)
+class _Options:
+    """As given to `open_images`."""
+
+    size: int | None
+    channels: int
+    classes: str | None
+
+    @property
+    def decoder(self) -> Decoder:
+        return Decoder(self.channels, self.size)
+
+    @property
+    def lines(self) -> ClassLines | None:
+        return None if self.classes is None else ClassLines.read(Path(self.classes).expanduser())
+
+
+def _open_digits(_: str, options: _Options) -> ImageSource:
     # Imported here because scikit-learn is slow to import.
     from boundary.digits import CLASS_NAMES, digits_images
 
+    _refuse_options("the built-in digits", size=options.size, classes=options.classes)
     digits = digits_images()
     ids = tuple(f"digits/{row:04d}" for row in digits.rows)
     return ArrayImages("digits", ids, digits.images, torch.from_numpy(digits.labels), CLASS_NAMES)
 
 
-def _refuse_options(what: str, **options: object) -> None:
-    given = [name for name, value in options.items() if value is not None]
-    if given:
-        raise InputError(f"`{given[0]}` does not apply to {what}.")
+def _open_hf(spec: str, options: _Options) -> ImageSource:
+    return open_hf(spec.removeprefix("hf:"), options.decoder, options.lines)
+
+
+def _open_folder(spec: str, options: _Options) -> ImageSource:
+    return open_folder(_path(spec), options.decoder, options.lines)
+
+
+def _open_arrays(spec: str, options: _Options) -> ImageSource:
+    lines, path = options.lines, _path(spec)
+    require_path(path)
+    _refuse_options(f"the array file {path}", size=options.size)
+    return open_arrays(path, lines)
+
+
+@dataclass(frozen=True)
+class ImageOrigin:
+    """A place that images come from."""
+
+    patterns: tuple[str, ...]
+    """How they are named."""
+    text: str
+    """What they are, in a line."""
+    holds: Callable[[str], bool]
+    """Whether a name is of this kind."""
+    open: Callable[[str, _Options], ImageSource]
+    package: str | None = None
+    """That has to be installed."""
+    extra: str | None = None
+    """Of this project, which installs it."""
+
+
+IMAGE_ORIGINS = (
+    ImageOrigin(
+        ("digits",),
+        "built in: 8 x 8 grey handwritten digits of scikit-learn",
+        lambda spec: spec == "digits",
+        _open_digits,
+    ),
+    ImageOrigin(
+        ("hf:NAME", "hf:NAME:SPLIT"),
+        "a data set of Hugging Face: on the hub, or a folder where one was saved",
+        lambda spec: spec.startswith("hf:"),
+        _open_hf,
+        "datasets",
+        "hf",
+    ),
+    ImageOrigin(
+        ("FOLDER",),
+        "pictures in class folders, or pictures alone",
+        lambda spec: _path(spec).is_dir(),
+        _open_folder,
+    ),
+    ImageOrigin(
+        (f"FILE{'|'.join(ARRAY_FILES)}",),
+        "arrays of images in [0, 1] or of bytes, with or without labels",
+        lambda spec: _path(spec).suffix.lower() in ARRAY_FILES,
+        _open_arrays,
+    ),
+)
+"""All of them; the first that holds a name opens it."""

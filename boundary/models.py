@@ -97,10 +97,10 @@ def load_model(
         InputError: If the text names no model, an extra is not installed, a factory does not give
             a module, or the weights cannot be read or do not fit.
     """
-    origin, _, name = spec.partition(":")
-    build = _ORIGINS.get(origin, _from_factory)
+    prefix, _, name = spec.partition(":")
+    origin = _PREFIXES.get(prefix)
     with _torch_left_alone():
-        built = build(spec if build is _from_factory else name, weights)
+        built = _from_factory(spec, weights) if origin is None else origin.build(name, weights)
         if weights not in {None, RANDOM}:
             load_weights(built.network, Path(str(weights)).expanduser())
     return LoadedModel(
@@ -138,9 +138,9 @@ def _from_digits(rest: str, weights: str | None) -> _Built:
 def _from_factory(spec: str, weights: str | None) -> _Built:
     place, _, factory_name = spec.rpartition(":")
     if not place or not factory_name:
+        patterns = [pattern for origin in ORIGINS for pattern in origin.patterns]
         raise InputError(
-            f"`{spec}` does not name a model; use digits, FILE.py:factory, package.module:factory, "
-            "timm:NAME, torchvision:NAME or hf:NAME."
+            f"`{spec}` does not name a model; use {', '.join(patterns[:-1])} or {patterns[-1]}."
         )
     if weights == RANDOM:
         raise InputError(
@@ -222,11 +222,52 @@ def _from_hf(name: str, weights: str | None) -> _Built:
 
 _OFFLINE = "; weights given as a file, or `random`, need no download"
 
-_ORIGINS: dict[str, Callable[[str, str | None], _Built]] = {
-    "digits": _from_digits,
-    "timm": _from_timm,
-    "torchvision": _from_torchvision,
-    "hf": _from_hf,
+
+@dataclass(frozen=True)
+class Origin:
+    """A place that models come from."""
+
+    patterns: tuple[str, ...]
+    """How its models are named."""
+    text: str
+    """What they are, in a line."""
+    build: Callable[[str, str | None], _Built]
+    """Of what follows the prefix, or of the whole name where there is none; and of weights."""
+    package: str | None = None
+    """That has to be installed."""
+    extra: str | None = None
+    """Of this project, which installs it."""
+
+
+ORIGINS = (
+    Origin(("digits",), "built in: a small network for 8 x 8 digits", _from_digits),
+    Origin(
+        ("FILE.py:factory", "package.module:factory"),
+        "your function without arguments that returns a torch.nn.Module; its code is run",
+        _from_factory,
+    ),
+    Origin(("timm:NAME",), "a network of timm", _from_timm, "timm", "timm"),
+    Origin(
+        ("torchvision:NAME",),
+        "a classifier of torchvision",
+        _from_torchvision,
+        "torchvision",
+        "torchvision",
+    ),
+    Origin(
+        ("hf:NAME",),
+        "an image classifier of Hugging Face: on the hub, or a folder",
+        _from_hf,
+        "transformers",
+        "hf",
+    ),
+)
+"""All of them."""
+
+_PREFIXES = {
+    origin.patterns[0].partition(":")[0]: origin
+    for origin in ORIGINS
+    if origin.build is not _from_factory
 }
 
 

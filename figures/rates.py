@@ -24,6 +24,9 @@ _LABELS = {
     "singular vectors": "singular vectors, both signs",
 }
 
+LABELLED = tuple(_LABELS)
+"""Families of the fooling stage that have a name of their own: not universal ones, nor files."""
+
 _ALGORITHMS = {
     "smooth_rate": "smooth rate",
     "cross_entropy": "clipped cross-entropy",

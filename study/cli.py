@@ -1,124 +1,41 @@
 """The command ``boundary``: one subcommand a stage, and ``run`` for all of them."""
 
-import argparse
 import logging
-import re
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
-from jsonargparse import ActionYesNo, ArgumentParser, DefaultHelpFormatter
-
-from boundary.errors import BoundaryError, InputError, StoreError, did_you_mean, printable
+from boundary.errors import BoundaryError, InputError, StoreError, printable
 from boundary.memory import ran_out_of_memory
-from boundary.ranks import Ranks, joined_ranks
+from boundary.ranks import ALONE, Ranks, joined_ranks
 from boundary.termination import EXIT_STATUS, Terminated
 from figures.export import FORMATS
 from study import comparing, curving, perturbing, stages, universals
-from study.config import (
-    RETIRED,
-    CurvatureOptions,
-    FoolingOptions,
-    SpectrumOptions,
-    StudyConfig,
-    TrialConfig,
-    UniversalOptions,
-    config_from,
-)
+from study.config import FoolingOptions, StudyConfig, TrialConfig, config_from
+from study.forecast import forecast
 from study.inspection import describe
-from study.run import DISTRIBUTION, RunDirectory
-from study.settings_file import read_settings
+from study.known import known
+from study.output import can_encode, encodable, speaking
+from study.parser import MISTAKE, OUT, SECTIONS, TRANSFERRED, build_parser, underscored
+from study.run import RunDirectory
+from study.sparkline import BLOCKS, LETTERS
 from study.subject import Subject, load_subject
 from study.trial import try_files
 from study.verifying import UNSOUND, verify, verify_in_child
 
-MISTAKE, INTERRUPTED = 2, 130
-TRANSFERRED = ("subspace", "spectrum-matched")
+INTERRUPTED, PIPE_CLOSED = 130, 141
+"""Exit statuses."""
 KEPT = "What is finished is kept, and the same command goes on from there."
-OUT = "run"
-LISTED = "; `boundary --help` lists them."
 
 Command = Callable[[dict[str, Any], str, Ranks], None]
 """What was given, the whole command line, and the processes that share it."""
 
-DESCRIPTION = """\
-Why does one small perturbation fool a classifier on most images? Collect the normals of its
-decision boundary, take their singular spectrum, and compare what random perturbations from the
-shared subspace do to other images.
-
-  boundary run --out RUN                                       the built-in digits, everything
-  boundary run --model net.py:make --images photos --out RUN   your classifier, your images
-  boundary inspect RUN                                         what a run has found so far
-  boundary figures RUN --only spectrum,fooling --format svg    its figures, with their numbers
-  boundary verify RUN                                          whether its files are sound
-
-The stages of `run`, each alone on its directory, in order:
-
-  boundary collect --model net.py:make --images photos --out RUN
-  boundary spectrum RUN
-  boundary universal RUN
-  boundary fooling RUN
-  boundary natural RUN
-  boundary curvature RUN                                       only if asked for: it takes long
-  boundary report RUN
-
-Of several runs, and of a perturbation in a file:
-
-  boundary transfer RUN OTHER
-  boundary try v.npy --model net.py:make --images photos
-"""
-
-_KINDS = {
-    "<class 'int'>": "a whole number",
-    "<class 'float'>": "a number",
-    "<class 'str'>": "a text",
-    "<class 'bool'>": "true or false",
-    "<class 'list'>": "a list, like [a,b]",
-    "list[float]": "a list of numbers, like [0.5,1]",
-    "list[int]": "a list of whole numbers, like [1,10]",
-}
-
-
-class _Formatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):  # type: ignore[misc]
-    """Types and defaults with each option; the description as it is written."""
-
-
-class _OnTerminal(logging.Formatter):
-    """Log lines without the control characters that a stranger's name may hold."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return a record as text."""
-        return printable(super().format(record))
-
-
-def _log_handler() -> logging.Handler:
-    handler = logging.StreamHandler()
-    handler.setFormatter(_OnTerminal("%(levelname)s: %(message)s"))
-    return handler
-
-
-class Parser(ArgumentParser):  # type: ignore[misc]
-    """A parser that answers a mistake in one sentence."""
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Print what is wrong and the way out, and leave with status 2."""
-        _fail(_one_sentence(message, self.known_names()))
-
-    def parse_path(self, path: Any, *rest: Any, **options: Any) -> Any:
-        """Return the settings of a file, if it is a plain one and names no other file."""
-        for name, value in read_settings(Path(path)).items():
-            if name in {"search", *_OPTIONS} and isinstance(value, str):  # it would name a file
-                self.error(f"`{name}` should be a group of settings. Found `{value[:40]}`.")
-        return super().parse_path(path, *rest, **options)
-
-    def known_names(self) -> list[str]:
-        """Return the options that this parser takes."""
-        return [text.lstrip("-") for action in self._actions for text in action.option_strings]
+_log = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -133,20 +50,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises:
         Exception: What is a defect of this program.
     """
-    logging.basicConfig(handlers=[_log_handler()])
-    logging.getLogger("study").setLevel(logging.INFO)
-    words = [_underscored(word) for word in (sys.argv[1:] if arguments is None else arguments)]
+    words = [underscored(word) for word in (sys.argv[1:] if arguments is None else arguments)]
     printing = any(word.startswith("--print_config") for word in words)
     try:
         # Without defaults, what was given can prevail over what a run directory says.
-        given = _parser().parse_args(words, defaults=printing).as_dict()
+        given = build_parser().parse_args(words, defaults=printing).as_dict()
         name = given["subcommand"]
-        with joined_ranks() as ranks:
-            _COMMANDS[name](given.get(name) or {}, shlex.join(["boundary", *words]), ranks)
+        options = given.get(name) or {}
+        loud = {how: options.pop(how, False) for how in ("quiet", "verbose")}
+        with speaking(**loud), joined_ranks() as ranks:
+            _log.debug("%s, process %d of %d", shlex.join(words), ranks.rank + 1, ranks.count)
+            if options.pop("dry_run", False):
+                _plan(name, options, ranks)
+            else:
+                _COMMANDS[name](options, shlex.join(["boundary", *words]), ranks)
     except BoundaryError as error:
         _fail(str(error))
     except UnicodeDecodeError as error:
         _fail(f"the configuration should be a text file in UTF-8: {error}.")
+    except BrokenPipeError:  # what reads the output has gone: `boundary inspect RUN | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
     except OSError as error:  # a full disk, a file that may not be written
         _fail(f"{error}; what is finished is kept, and the same command goes on from there.")
     except KeyboardInterrupt:
@@ -195,7 +119,7 @@ def _spectrum(given: dict[str, Any], _: str, ranks: Ranks) -> None:
     with run.locked():
         stages.spectrum(run, config, redo=redo)
         if ranks.first:
-            _keep_settings(run, config)
+            _keep_settings(run, config, "spectrum")
 
 
 def _perturbing(name: str, stage: Callable[..., None]) -> Command:
@@ -207,7 +131,7 @@ def _perturbing(name: str, stage: Callable[..., None]) -> Command:
         with run.locked():
             stage(run, config, subject, redo=redo)
             if ranks.first:
-                _keep_settings(run, config)
+                _keep_settings(run, config, name)
 
     return command
 
@@ -217,7 +141,7 @@ def _natural(given: dict[str, Any], _: str, ranks: Ranks) -> None:
     if ranks.first:
         with run.locked():
             comparing.natural(run, config, load_subject(config), redo=redo)
-            _show(run)
+            _show(run, "natural")
 
 
 def _transfer(given: dict[str, Any], _: str, ranks: Ranks) -> None:
@@ -228,7 +152,7 @@ def _transfer(given: dict[str, Any], _: str, ranks: Ranks) -> None:
     runs, configs = zip(*(_resume({"run": path}, "", ranks)[:2] for path in paths), strict=True)
     with runs[0].locked():
         comparing.transfer(list(runs), list(configs), families, redo=redo)
-        _show(runs[0])
+        _show(runs[0], "transfer")
 
 
 def _report(given: dict[str, Any], _: str, ranks: Ranks) -> None:
@@ -249,7 +173,7 @@ def _figures(given: dict[str, Any], _: str, ranks: Ranks) -> None:
     folder = Path(given["to"]) if given.get("to") else None
     with run.locked():
         for path in stages.draw(run, folder, only, formats or FORMATS[:2]):
-            print(path)
+            _say(str(path))
 
 
 def _listed(text: str) -> list[str]:
@@ -261,7 +185,7 @@ def _inspect(given: dict[str, Any], _: str, ranks: Ranks) -> None:
     run = RunDirectory(given["run"])
     run.config()
     if ranks.first:
-        _show(run)
+        _show(run, everything=given.get("all", False))
 
 
 def _verify(given: dict[str, Any], _: str, ranks: Ranks) -> None:
@@ -275,7 +199,7 @@ def _verify(given: dict[str, Any], _: str, ranks: Ranks) -> None:
     else:
         found = verify(path, repair=repair)
         text, sound = found.text(), not found.faults
-    print(text)
+    _say(text)
     if not sound:
         sys.exit(UNSOUND)
 
@@ -283,7 +207,19 @@ def _verify(given: dict[str, Any], _: str, ranks: Ranks) -> None:
 def _try(given: dict[str, Any], _: str, ranks: Ranks) -> None:
     files = given.pop("files")
     if ranks.first:
-        print(try_files(files, TrialConfig(**given)))
+        _say(try_files(files, TrialConfig(**given)))
+
+
+def _list(given: dict[str, Any], _: str, ranks: Ranks) -> None:
+    if ranks.first:
+        _say(known(given.get("what")))
+
+
+def _completion(given: dict[str, Any], _: str, ranks: Ranks) -> None:
+    from study.completion import completion  # which alone needs shtab
+
+    if ranks.first:
+        _say(completion(given["shell"]))
 
 
 _COMMANDS = {
@@ -300,115 +236,36 @@ _COMMANDS = {
     "inspect": _inspect,
     "verify": _verify,
     "try": _try,
-}
-
-_HELP = {
-    "run": "Every stage that is not done yet, up to the report.",
-    "collect": "Find the nearest boundary points of images, and of untrained networks.",
-    "spectrum": "Take the singular spectrum of the normals, beside its null models.",
-    "universal": "Make universal perturbations, and judge them on other images.",
-    "fooling": "Measure how often every family of perturbations changes predictions.",
-    "natural": "Hold the subspace and the perturbations against natural images.",
-    "curvature": "Measure how the boundary bends, and test the curvature hypothesis.",
-    "transfer": "Try what each of several models made on the others.",
-    "report": "Draw the figures and write the report, from saved results.",
-    "figures": "Draw figures of a run, each with its numbers as CSV.",
-    "inspect": "Print what a run has found so far.",
-    "verify": "Look at every file of a run, or of a store of normals: is it sound?",
-    "try": "Try perturbations from files on a classifier: how many images they fool.",
+    "list": _list,
+    "completion": _completion,
 }
 
 
-_OPTIONS = {
-    "spectrum": SpectrumOptions,
-    "universal": UniversalOptions,
-    "fooling": FoolingOptions,
-    "curvature": CurvatureOptions,
+_PLANNED = {
+    "run": ("collect", "untrained", "spectrum", "universal", "fooling", "natural"),
+    "collect": ("collect", "untrained"),
 }
+"""Stages of the commands that have several; `run` has that of curvature too if it is asked for."""
 
 
-def _parser() -> Parser:
-    parser = Parser(prog="boundary", description=DESCRIPTION, formatter_class=_Formatter)
-    parser.usage = "boundary COMMAND [options]"
-    parser.add_argument(
-        "--version",
-        action="version",
-        version=f"boundary {version(DISTRIBUTION)}",
-        help="Print the version and exit.",
-    )
-    commands = parser.add_subcommands(title="commands", metavar="COMMAND")
-    for name, text in _HELP.items():
-        command = Parser(description=text, formatter_class=_Formatter)
-        if name in {"run", "collect"}:
-            command.usage = f"boundary {name} [--model M] [--images I] --out RUN [options]"
-            command.add_argument(
-                "--config", action="config", help="a file of settings, such as RUN/study.yaml"
-            )
-            command.add_class_arguments(StudyConfig)
-            command.add_argument(
-                "--out", type=str, default=OUT, help="run directory, made or continued"
-            )
-            command.add_argument(
-                "--resume",
-                action=ActionYesNo,
-                default=True,
-                help="continue the study that --out holds; with --no_resume it is refused",
-            )
-        elif name == "try":
-            command.usage = "boundary try FILE [FILE ...] [--model M] [--images I] [options]"
-            command.add_argument(
-                "files", type=str, nargs="+", help="perturbations: .mat, .npy, .npz, .pt, ..."
-            )
-            command.add_class_arguments(TrialConfig)
-        else:
-            command.usage = f"boundary {name} RUN [options]"
-            command.add_argument("run", type=str, help="run directory")
-            if name == "transfer":
-                command.usage = "boundary transfer RUN OTHER [OTHER ...] [options]"
-                command.add_argument(
-                    "others", type=str, nargs="+", help="run directories of other models"
-                )
-                command.add_argument(
-                    "--families",
-                    type=list[str],
-                    default=list(TRANSFERRED),
-                    help="to try beside universal ones, as named in RUN/perturbations",
-                )
-            if name == "figures":
-                command.add_argument(
-                    "--only",
-                    type=str,
-                    default="",
-                    help="their names, or how these begin",
-                )
-                command.add_argument(
-                    "--format", type=str, default=",".join(FORMATS[:2]), help="pdf,png,svg"
-                )
-                command.add_argument(
-                    "--to", type=str, default=None, help="folder; by default RUN/figures"
-                )
-            if name in _OPTIONS:
-                command.description = f"{text} Settings not given here are those of RUN/study.yaml."
-                command.add_class_arguments(_OPTIONS[name])
-            if name == "verify":
-                command.add_argument(
-                    "--repair",
-                    action="store_true",
-                    help="keep what is sound, and move the rest to a folder `damaged`",
-                )
-                command.add_argument(
-                    "--untrusted",
-                    action="store_true",
-                    help="read a stranger's files in a process of its own, with limits",
-                )
-            if name in {*_OPTIONS, "natural", "transfer"}:
-                command.add_argument(
-                    "--redo",
-                    action="store_true",
-                    help="compute again, with these settings, and replace the result",
-                )
-        commands.add_subcommand(name, command, help=text)
-    return parser
+def _plan(name: str, given: dict[str, Any], ranks: Ranks) -> None:
+    """Print what a command would do."""
+    if not ranks.first:
+        return
+    subject: Subject | None
+    if name in _PLANNED:
+        run, config, subject = _named(given, ALONE)
+        run.require_same_study(asdict(config))
+        planned, redo = _PLANNED[name], False
+        if name == "run" and config.with_curvature:
+            planned = (*planned, "curvature")
+    else:
+        run, config, redo = _resume(given, name if name in SECTIONS else "", ALONE)
+        run.require_basis(name)
+        planned = (name,)
+        # The spectrum needs no model, and a stranger's is not run for it.
+        subject = None if name == "spectrum" else load_subject(config)
+    _say(forecast(run, config, subject, planned, redo=redo))
 
 
 @contextmanager
@@ -419,6 +276,20 @@ def _begun(
 
     Raises:
         StoreError: If the directory holds another study, or one that is not to be continued.
+    """
+    run, config, subject = _named(given, ranks)
+    with run.locked():
+        if ranks.first:
+            run.prepare(asdict(config))
+            run.begin_record({"command": command, **stages.identities(config, subject)})
+        yield run, config, subject
+
+
+def _named(given: dict[str, Any], ranks: Ranks) -> tuple[RunDirectory, StudyConfig, Subject]:
+    """Return the run directory, the settings and the subject that are named; write nothing.
+
+    Raises:
+        StoreError: If the directory holds a study that is not to be continued.
     """
     run = RunDirectory(given.pop("out", OUT), ranks)
     if not given.pop("resume", True) and ranks.from_first(run.config_file.exists):
@@ -434,11 +305,7 @@ def _begun(
         classes=_absolute(config.classes),
         fooling=_with_absolute_files(config.fooling),
     )
-    with run.locked():
-        if ranks.first:
-            run.prepare(asdict(config))
-            run.begin_record({"command": command, **stages.identities(config, subject)})
-        yield run, config, subject
+    return run, config, subject
 
 
 def _resume(
@@ -451,13 +318,18 @@ def _resume(
     return run, replace(config, fooling=_with_absolute_files(config.fooling)), redo
 
 
-def _keep_settings(run: RunDirectory, config: StudyConfig) -> None:
+def _keep_settings(run: RunDirectory, config: StudyConfig, stage: str) -> None:
     run.prepare(asdict(config), replace=True)
-    _show(run)
+    _show(run, stage)
 
 
-def _show(run: RunDirectory) -> None:
-    print(printable(describe(run)))
+def _show(run: RunDirectory, stage: str = "", *, everything: bool = False) -> None:
+    marks = BLOCKS if can_encode(BLOCKS, sys.stdout.encoding) else LETTERS
+    _say(describe(run, stage=stage, everything=everything, marks=marks))
+
+
+def _say(text: str) -> None:
+    print(encodable(printable(text), sys.stdout.encoding), flush=True)
 
 
 def _absolute(path: str | None) -> str | None:
@@ -467,61 +339,6 @@ def _absolute(path: str | None) -> str | None:
 
 def _with_absolute_files(options: FoolingOptions) -> FoolingOptions:
     return replace(options, files=[str(_absolute(file)) for file in options.files])
-
-
-def _underscored(word: str) -> str:
-    """Return ``--batch_size`` for ``--batch-size``."""
-    name, equals, value = word.partition("=")
-    return (
-        name.replace("-", "_").replace("__", "--", 1) + equals + value if word[:2] == "--" else word
-    )
-
-
-def _one_sentence(message: str, names: Sequence[str]) -> str:
-    """Return in the user's words what the parser found wrong."""
-    text = " ".join(message.split())
-    if match := re.search(r"unrecognized arguments: (?:--)?([^ =]+)", text):
-        return f"`--{match[1]}` is no option here{did_you_mean(match[1], names, '--') or LISTED}"
-    if match := re.search(r"(?:does not accept o|O)ption '([^']+)'", text):
-        group, _, member = match[1].partition(".")
-        if member in RETIRED.get(group, ()):
-            return (
-                f"`{match[1]}` was a setting of an earlier version; leave it out "
-                f"(`boundary run --help` lists those of `{group}`)."
-            )
-        return f"`{match[1]}` is not a setting{did_you_mean(match[1], _settings()) or LISTED}"
-    if match := re.search(r"invalid choice: '([^']+)'", text):
-        return f"`{match[1]}` is not a command{did_you_mean(match[1], _COMMANDS) or LISTED}"
-    if "subcommand" in text:
-        return f"a command is missing: one of {', '.join(_COMMANDS)}; `boundary --help` says more."
-    if "arguments are required" in text:
-        if "others" in text:
-            return "`boundary transfer` takes two run directories or more, of other models."
-        if "files" in text:
-            return (
-                "a file of a perturbation is missing; name it after the command, as in "
-                "`boundary try v.npy`."
-            )
-        return (
-            "a run directory is missing; name it after the command, as in `boundary inspect RUN`."
-        )
-    if match := re.search(r'key "([^"]+)": (Expected a .*?Got|.*Subtypes: \[.*?\] Errors)', text):
-        kinds = [said for kind, said in _KINDS.items() if kind in match[2]]
-        if choices := re.search(r"Literal\[([^]]+)\]", match[2]):
-            kinds.append(f"one of {choices[1]}".replace("'", ""))
-        found = re.search(r".*(?:Got value|Given value): (.*)$", text)
-        wanted = " or ".join(kinds) or "of another kind"
-        return f"`--{match[1]}` should be {wanted}. Found `{found[1] if found else ''}`."
-    return re.sub(r'Parser key "([^"]+)":', r"`--\1`:", text)
-
-
-def _settings() -> list[str]:
-    """Return the names of all settings, ``fooling.draws`` for one of a group."""
-    groups = {
-        name: group for name, group in asdict(StudyConfig()).items() if isinstance(group, dict)
-    }
-    nested = [f"{name}.{member}" for name, group in groups.items() for member in group]
-    return [*asdict(StudyConfig()), *nested]
 
 
 def _fail(sentence: str) -> NoReturn:

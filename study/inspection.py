@@ -1,8 +1,13 @@
 """A run at a glance: what is done, and what it found."""
 
-from textwrap import fill
-from typing import TypeVar
+import re
+from collections.abc import Sequence
+from itertools import groupby
+from textwrap import fill, wrap
+from typing import Any, NamedTuple, TypeVar
 
+from analysis.curved_checks import CURVED
+from analysis.fooling import FoolingRate
 from analysis.natural import NaturalResult
 from analysis.results import (
     CollectionResult,
@@ -15,39 +20,247 @@ from analysis.saved import load_result
 from analysis.transfer import TransferResult
 from boundary.manifest import MANIFEST
 from boundary.store import NormalsStore
+from figures.finding import Finding
 from figures.findings import list_findings
+from figures.formats import number, percent, percent_interval
+from figures.rates import SUBSPACES, family_label, ranked_rates, reference_rate, same_norm
 from study.run import OPTIONAL, STAGES, RunDirectory
+from study.sparkline import BLOCKS, binned, sparkline
 
 Result = TypeVar("Result")
 
+WIDTH, HEIGHT = 100, 40
+"""Of a screen."""
 
-def describe(run: RunDirectory) -> str:
-    """Return one screen of text about a run directory."""
+MAIN = (
+    "clean_accuracy",
+    "collection",
+    "networks_left_out",
+    "spectrum_phases",
+    "energy",
+    "fooling",
+    "rivals",
+    "curved",
+    "curved_fooling",
+    "stability",
+    "predicted_curvature",
+    "classes",
+    "natural",
+    "universal_",
+)
+"""Findings by what they say of a run, those first that are shown where there is little room. A name
+that ends in an underscore is that of all that begin so."""
+
+OF_STAGE = {
+    "universal": ("universal_", "labels_"),
+    "natural": ("natural",),
+    "transfer": ("transfer_",),
+    "curvature": ("curved", "curved_fooling", "hypothesis_", "exact_curvature"),
+}
+"""Findings that are shown before those where a stage has just been done."""
+
+_MARKS = {True: "+", False: "-", None: "*"}
+_LEGEND = "+ an effect was found, - none was, * nothing is claimed"
+_SPARKS = 52
+_FAMILIES = 14
+_LINES_EACH = 2
+
+
+class _Results(NamedTuple):
+    """Of the stages, None where one is not there."""
+
+    collection: CollectionResult
+    spectrum: SpectrumResult | None
+    fooling: FoolingResult | None
+    universal: UniversalResult | None
+    natural: NaturalResult | None
+    transfer: TransferResult | None
+    curvature: CurvatureResult | None
+
+
+def describe(
+    run: RunDirectory, *, stage: str = "", everything: bool = False, marks: str = BLOCKS
+) -> str:
+    """Return one screen of text about a run directory.
+
+    Args:
+        run: The directory.
+        stage: Whose findings are shown before others; none by default.
+        everything: Say every finding as it is, however long that becomes.
+        marks: Of the sparkline, lowest first.
+    """
+    lines = _header(run)
+    results = _results(run)
+    if results is not None:
+        lines += _spectrum(results.spectrum, marks)
+        lines += _rates(results.fooling, results.curvature)
+        found = list_findings(*results).findings
+        room = HEIGHT - len(lines) - 3  # the legend, what is left out, the report
+        first = (*OF_STAGE.get(stage, ()), *MAIN)
+        lines += _every(found) if everything else _main(found, first, room, run)
+    return "\n".join([*lines, *_of_report(run)])
+
+
+def _header(run: RunDirectory) -> list[str]:
+    """Return what was studied and what is done."""
+    record = run.record()
+    images = record.get("images")
+    images = images if isinstance(images, dict) else {}
+    of = f" of {images['count']}" if isinstance(images.get("count"), int) else ""
+    on = f" on {images['name']}" if isinstance(images.get("name"), str) else ""
+    lines = [f"{run.path}: {run.model_name()}{on}, {_kept(run)}{of} images collected"]
     done = [stage for stage in (*STAGES, *OPTIONAL) if run.result(stage).exists()]
-    lines = [f"{run.path}: {', '.join(done) or 'nothing'} done, {_kept(run)} images collected"]
+    missing = [stage for stage in STAGES if stage not in done]
+    text = "; ".join(
+        f"{day or 'done'}: {', '.join(said for _, said in same)}"
+        for day, same in groupby(
+            (_when(record, stage) for stage in done), key=lambda finished: finished[0]
+        )
+    )
+    lines += wrap(f"done {text} (UTC)" if done else "nothing is done", WIDTH)
+    lines += [f"to do: {', '.join(missing)}"] if missing else []
     outdated = run.out_of_date((*STAGES, *OPTIONAL))
-    lines += [outdated] if outdated else []
+    return [*lines, *([outdated] if outdated else [])]
+
+
+def _when(record: dict[str, Any], stage: str) -> tuple[str, str]:
+    """Return the day on which a stage was done, and its name with the hour."""
+    known = record.get("stages", {}).get(stage)
+    finished = known.get("finished") if isinstance(known, dict) else None
+    if not isinstance(finished, str) or not re.fullmatch(r"[0-9-]{10}T[0-9:]{8}.*", finished):
+        return "", stage
+    return finished[:10], f"{stage} {finished[11:16]}"
+
+
+def _results(run: RunDirectory) -> _Results | None:
+    """Return what rests on what is there; None if nothing was collected."""
     collection = _result(run, "collect", CollectionResult)
-    if collection is not None:
-        spectrum = _result(run, "spectrum", SpectrumResult)
-        fooling = _result(run, "fooling", FoolingResult)
-        universal = _result(run, "universal", UniversalResult)
-        natural = _result(run, "natural", NaturalResult)
-        transfer = _result(run, "transfer", TransferResult)
-        curvature = _result(run, "curvature", CurvatureResult)
-        lines += [
-            fill(finding.sentence, 100, initial_indent="- ", subsequent_indent="  ")
-            for finding in list_findings(
-                collection, spectrum, fooling, universal, natural, transfer, curvature
-            ).findings
-        ]
-    if run.report.exists():
-        results = [path for path in map(run.result, (*STAGES, *OPTIONAL)) if path.exists()]
-        newest = max((path.stat().st_mtime for path in results), default=0.0)
-        older = run.report.stat().st_mtime < newest
-        again = f", older than these results; `boundary report {run.path}` writes it anew"
-        lines.append(f"report: {run.report}{again if older else ''}")
-    return "\n".join(lines)
+    if collection is None:
+        return None
+    return _Results(
+        collection,
+        _result(run, "spectrum", SpectrumResult),
+        _result(run, "fooling", FoolingResult),
+        _result(run, "universal", UniversalResult),
+        _result(run, "natural", NaturalResult),
+        _result(run, "transfer", TransferResult),
+        _result(run, "curvature", CurvatureResult),
+    )
+
+
+def _spectrum(result: SpectrumResult | None, marks: str) -> list[str]:
+    """Return the singular values as a curve, and the largest of random directions beside it."""
+    if result is None:
+        return []
+    values, null = result.spectrum.singular_values, result.isotropic.singular_values
+    largest = float(null.max())
+    shown = binned(values, _SPARKS)
+    ends = float(min(shown.min(), largest)), float(max(values[0], largest))
+    above = int((values > largest).sum())
+    curve, level = (sparkline(row, *ends, marks) for row in (shown, [largest] * len(shown)))
+    return [
+        "",
+        f"singular values  {curve}  {number(values[0])} to {number(values[-1])}, log scale",
+        f"random, largest  {level}  {number(largest)}; {above} values are larger",
+    ]
+
+
+def _rates(fooling: FoolingResult | None, curvature: CurvatureResult | None) -> list[str]:
+    """Return the fooling rate of every family at the reference norm, the highest first."""
+    if fooling is None:
+        return []
+    norm = fooling.reference_norm
+    ranked = [
+        (rate, reference_rate(fooling, rate.family, clipped=False, own=True))
+        for rate in ranked_rates(fooling, clipped=False)
+    ]
+    if curvature is not None:
+        ranked += [(rate, None) for rate in curvature.rates if _of_curved(rate, curvature)]
+    ranked.sort(key=lambda one: -one[0].rate)
+    share = norm / fooling.mean_image_norm
+    title = f"fooling rates at norm {number(norm)} ({percent(share)} of an image's), not clipped"
+    return [
+        "",
+        f"{title:<66}  {'others':>7}  {'95 %':<14}  {'own':>7}",
+        *(_row(rate, own) for rate, own in ranked[:_FAMILIES]),
+        *([f"  and {len(ranked) - _FAMILIES} less"] if len(ranked) > _FAMILIES else []),
+    ]
+
+
+def _of_curved(rate: FoolingRate, result: CurvatureResult) -> bool:
+    """Return whether a rate is that of S_c at the reference norm."""
+    whole = rate.subspace_dimension == result.dimension
+    return rate.family == CURVED and whole and same_norm(rate.norm, result.reference_norm)
+
+
+def _row(rate: FoolingRate, own: FoolingRate | None) -> str:
+    random = rate.family in {*SUBSPACES, CURVED}
+    name = family_label(rate.family) + (f", R = {rate.subspace_dimension}" if random else "")
+    ends = percent_interval(rate.interval)
+    beside = "" if own is None else percent(own.rate)
+    return f"  {name:<64}  {percent(rate.rate):>7}  {ends:<14}  {beside:>7}".rstrip()
+
+
+def _every(found: tuple[Finding, ...]) -> list[str]:
+    return [
+        "",
+        _LEGEND,
+        *(
+            fill(
+                one.sentence,
+                WIDTH,
+                initial_indent=f"{_MARKS[one.present]} ",
+                subsequent_indent="  ",
+            )
+            for one in found
+        ),
+    ]
+
+
+def _main(
+    found: tuple[Finding, ...], names: Sequence[str], room: int, run: RunDirectory
+) -> list[str]:
+    """Return findings in the order of names, each in short, as many as there is room for."""
+    chosen = {one.name: one for name in names for one in found if _is_named(one, name)}
+    lines: list[str] = []
+    shown = 0
+    for one in chosen.values():
+        added = _short(one)
+        if len(lines) + len(added) <= room - 1:
+            lines, shown = [*lines, *added], shown + 1
+    left = len(found) - shown
+    more = f"{left} findings more, and all as they are: boundary inspect {run.path} --all"
+    return ["", *lines, _LEGEND, *([more] if left else [])]
+
+
+def _is_named(finding: Finding, name: str) -> bool:
+    return finding.name == name or (name.endswith("_") and finding.name.startswith(name))
+
+
+def _short(finding: Finding) -> list[str]:
+    """Return a finding in two lines: without numbers in brackets, and cut, where it is longer."""
+
+    def lines(text: str) -> list[str]:
+        return wrap(text, WIDTH - 2)
+
+    said = lines(finding.sentence)
+    if len(said) > _LINES_EACH:
+        said = lines(re.sub(r"\s\([^()]*\d[^()]*\)", "", finding.sentence))
+    if len(said) > _LINES_EACH:
+        last = said[_LINES_EACH - 1]
+        cut = last if len(last) <= WIDTH - 4 else last.rpartition(" ")[0]
+        said = [*said[: _LINES_EACH - 1], f"{cut.rstrip(',;:.')} …"]
+    return [f"{_MARKS[finding.present]} {said[0]}", *(f"  {line}" for line in said[1:])]
+
+
+def _of_report(run: RunDirectory) -> list[str]:
+    if not run.report.exists():
+        return []
+    results = [path for path in map(run.result, (*STAGES, *OPTIONAL)) if path.exists()]
+    newest = max((path.stat().st_mtime for path in results), default=0.0)
+    older = run.report.stat().st_mtime < newest
+    again = f", older than these results; `boundary report {run.path}` writes it anew"
+    return [f"report: {run.report}{again if older else ''}"]
 
 
 def _result(run: RunDirectory, stage: str, kind: type[Result]) -> Result | None:

@@ -186,18 +186,30 @@ class RunDirectory:
         Raises:
             StoreError: If the directory holds a study of other settings.
         """
+        if not replace:
+            self.require_same_study(config)
         text = yaml.safe_dump(dict(config), sort_keys=False)
-        if self.config_file.exists() and not replace:
-            saved = asdict(self.study())
-            changed = differences(self._binding(saved), self._binding(config))
-            if changed:
-                raise StoreError(
-                    f"`{self.path}` holds a study with other settings: {'; '.join(changed)}. "
-                    f"Name another --out, or continue that one with "
-                    f"`boundary run --config {self.config_file} --out {self.path}`."
-                )
         make_folder(self.path)
         write_text(self.config_file, text)
+
+    def require_same_study(self, config: Mapping[str, Any]) -> None:
+        """Refuse settings other than those that something in the directory was made with.
+
+        Args:
+            config: As JSON values.
+
+        Raises:
+            StoreError: If they differ.
+        """
+        if not self.config_file.exists():
+            return
+        changed = differences(self._binding(asdict(self.study())), self._binding(config))
+        if changed:
+            raise StoreError(
+                f"`{self.path}` holds a study with other settings: {'; '.join(changed)}. "
+                f"Name another --out, or continue that one with "
+                f"`boundary run --config {self.config_file} --out {self.path}`."
+            )
 
     def _binding(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings that something in the directory was made with."""
@@ -254,15 +266,27 @@ class RunDirectory:
         if not changed and made.get(basis) != settings.get(basis):
             _log.info("`%s` was made from another `%s` and is made anew.", path, basis)
             return False
+        self.refuse_other(stage, changed)
+        if stage not in self.record().get("stages", {}):  # killed before it could say so
+            self.record_stage(stage, {"sha256": sha256_of_file(path)})
+        return True
+
+    def refuse_other(self, stage: str, changed: Sequence[str]) -> None:
+        """Refuse to go on from a result that was made with other settings.
+
+        Args:
+            stage: Name of the stage.
+            changed: What differs, in words; nothing is refused where nothing does.
+
+        Raises:
+            StoreError: If something differs.
+        """
         if changed:
             raise StoreError(
-                f"`{path}` was made with other settings: {'; '.join(changed)}. "
+                f"`{self.result(stage)}` was made with other settings: {'; '.join(changed)}. "
                 f"Give `boundary {stage} {self.path}` the settings you want and --redo, and it is "
                 "made anew."
             )
-        if stage not in self._read_record().get("stages", {}):  # killed before it could say so
-            self.record_stage(stage, {"sha256": sha256_of_file(path)})
-        return True
 
     def out_of_date(self, stages: Sequence[str] = STAGES) -> str | None:
         """Return a sentence on the first result made from another than is there, if there is.
@@ -296,7 +320,7 @@ class RunDirectory:
 
     def model_name(self) -> str:
         """Return the name of the model, or of the folder where no record says it."""
-        model = self._read_record().get("model")
+        model = self.record().get("model")
         name = model.get("name") if isinstance(model, dict) else None
         return str(name or self.path.resolve().name)
 
@@ -307,7 +331,7 @@ class RunDirectory:
 
     def record_stage(self, stage: str, facts: Mapping[str, Any]) -> None:
         """Add to ``provenance.json`` that a stage is done, and what had changed since the begin."""
-        record = self._read_record()
+        record = self.record()
         changed = {name: now for name, now in _environment().items() if record.get(name) != now}
         record.setdefault("stages", {})[stage] = {"finished": _now(), **facts, **changed}
         self._write_record(record)
@@ -325,6 +349,7 @@ class RunDirectory:
         if self.result(stage).exists():
             facts["sha256"] = sha256_of_file(self.result(stage))
         self.record_stage(stage, facts)
+        _log.debug("stage `%s` done in %.1f s on %s", stage, seconds, device)
 
     def checksums(self) -> dict[str, str]:
         """Return the SHA-256 of each stage's result, as far as the record has it.
@@ -332,11 +357,16 @@ class RunDirectory:
         Raises:
             StoreError: If the record is damaged.
         """
-        stages = self._read_record().get("stages", {})
+        stages = self.record().get("stages", {})
         known = {name: facts.get("sha256") for name, facts in stages.items() if _is_object(facts)}
         return {name: text for name, text in known.items() if isinstance(text, str)}
 
-    def _read_record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, Any]:
+        """Return what ``provenance.json`` says; nothing where there is none.
+
+        Raises:
+            StoreError: If it is damaged.
+        """
         try:
             record = json.loads(self.provenance.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -368,6 +398,15 @@ class RunDirectory:
                 "missing."
             )
         return path
+
+    def require_basis(self, stage: str) -> None:
+        """Refuse a stage that rests on one that has not been run.
+
+        Raises:
+            StoreError: If there is no result of that one.
+        """
+        if stage in _RESTS_ON:
+            self.finished(_RESTS_ON[stage])
 
     def identity(self, stage: str) -> str:
         """Return a short hash of the settings that made a stage's result.

@@ -128,7 +128,7 @@ class _Making:
         options = config.universal
         self._run, self._config, self._subject = run, config, subject
         self._spectrum, self._identity = normals.spectrum, identity
-        self.norm = reference_norm(config, collection)
+        self.norm = reference_norm(config, collection.mean_image_norm, collection.median_margin)
         self.dimension = reference_dimension(config, normals)
         self.positions = subject.collecting[: options.images]
         self._recipe = Recipe(
@@ -295,12 +295,11 @@ def _made_with(file: Path) -> str | None:
     return str(made_with)
 
 
-def reference_norm(config: StudyConfig, collection: CollectionResult) -> float:
+def reference_norm(config: StudyConfig, mean_image_norm: float, median_margin: float) -> float:
     """Return the norm at which families are ranked, input units."""
-    mean = collection.mean_image_norm
     if config.universal.reference is not None:
-        return config.universal.reference * mean
-    return max(REFERENCE * mean, REFERENCE_IN_MARGINS * collection.median_margin)
+        return config.universal.reference * mean_image_norm
+    return max(REFERENCE * mean_image_norm, REFERENCE_IN_MARGINS * median_margin)
 
 
 def reference_dimension(config: StudyConfig, normals: SpectrumResult) -> int:

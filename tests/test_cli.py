@@ -1,0 +1,401 @@
+import io
+import json
+import logging
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from analysis.results import FoolingResult
+from analysis.saved import load_result
+from boundary import Classifier, progress
+from boundary.images import IMAGE_ORIGINS
+from boundary.models import ORIGINS
+from boundary.progress import no_progress_bars, progress_bar
+from study import cli, forecast
+from study.config import StudyConfig, config_from
+from study.inspection import HEIGHT, describe
+from study.known import known
+from study.output import encodable
+from study.parser import COMMANDS, DESCRIPTION, PLANNED, build_parser, underscored
+from study.planning import ABOUT, DONE, TO_DO, plan_steps
+from study.planning import known as facts_of
+from study.run import RunDirectory
+from study.sparkline import BLOCKS, LETTERS, binned, sparkline
+from study.subject import load_subject
+
+SMALL = [
+    "--collect=60",
+    "--evaluate=30",
+    "--accuracy_images=200",
+    "--untrained=1",
+    "--spectrum.null_draws=2",
+    "--spectrum.splits=2",
+    "--universal.gradients=100",
+    "--fooling.draws=2",
+    "--device=cpu",
+]
+STAGES = ("collect", "untrained", "spectrum", "universal", "fooling")
+
+
+def count_passes(patch: pytest.MonkeyPatch) -> Counter[str]:
+    """Return a count of the images that go through classifiers from now on."""
+    seen: Counter[str] = Counter()
+    call = Classifier.__call__
+
+    def counted(classifier: Classifier, images: torch.Tensor) -> torch.Tensor:
+        seen["forward"] += len(images)
+        seen["with gradient"] += len(images) * torch.is_grad_enabled()
+        return call(classifier, images)
+
+    patch.setattr(Classifier, "__call__", counted)
+    return seen
+
+
+@pytest.fixture(scope="module")
+def counted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Counter[str]]]:
+    """Return a run up to fooling rates, and what each of its stages passed through classifiers."""
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    found = {}
+    for stage in ("collect", "spectrum", "universal", "fooling"):
+        words = [stage, *SMALL, "--out"] if stage == "collect" else [stage]
+        with pytest.MonkeyPatch.context() as patch:
+            found[stage] = count_passes(patch)
+            assert cli.main([*words, str(folder), "-q"]) == 0
+    return folder, found
+
+
+@pytest.fixture
+def run(counted: tuple[Path, dict[str, Counter[str]]]) -> Path:
+    return counted[0]
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(forecast, "_SECONDS", 0.02)
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Return the one line that the command prints when it refuses its arguments."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as left:
+        cli.main(arguments)
+    assert left.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    capsys.readouterr()
+    assert cli.main(arguments) == 0
+    return capsys.readouterr().out
+
+
+def content(folder: Path) -> dict[Path, tuple[int, int]]:
+    """Return size and time of every file of a folder."""
+    return {
+        path: (path.stat().st_size, path.stat().st_mtime_ns)
+        for path in [folder, *folder.rglob("*")]
+    }
+
+
+# Help
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_every_command_fits_and_its_example_is_taken(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit):
+        cli.main([name, "--help"])
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 100
+    example = COMMANDS[name].example
+    assert example in text
+    assert COMMANDS[name].text in text
+    words = shlex.split(example.removeprefix("source <(").removesuffix(")"))
+    assert words[:2] == ["boundary", name]
+    assert build_parser().parse_args(words[1:], defaults=False).subcommand == name
+
+
+def test_every_example_of_the_first_help_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    assert DESCRIPTION in capsys.readouterr().out
+    examples = re.findall(r"^  (boundary .*?)(?:   .*)?$", DESCRIPTION, re.MULTILINE)
+    assert len(examples) == 16
+    named = {shlex.split(example)[1] for example in examples}
+    assert named == set(COMMANDS) - {"completion"}
+    for example in examples:
+        words = [underscored(word) for word in shlex.split(example)[1:]]
+        build_parser().parse_args(words, defaults=False)
+
+
+# Lists
+
+
+def test_what_is_known_by_name_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(capsys, "list")
+    for origin in (*ORIGINS, *IMAGE_ORIGINS):
+        for pattern in origin.patterns:
+            assert re.search(rf"^  .*{re.escape(pattern)}", text, re.MULTILINE)
+    assert re.search(r"timm:NAME .*\((timm \d|not)", text)
+    assert max(map(len, text.splitlines())) <= 100
+    assert "universal deepfool linf" in text
+    assert "spectrum-matched" not in printed(capsys, "list", "models")
+    assert "did you mean `families`?" in refusal(capsys, "list", "familie")
+
+
+def test_the_help_names_every_kind_of_model() -> None:
+    with_help = " ".join(str(StudyConfig.__mro__[1].__doc__).split())
+    for origin in ORIGINS:
+        for pattern in origin.patterns:
+            assert pattern in with_help
+
+
+def test_every_family_of_a_run_is_listed(run: Path) -> None:
+    result = load_result(run / "fooling.h5", FoolingResult)
+    names = {line[2:].split("  ")[0] for line in known("families").splitlines()}
+    assert {rate.family for rate in result.rates} <= names
+
+
+# A run at a glance
+
+
+def test_a_run_fits_one_screen(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = printed(capsys, "inspect", str(run)).splitlines()
+    assert len(lines) <= HEIGHT
+    assert max(map(len, lines)) <= 100 or len(str(run)) > 60
+    text = "\n".join(lines)
+    assert "digits on digits, 60 of 900 images collected" in text
+    assert re.search(r"done \d{4}-\d\d-\d\d: collect \d\d:\d\d, spectrum", text)
+    assert re.search(f"singular values  [{BLOCKS}]{{52}}  ", text)
+    assert "Clean accuracy is" in text
+    result = load_result(run / "fooling.h5", FoolingResult)
+    assert f"{100 * result.reference_norm / result.mean_image_norm:.2g}" in text
+    whole = printed(capsys, "inspect", str(run), "--all")
+    assert len(whole.splitlines()) > HEIGHT
+    assert "…" not in whole
+
+
+def test_a_terminal_without_blocks_gets_letters(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    assert cli.main(["inspect", str(run)]) == 0
+    stream.seek(0)
+    text = stream.read()
+    assert re.search(rf"singular values  [{re.escape(LETTERS)}]{{52}}", text)
+    assert "?" not in text
+
+
+def test_a_run_without_a_record_is_described_too(run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(run, folder)
+    (folder / "provenance.json").unlink()
+    (folder / "fooling.h5").unlink()
+    text = describe(RunDirectory(folder))
+    assert "done: collect, spectrum, universal" in text
+    assert "to do: fooling" in text
+    (folder / "provenance.json").write_text(json.dumps({"images": 3, "stages": {"collect": 4}}))
+    assert "done: collect, spectrum, universal" in describe(RunDirectory(folder))
+
+
+def test_sparklines() -> None:
+    assert sparkline([1, 10, 100], 1, 100, "abc") == "abc"
+    assert sparkline([0.1, 1000], 1, 100, "abc") == "ac"
+    assert sparkline([5, 5], 5, 5) == BLOCKS[0] * 2
+    np.testing.assert_allclose(binned([8, 2, 1, 0], 2), [4, np.sqrt(8e-3)])
+    assert len(binned(np.ones(3), 10)) == 3
+
+
+def test_what_a_stream_cannot_encode_is_replaced() -> None:
+    assert encodable("−1.5 ≤ x", "utf-8") == "−1.5 ≤ x"
+    assert encodable("−1.5 ≤ “x” …", "ascii") == '-1.5 <= "x" ...'
+    assert encodable("猫", "ascii") == "?"
+
+
+# Plans
+
+
+def test_a_plan_writes_nothing(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = printed(capsys, "run", *SMALL, "--out", "new", "--dry-run")
+    assert list(tmp_path.iterdir()) == []
+    assert re.search(r"^collect    to do +≤2,600 +≤2,400", text, re.MULTILINE)
+    assert "60 normals and points of 64 numbers, 30.7 kB" in text
+    assert "Gram matrices of 60 x 60, 28.8 kB each" in text
+    before = content(run)
+    text = printed(capsys, "run", *SMALL, "--out", str(run), "--dry-run")
+    assert re.search("^fooling    done", text, re.MULTILINE)
+    assert re.search("^natural    to do", text, re.MULTILINE)
+    for name in PLANNED[2:]:
+        assert "a plan for" in printed(capsys, name, str(run), "--dry-run")
+    assert content(run) == before
+
+
+def test_a_plan_is_refused_where_the_command_would_be(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = [*SMALL, "--seed=1", "--out", str(run), "--dry-run"]
+    assert "seed was 0, is 1" in refusal(capsys, "run", *other)
+    text = refusal(capsys, "spectrum", str(run), "--directions=20", "--dry-run")
+    assert "directions was None, is 20" in text
+    assert "to do" in printed(
+        capsys, "spectrum", str(run), "--directions=20", "--redo", "--dry-run"
+    )
+    folder = tmp_path / "copy"
+    shutil.copytree(run, folder)
+    (folder / "spectrum.h5").unlink()
+    assert "no result of the stage `spectrum`" in refusal(
+        capsys, "universal", str(folder), "--dry-run"
+    )
+
+
+def test_the_plan_of_a_spectrum_loads_no_model(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "load_subject", lambda _: pytest.fail("loaded"))
+    text = printed(capsys, "spectrum", str(run), "--redo", "--dry-run")
+    assert re.search(r"^spectrum   to do +none +none ", text, re.MULTILINE)
+
+
+def test_what_rests_on_a_stage_that_is_left_is_left_too(run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(run, folder)
+    (folder / "spectrum.h5").unlink()
+    directory = RunDirectory(folder)
+    config = directory.study()
+    facts = facts_of(directory, config, load_subject(config))
+    states = {step.stage: step.state for step in plan_steps(directory, config, facts, STAGES)}
+    assert states == {
+        "collect": DONE,
+        "untrained": DONE,
+        **dict.fromkeys(("spectrum", "universal", "fooling"), TO_DO),
+    }
+
+
+def test_counted_passes_are_those_that_are_made(
+    counted: tuple[Path, dict[str, Counter[str]]],
+) -> None:
+    folder, made = counted
+    run = RunDirectory(folder)
+    config = run.study()
+    facts = facts_of(run, config, load_subject(config))
+    planned = {
+        stage: next(iter(plan_steps(run, config, facts, (stage,), redo=True)))
+        for stage in ("universal", "fooling")
+    }
+    for stage, step in planned.items():
+        assert step.forward == pytest.approx(made[stage]["forward"], rel=0.03)
+        assert step.backward == made[stage]["with gradient"]
+
+
+def test_a_collection_that_was_begun_is_counted_from_there(run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(run, folder)
+    (folder / "collect.h5").unlink()
+    directory = RunDirectory(folder)
+    config = config_from({"collect": 100, "evaluate": 30, "untrained": 0, "device": "cpu"})
+    facts = facts_of(directory, config, load_subject(config))
+    (step,) = plan_steps(directory, config, facts, ("collect",))
+    assert "100 images, 40 of them left" in step.what
+    assert step.sure == ABOUT
+    assert step.backward < 40 * 40
+
+
+# Quiet, verbose, and log files
+
+
+def test_quiet_shows_results_alone(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert cli.main(["spectrum", str(run), "--redo", "--quiet"]) == 0
+    quiet = capsys.readouterr()
+    assert quiet.err == ""
+    assert "singular values" in quiet.out
+    assert cli.main(["spectrum", str(run), "--redo"]) == 0
+    assert "halves: 100 %" in capsys.readouterr().err
+
+
+def test_verbose_logs_what_is_done(
+    run: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["spectrum", str(run), "--redo", "-v"]) == 0
+    assert "stage `spectrum` done in" in caplog.text
+    assert logging.getLogger("boundary").level == logging.DEBUG
+    caplog.clear()
+    assert cli.main(["spectrum", str(run), "--redo"]) == 0
+    assert "stage `spectrum` done in" not in caplog.text
+    assert "contradict" in refusal(capsys, "inspect", str(run), "-q", "-v")
+
+
+def test_a_bar_in_a_log_file_is_a_line_now_and_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bar() -> list[str]:
+        with progress_bar("search", 50, "images", shown=True) as shown:
+            for step in range(50):
+                shown.update(1)
+                shown.set_postfix_str(f"rate {step}")
+        text = capsys.readouterr().err
+        assert "\r" not in text
+        assert text.endswith("\n")
+        return text.splitlines()
+
+    (line,) = bar()
+    assert re.fullmatch("search: 100 %, 50 of 50 images, 00:00 gone, 00:00 left, rate 49", line)
+    monkeypatch.setattr(progress, "LOGGED_EVERY", 0.0)
+    assert len(bar()) > 50
+    with no_progress_bars():
+        assert not sys.stderr.isatty()
+        with progress_bar("search", 50, "images", shown=True) as hidden:
+            hidden.update(50)
+    assert capsys.readouterr().err == ""
+
+
+# Completion
+
+
+def test_bash_completes_commands_options_and_choices(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("there is no bash")
+    script = tmp_path / "boundary.bash"
+    script.write_text(printed(capsys, "completion", "bash"))
+
+    def completed(*words: str) -> set[str]:
+        line = " ".join(map(shlex.quote, words))
+        asked = f"COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _shtab_boundary; "
+        done = subprocess.run(
+            [bash, "-c", f"source {script}; {asked} printf '%s\\n' \"${{COMPREPLY[@]}}\""],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stderr == ""
+        return set(done.stdout.split())
+
+    assert completed("boundary", "") == set(COMMANDS)
+    assert completed("boundary", "fo") == {"fooling"}
+    assert {"--redo", "--dry_run", "--norms"} < completed("boundary", "fooling", "--")
+    assert completed("boundary", "run", "--spectrum.method", "") == {"gram", "lapack"}
+    assert completed("boundary", "list", "") == {"models", "images", "families"}
+    (tmp_path / "photos").mkdir()
+    assert completed("boundary", "inspect", "ph") == {"photos"}
+
+
+def test_zsh_gets_a_script_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert printed(capsys, "completion", "zsh").startswith("#compdef boundary")
+    assert "did you mean `bash`" in refusal(capsys, "completion", "bsh")
+    assert "a shell is missing" in refusal(capsys, "completion")
