@@ -4,17 +4,16 @@ The gradient of the values estimator along v at the scale s is twice a central d
 gradients at z + s v and z - s v: a step adds that product, averaged over a few anchors, and makes
 the frame orthonormal again (Oja's rule). The operator need not be linear.
 
-Where it is not, an ascent may end at maxima of little curvature where there are others of much.
-Three things are done against that:
+Where it is not, the ascent of a single direction may end at a maximum of little curvature beside
+others of much. Two things are done against that:
 
 - it starts from directions of the normals' own power spectra, where the maxima of much curvature
   are, with random phases, which say nothing of any image;
-- it goes on from the best of three such starts, after a few steps of each;
 - directions that lag behind half the leading one are *renewed*: put at the leading directions that
   the products of the others have beyond the frame.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -27,9 +26,6 @@ from analysis.surrogates import phase_randomised_rows
 from boundary.errors import InputError
 from boundary.progress import progress_bar
 
-_STARTS = 3
-_FIRST_STEPS = 20
-"""Of each start, before the best of them goes on; a quarter of all steps at most."""
 _RENEWED_EVERY = 10
 """Steps."""
 _LAST_RENEWAL = 0.6
@@ -139,9 +135,8 @@ def ascended_span(
 
     Each step adds to the frame V the mean products of a few anchors, of spectral norm 1 and without
     their part in V, times a size that shrinks to nothing as a half cosine, and makes it orthonormal
-    again. Every ten steps the directions that lag are renewed instead, where there are any. Of
-    three starts the one goes on whose mean curvature is largest after a quarter of the steps, 20 at
-    most. The number of steps is the stopping rule. Arguments as in `ascended_frame`.
+    again. Every ten steps the directions that lag are renewed instead, where there are any. The
+    number of steps is the stopping rule. Arguments as in `ascended_frame`.
 
     Raises:
         InputError: If an option is out of range.
@@ -153,32 +148,15 @@ def ascended_span(
         if number < 1:
             raise InputError(f"`{name}` should be at least 1. Found {number}.")
     state = checkpoint.load(AscentState)
-    first = min(_FIRST_STEPS, steps // 4)
-    beside = (_STARTS - 1) * first
-    with progress_bar(
-        title, beside + steps, "steps", shown=progress and operator.ranks.first
-    ) as bar:
-        if state is None:
-            begun = []
-            for place in range(_STARTS):
-                one = _start(operator, dimension, _STARTS * seed + place)
-                while one.steps < first:
-                    one = _stepped(operator, one, batch_size, step, steps)
-                    bar.update(1)
-                begun.append(one)
-            spent = sum(one.gradients for one in begun)
-            state = replace(max(begun, key=_mean_curvature), gradients=spent)
-        else:
-            bar.update(beside + state.steps)
+    if state is None:
+        state = _start(operator, dimension, seed)
+    with progress_bar(title, steps, "steps", shown=progress and operator.ranks.first) as bar:
+        bar.update(state.steps)
         while state.steps < steps:
             state = _stepped(operator, state, batch_size, step, steps)
             checkpoint.keep_state(state, last=state.steps == steps)
             bar.update(1)
     return state.directions, state.gradients
-
-
-def _mean_curvature(state: AscentState) -> float:
-    return float(state.curvature.mean())
 
 
 def _start(operator: MeanShapeOperator, dimension: int, seed: int) -> AscentState:

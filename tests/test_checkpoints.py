@@ -89,7 +89,7 @@ def operator(kind: type[MeanShapeOperator] = MeanShapeOperator) -> Any:
     return kind(classifier, anchors, 0.5)
 
 
-@pytest.mark.parametrize("products", [3, 7, 11])
+@pytest.mark.parametrize("products", [1, 3, 7])
 def test_an_ascent_goes_on_as_if_it_had_not_stopped(
     products: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,9 +99,7 @@ def test_an_ascent_goes_on_as_if_it_had_not_stopped(
     Failing.left[0] = products
     with pytest.raises(StoppedError):
         ascended_frame(operator(Failing), 2, steps=8, batch_size=7, checkpoint=place)
-    starts, steps, frame = 3 * 2, 6, 1  # products of each
-    kept = products if products > starts else 0
-    Failing.left[0] = starts + steps + frame - kept
+    Failing.left[0] = 8 - products + 1  # the products that are left, and that of the frame
     rest = ascended_frame(operator(Failing), 2, steps=8, batch_size=7, checkpoint=place)
     np.testing.assert_array_equal(whole.directions, rest.directions)
     assert whole.gradients == rest.gradients
