@@ -60,6 +60,7 @@ _SPECIAL = {
     "\N{RIGHT DOUBLE QUOTATION MARK}": "''",
 }
 _SUBSPACE = re.compile(r"\bS\\_([cf])\b")
+_POWER = re.compile(r"(?<=\d)e\\ensuremath\{-\}0*(\d+)\b")
 
 _PREAMBLE = r"""% Every number of a run. In a paper: \input{numbers}, then
 %   \boundary{KEY}         three significant digits
@@ -81,6 +82,7 @@ _PREAMBLE = r"""% Every number of a run. In a paper: \input{numbers}, then
 def escaped(text: str) -> str:
     """Return a text as LaTeX that sets it, on one line."""
     shown = "".join(_SPECIAL.get(letter, _plain(letter)) for letter in " ".join(text.split(" ")))
+    shown = _POWER.sub(r"\\ensuremath{\\times10^{-\1}}", shown)
     return _SUBSPACE.sub(r"\\ensuremath{S_{\\mathrm{\1}}}", shown)
 
 
