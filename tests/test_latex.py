@@ -28,7 +28,7 @@ def test_every_number_has_a_macro_but_those_of_curves() -> None:
         "fooling/seed": "{0}{0}{0.0}",
         "rates/0/rate": "{0.125}{0.125}{12.5}",
         "rates/0/interval/low": "{0.1}{0.1}{10.0}",
-        "not clipped/ratio": r"{\ensuremath{-}3.00e\ensuremath{-}07}{-3e-07}{0.0}",
+        "not clipped/ratio": r"{\ensuremath{-}3.00\ensuremath{\times10^{-7}}}{-3e-07}{0.00}",
     }
     assert "% rates/0: family sphere 100 %" in text
 
@@ -39,10 +39,7 @@ def test_every_number_has_a_macro_but_those_of_curves() -> None:
         ("a_b & 50 % of {x}", r"a\_b \& 50 \% of \{x\}"),
         (r"\input{/etc/passwd}", r"\textbackslash{}input\{/etc/passwd\}"),
         ("$x^2$ ~ #1", r"\$x\textasciicircum{}2\$ \textasciitilde{} \#1"),
-        (
-            "R² of S_c, S_f",
-            r"R\ensuremath{^2} of \ensuremath{S_{\mathrm{c}}}, \ensuremath{S_{\mathrm{f}}}",
-        ),
+        ("R² of S_c", r"R\ensuremath{^2} of \ensuremath{S_{\mathrm{c}}}"),
         ("naïve 猫 \x1b[2J", "naïve ? ?[2J"),
         ("\N{MINUS SIGN}0.5 to 1\N{NO-BREAK SPACE}%", r"\ensuremath{-}0.5 to 1~\%"),
     ],
