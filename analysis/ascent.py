@@ -96,7 +96,7 @@ def ascended_frame(
     Raises:
         InputError: If an option is out of range.
     """
-    span, spent = ascended_span(
+    last = ascended_span(
         operator,
         dimension,
         steps=steps,
@@ -107,14 +107,14 @@ def ascended_frame(
         progress=progress,
         checkpoint=checkpoint,
     )
-    frame = torch.from_numpy(span.T)
+    frame = torch.from_numpy(last.directions.T)
     seen = frame.T @ operator.products(frame.T).T
     values, turns = torch.linalg.eigh((seen + seen.T) / 2)
     count = operator.count
     return AscendedFrame(
         values.flip(0).numpy(),
         (frame @ turns.flip(1)).T.contiguous().numpy(),  # as it is read: products round alike
-        spent + 2 * count * dimension,
+        last.gradients + 2 * count * dimension,
         count,
     )
 
@@ -130,8 +130,8 @@ def ascended_span(
     title: str = "curved frame",
     progress: bool = False,
     checkpoint: Checkpoint = NOT_KEPT,
-) -> tuple[NDArray[np.float64], int]:
-    """Return orthonormal rows along which the mean curvature is large, and the gradients spent.
+) -> AscentState:
+    """Return the last state of an ascent: orthonormal rows along which mean curvature is large.
 
     Each step adds to the frame V the mean products of a few anchors, of spectral norm 1 and without
     their part in V, times a size that shrinks to nothing as a half cosine, and makes it orthonormal
@@ -156,7 +156,7 @@ def ascended_span(
             state = _stepped(operator, state, batch_size, step, steps)
             checkpoint.keep_state(state, last=state.steps == steps)
             bar.update(1)
-    return state.directions, state.gradients
+    return state
 
 
 def _start(operator: MeanShapeOperator, dimension: int, seed: int) -> AscentState:

@@ -85,9 +85,13 @@ class CurvedSubspace:
     the reference mode, of which this and the next are not taken."""
     halves: Array
     """(splits,), the same of two random halves of the images; none for the reference mode."""
+    halves_own: Array
+    """(splits, 2), mean curvature in the sample along the frame of each half, 1 / input units;
+    where that of one is far below the other's, it found lesser maxima, and that they share little
+    says nothing of the images."""
     halves_by_phases: Array
-    """(draws,), the same where one half's directions have got random phases: what their power
-    spectrum alone gives."""
+    """(draws,), the same as ``halves`` where one half's directions have got random phases: what
+    their power spectrum alone gives."""
     gradients: int
     """Input gradients that the subspace took, without its checks."""
 
@@ -155,8 +159,8 @@ def curved_by(
     """
     by = _Making(method, dimension, steps, passes, seed, progress, checkpoint)
     made = by.checked(making)
-    others: list[Array] = []
-    halves: list[tuple[list[Array], list[Array]]] = []
+    others: list[_Span] = []
+    halves: list[tuple[list[_Span], list[_Span]]] = []
     if making.count >= 2 and method != REFERENCE:
         others = by.spans(making, "another start", 1)
         for split, (first, second) in enumerate(split_in_halves(making.count, splits, seed)):
@@ -176,15 +180,26 @@ def curved_by(
             asymmetry=one.asymmetry,
             additivity=one.additivity,
             residual=one.residual,
-            starts=shared_energy(one.directions, others[place]) if others else 0.0,
-            halves=np.array([shared_energy(a[place], b[place]) for a, b in halves]),
+            starts=shared_energy(one.directions, others[place].directions) if others else 0.0,
+            halves=np.array(
+                [shared_energy(a[place].directions, b[place].directions) for a, b in halves]
+            ),
+            halves_own=np.array([[a[place].own, b[place].own] for a, b in halves]).reshape(-1, 2),
             halves_by_phases=_shared_by_phases(
-                [(a[place], b[place]) for a, b in halves], making.shape, seed
+                [(a[place].directions, b[place].directions) for a, b in halves], making.shape, seed
             ),
             gradients=one.gradients,
         )
         for place, one in enumerate(made)
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Span:
+    """Directions alone, and their mean curvature in the sample."""
+
+    directions: Array
+    own: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,13 +248,14 @@ class _Making:
             for kind, end in _ends(self.method, found)
         ]
 
-    def spans(self, operator: MeanShapeOperator, place: str, start: int) -> list[Array]:
-        """Return the directions alone, from another start; kept at their own place."""
+    def spans(self, operator: MeanShapeOperator, place: str, start: int) -> list[_Span]:
+        """Return the directions from another start; kept at their own place."""
         if self.method == ASCENT:
             options = self._options(place, start)
-            return [ascended_span(operator, self.dimension, steps=self.steps, **options)[0]]
+            last = ascended_span(operator, self.dimension, steps=self.steps, **options)
+            return [_Span(last.directions, _mean(last.curvature))]
         found = self._pairs(operator, place, start, additivity=False)
-        return [end.directions for _, end in _ends(self.method, found)]
+        return [_Span(end.directions, _mean(end.values)) for _, end in _ends(self.method, found)]
 
     def _pairs(
         self, operator: MeanShapeOperator, place: str, start: int, *, additivity: bool

@@ -256,7 +256,7 @@ class JudgedGeometry(Result):
 class CurvatureResult(JudgedGeometry):
     """Curved subspaces, curvature over scales, and the test of the curvature hypothesis."""
 
-    FORMAT: ClassVar[int] = 2
+    FORMAT: ClassVar[int] = 3
     AXES: ClassVar = {
         "anchor_kinds": "anchor_kinds",
         "met": "anchor_kinds",

@@ -176,6 +176,22 @@ def _stability(result: CurvatureResult, subspace: CurvedSubspace) -> str:
         f" Two starts share {number(subspace.starts)} and two halves of the images "
         f"{number(subspace.shared_by_halves)} (mean squared cosine; with random phases "
         f"{number(subspace.shared_by_phases)}), against R/D = {number(chance)}."
+        f"{_of_lesser_halves(subspace)}"
+    )
+
+
+def _of_lesser_halves(subspace: CurvedSubspace) -> str:
+    """Return a sentence on splits of which one half found far less curvature than the other."""
+    low, high = subspace.halves_own.min(1), subspace.halves_own.max(1)
+    lesser = low < high / 2
+    if not lesser.any():
+        return ""
+    place = int((high - low).argmax())
+    return (
+        f" In {lesser.sum()} of {len(low)} splits one half's directions have less than half the "
+        f"curvature of the other's in their samples ({number(low[place])} against "
+        f"{number(high[place])}): there the halves differ by what was found, and not only by what "
+        "is there."
     )
 
 
@@ -185,6 +201,7 @@ def _shared(result: CurvatureResult, subspace: CurvedSubspace) -> dict[str, Any]
         "starts": subspace.starts,
         "halves": subspace.shared_by_halves,
         "phases": subspace.shared_by_phases,
+        "halves_own": subspace.halves_own.tolist(),
         "chance": chance,
     }
 

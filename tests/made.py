@@ -228,6 +228,7 @@ def curved_subspace(method: str, held_out: float) -> CurvedSubspace:
         residual=np.full(4, 0.0 if method == "ascent" else 0.05),
         starts=0.0 if method == "reference" else 0.8,
         halves=np.array([] if method == "reference" else [0.38, 0.4, 0.42]),
+        halves_own=np.zeros((0, 2)) if method == "reference" else np.array([[0.5, 0.6]] * 3),
         halves_by_phases=np.array([] if method == "reference" else [0.1, 0.12]),
         gradients=3000,
     )

@@ -826,3 +826,16 @@ def test_exact_curvature_is_drawn_and_told() -> None:
     assert "zero for 100.0\N{NO-BREAK SPACE}% of the pairs" in finding.sentence
     none = replace(result, exact=())
     assert "exact_curvature" not in {f.name for f in curvature_findings(none)}
+
+
+def test_a_half_that_found_lesser_maxima_is_told() -> None:
+    result = curvature_result()
+    first = result.subspaces[0]
+    assert "lesser" not in finding("curved", result).sentence
+    own = np.array([[0.2, 0.19], [0.2, 0.04], [0.15, 0.08]])
+    spoilt = replace(result, subspaces=(replace(first, halves_own=own), *result.subspaces[1:]))
+    said = finding("curved", spoilt).sentence
+    assert (
+        "In 1 of 3 splits one half's directions have less than half the curvature of the other's "
+        "in their samples (0.04 against 0.2)"
+    ) in said

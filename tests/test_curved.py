@@ -246,12 +246,13 @@ def test_what_is_left_of_the_start_is_not_shared() -> None:
     operator = linear_operator(torch.Generator().manual_seed(5))
     (found,) = curved_by(ASCENT, operator, operator, 4, steps=5, passes=1, splits=3)
     assert found.halves.shape == (3,)
+    np.testing.assert_allclose(found.halves_own, np.zeros((3, 2)), atol=1e-9)
     chance = 4 / D
     assert found.halves_by_phases.shape == (60,)
     assert abs(found.shared_by_halves - found.shared_by_phases) < chance
     assert found.shared_by_halves < 5 * chance  # all normals are one: one colour a frequency
     assert found.starts < 5 * chance
-    others = ascended_span(operator, 4, steps=5, seed=0)[0]
+    others = ascended_span(operator, 4, steps=5, seed=0).directions
     assert shared_energy(found.directions, others) == pytest.approx(1)
 
 
@@ -261,6 +262,7 @@ def test_halves_of_planted_directions_agree_beyond_their_smoothness() -> None:
     for method in (ASCENT, EIGENVECTORS):
         found = curved_by(method, operator, operator, 3, steps=60, passes=5, splits=2)
         assert found[0].halves.min() > 0.99
+        np.testing.assert_allclose(found[0].halves_own, 2, rtol=0.02)  # of 3, 2 and 1
         assert found[0].halves_by_phases.max() < 0.5
         assert found[0].starts > 0.99
     assert [one.method for one in found] == [EIGENVECTORS, NEGATIVE, FLATTEST]
