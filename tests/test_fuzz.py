@@ -15,7 +15,7 @@ from soak.mutations import fuzz, targets
 
 work = Path(os.environ["WORK"])
 for target in targets(work / "files"):
-    found = fuzz(target, 12 if target.name == "configuration" else 25, 1, work / "log.txt")
+    found = fuzz(target, 12 if target.name == "configuration" else 20, 1, work / "log.txt")
     assert not found.wrong, found.wrong
     print(target.name, found.cases, found.refused)
 """
@@ -28,6 +28,6 @@ def test_only_the_projects_own_errors_come_out(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     rows = [line.rsplit(" ", 2) for line in done.stdout.splitlines()]
-    assert len(rows) == 14
-    assert sum(int(cases) for _, cases, _ in rows) == 13 * 25 + 12
+    assert len(rows) == 22
+    assert sum(int(cases) for _, cases, _ in rows) == 21 * 20 + 12
     assert all(int(refused) > 0 for _, _, refused in rows)

@@ -5,10 +5,11 @@ import random
 import re
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
+import h5py
 import numpy as np
 import scipy.io
 import torch
@@ -16,13 +17,19 @@ from safetensors.numpy import save_file
 
 from analysis.perturbation_files import load_perturbations, save_perturbations, save_picture
 from analysis.perturbations import on_sphere
-from boundary import Classifier, NormalsStore, collect_normals
+from analysis.results import UniversalResult
+from analysis.saved import load_result, load_settings, save_result
+from boundary import Classifier, NormalsStore, collect_normals, open_images
 from boundary.errors import BoundaryError
 from boundary.manifest import MANIFEST
+from boundary.weights import load_weights
+from made import universal_result
 from soak.children import UNEXPECTED, child
 from soak.exploits import read_everything, resealed
 from sources import array_source
 from study.cli import main
+from study.config import StudyConfig
+from study.run import RunDirectory
 from surfaces import linear
 
 _SECONDS, _MEMORY = 30, 3 << 30
@@ -107,7 +114,14 @@ class Target:
 
 def targets(work: Path) -> list[Target]:
     """Return all kinds of files that the project reads, made in a folder."""
-    return [*_of_stores(work / "stores"), *_of_vectors(work / "vectors"), *_of_settings(work)]
+    return [
+        *_of_stores(work / "stores"),
+        *_of_vectors(work / "vectors"),
+        *_of_weights(work / "weights"),
+        *_of_images(work / "images"),
+        *_of_runs(work / "run"),
+        *_of_settings(work),
+    ]
 
 
 def _of_stores(work: Path) -> Iterator[Target]:
@@ -155,6 +169,44 @@ def _of_vectors(work: Path) -> Iterator[Target]:
     save_picture(work / "v.png", 0.1 * drawn.vectors[0])
     for file in sorted(work.iterdir()):
         yield Target(f"perturbation {file.name}", file, lambda f=file: load_perturbations(f))
+
+
+def _of_weights(work: Path) -> Iterator[Target]:
+    work.mkdir()
+    state = linear(3, 4).float().state_dict()
+    save_file({name: value.numpy() for name, value in state.items()}, work / "w.safetensors")
+    torch.save(state, work / "w.pt")
+    for file in sorted(work.iterdir()):
+        yield Target(
+            f"weights {file.name}", file, lambda f=file: load_weights(linear(3, 4).float(), f)
+        )
+
+
+def _of_images(work: Path) -> Iterator[Target]:
+    work.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 5, 5), np.uint8)
+    np.save(work / "i.npy", pixels)
+    np.savez_compressed(work / "i.npz", images=pixels, labels=np.arange(6))
+    with h5py.File(work / "i.h5", "w") as file:
+        file["images"], file["labels"] = pixels, np.arange(6)
+    for path in sorted(work.iterdir()):
+        yield Target(f"images {path.name}", path, lambda f=path: open_images(str(f)).read(range(6)))
+
+
+def _of_runs(work: Path) -> Iterator[Target]:
+    run = RunDirectory(work)
+    run.prepare(asdict(StudyConfig()))
+    run.begin_record({"model": {"name": "digits"}})
+    save_result(run.result("universal"), universal_result(), {"seed": 0})
+    run.record_done("universal", 0.0, "cpu")
+
+    def read() -> None:
+        load_settings(run.result("universal"))
+        load_result(run.result("universal"), UniversalResult)
+
+    yield Target("result", run.result("universal"), read)
+    yield Target("study.yaml", run.config_file, run.study)
+    yield Target("provenance.json", run.provenance, run.checksums)
 
 
 def _of_settings(work: Path) -> Iterator[Target]:
