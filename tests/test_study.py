@@ -96,7 +96,8 @@ def test_a_run_leaves_every_result_and_the_report(run: Path) -> None:
         "natural",
         "report",
     }
-    assert record["stages"]["fooling"].keys() == {"finished", "seconds", "device", "processes"}
+    recorded = {"finished", "seconds", "device", "processes", "sha256"}
+    assert record["stages"]["fooling"].keys() == recorded
     assert record["versions"]["torch"] == torch.__version__
 
 
