@@ -54,15 +54,14 @@ def test_ellipsoid_is_solved_exactly(dimension: int, dtype: torch.dtype, toleran
 
 
 def rounding_of_margins(module: Linear, images: Tensor) -> float:
-    """Return the rounding of the largest logit over the shortest gradient of a gap.
+    """Return how well a margin can be known: the rounding of a logit over the slope of a gap.
 
-    A gap is a difference of logits, so no margin is known better, however small it is.
+    A logit is a product w'x, rounded by up to eps |w| |x|, and a gap is a difference of two.
     """
     weight = module.weight.detach()
     slopes = (weight[None] - weight[:, None]).norm(dim=2)
-    largest = module(images).detach().abs().max()
-    eps = torch.finfo(images.dtype).eps
-    return eps * float(largest / slopes[slopes > 0].min())
+    product = weight.norm(dim=1).max() * images.flatten(1).norm(dim=1).max()
+    return torch.finfo(images.dtype).eps * float(product / slopes[slopes > 0].min())
 
 
 @pytest.mark.parametrize("classes", [2, 5])
