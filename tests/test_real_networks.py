@@ -45,7 +45,7 @@ def test_boundary_points_are_near_and_aligned(network: str) -> None:
 def test_another_batch_size_gives_the_same_rows_to_rounding(tmp_path: Path) -> None:
     classifier = Classifier(load_model(f"{MODELS}:resnet20").module)
     source = open_images(CIFAR10)
-    places = range(0, 4000, 40)
+    places = range(0, 4000, 20)
     one, other = (
         collect_normals(classifier, source, tmp_path / str(size), positions=places, batch_size=size)
         for size in (64, 13)
@@ -53,12 +53,15 @@ def test_another_batch_size_gives_the_same_rows_to_rounding(tmp_path: Path) -> N
     np.testing.assert_array_equal(one.ids, other.ids)
     for name in ("source", "position", "label"):
         np.testing.assert_array_equal(one.column(name), other.column(name))
-    assert (one.column("status") == other.column("status")).mean() > 0.9
-    assert (one.column("target") == other.column("target")).mean() > 0.9
+    assert one.on_boundary.all()
+    assert other.on_boundary.all()
+    assert (one.column("target") == other.column("target")).mean() > 0.98
+    assert (one.column("status") == other.column("status")).mean() > 0.85
     moved = np.abs(one.column("margin") / other.column("margin") - 1)
-    assert np.quantile(moved, 0.9) < 1e-3
+    assert moved.max() < 0.01
+    assert np.median(moved) < 1e-5
     cosine = (np.asarray(one.normals()) * np.asarray(other.normals())).sum(1)
-    assert np.quantile(cosine, 0.1) > 0.999
+    assert np.quantile(cosine, 0.1) > 0.97
 
 
 def test_the_shared_subspace_of_a_resnet_fools_twice_as_much_as_the_sphere(tmp_path: Path) -> None:
