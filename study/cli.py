@@ -325,7 +325,9 @@ def _keep_settings(run: RunDirectory, config: StudyConfig, stage: str) -> None:
 
 def _show(run: RunDirectory, stage: str = "", *, everything: bool = False) -> None:
     marks = BLOCKS if can_encode(BLOCKS, sys.stdout.encoding) else LETTERS
-    _say(describe(run, stage=stage, everything=everything, marks=marks))
+    with run.shown():
+        text = describe(run, stage=stage, everything=everything, marks=marks)
+    _say(text)
 
 
 def _say(text: str) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from analysis.saved import load_settings
-from boundary.errors import InputError, StoreError
+from boundary.errors import BoundaryError, InputError, StoreError
 from boundary.files import TEMPORARY, make_folder, sha256_of_file, write_text
 from boundary.lock import locked
 from boundary.manifest import MANIFEST
@@ -175,6 +175,24 @@ class RunDirectory:
                 for stale in folder.glob(f"*{TEMPORARY}"):
                     stale.unlink()
             yield
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Answer for results that cannot be shown, as forged or damaged ones may not fit.
+
+        Raises:
+            BoundaryError: As the code within raised it; a StoreError if that fails over what it
+                computes from results.
+        """
+        try:
+            yield
+        except BoundaryError:
+            raise
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise StoreError(
+                f"the results in `{self.path}` do not fit each other ({type(error).__name__}: "
+                f"{error}); `boundary verify {self.path}` says whether one is damaged."
+            ) from error
 
     def prepare(self, config: Mapping[str, Any], *, replace: bool = False) -> None:
         """Make the directory and write its configuration, or check that it is the same.

@@ -200,7 +200,8 @@ def report(run: RunDirectory, *, redo: bool = False) -> None:
     results = [*map(run.finished, STAGES), *map(run.result, optional)]
     newest = max(path.stat().st_mtime for path in results)
     if redo or not run.report.exists() or run.report.stat().st_mtime < newest:
-        write_report(run.path, optional)
+        with run.shown():
+            write_report(run.path, optional)
         run.record_stage("report", {})
 
 
@@ -213,7 +214,8 @@ def draw(
         The files.
     """
     optional = _shown(run)
-    return write_figures(run.path, folder, only=only, formats=formats, optional=optional)
+    with run.shown():
+        return write_figures(run.path, folder, only=only, formats=formats, optional=optional)
 
 
 def _shown(run: RunDirectory) -> list[str]:

@@ -184,6 +184,21 @@ def test_what_reads_well_may_still_be_wrong(
     assert words in text
 
 
+def test_results_that_do_not_fit_each_other_are_not_shown(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with h5py.File(run / "collect.h5", "r+") as file:
+        margins = file["margin"][:3]
+        del file["margin"]
+        file["margin"] = margins
+    with pytest.raises(SystemExit, match="2"):
+        main(["inspect", str(run)])
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert "do not fit each other (IndexError: " in said[0]
+    assert "`boundary verify" in said[0]
+
+
 def test_no_stage_computes_on_a_store_that_has_lost_rows(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
