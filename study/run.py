@@ -181,8 +181,8 @@ class RunDirectory:
         """Answer for results that cannot be shown, as forged or damaged ones may not fit.
 
         Raises:
-            BoundaryError: As the code within raised it; a StoreError if that fails over what it
-                computes from results.
+            BoundaryError: As the code within raised it.
+            StoreError: If that fails over what it computes from results.
         """
         try:
             yield
