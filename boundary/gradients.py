@@ -119,24 +119,6 @@ class KeptGraph:
         return GapGradient(gap.detach(), gradient, target)
 
 
-def class_gap_gradients(
-    classifier: Classifier, points: Tensor, source: Tensor, targets: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Return gaps (N, T) and gradients (N, T, C, H, W): 1 forward and T backward passes.
-
-    Args:
-        classifier: Gives the logits.
-        points: Shape (N, C, H, W).
-        source: Source class of each point, shape (N,).
-        targets: T other classes of each point, shape (N, T).
-    """
-    graph = KeptGraph(classifier, points)
-    found = [graph.gap_gradient(source, target) for target in targets.unbind(1)]
-    return torch.stack([one.gap for one in found], 1), torch.stack(
-        [one.gradient for one in found], 1
-    )
-
-
 def _input_gradient(gap: Tensor, inputs: Tensor, *, keep_graph: bool = False) -> Tensor:
     if not gap.requires_grad:  # the logits do not depend on the input
         return torch.zeros_like(inputs)

@@ -69,24 +69,16 @@ def progress_bar(title: str, total: int | None, unit: str, *, shown: bool) -> "t
         unit: Their name.
         shown: False for a bar that prints nothing.
     """
-    off = not shown or _hidden.get()
-    if sys.stderr.isatty():
-        return tqdm(
-            total=total,
-            desc=title,
-            unit=f" {unit}",
-            disable=off,
-            mininterval=REDRAWN_EVERY,
-            miniters=0,
-        )
-    return _Lines(
+    terminal = sys.stderr.isatty()
+    line = _LINE_OF_UNKNOWN if total is None else _LINE
+    return (tqdm if terminal else _Lines)(
         total=total,
         desc=title,
         unit=f" {unit}",
-        disable=off,
-        mininterval=LOGGED_EVERY,
+        disable=not shown or _hidden.get(),
+        mininterval=REDRAWN_EVERY if terminal else LOGGED_EVERY,
         miniters=0,
-        bar_format=_LINE if total is not None else _LINE_OF_UNKNOWN,
+        bar_format=None if terminal else line,
     )
 
 

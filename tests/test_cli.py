@@ -399,3 +399,12 @@ def test_zsh_gets_a_script_of_its_own(capsys: pytest.CaptureFixture[str]) -> Non
     assert printed(capsys, "completion", "zsh").startswith("#compdef boundary")
     assert "did you mean `bash`" in refusal(capsys, "completion", "bsh")
     assert "a shell is missing" in refusal(capsys, "completion")
+
+
+def test_a_warning_reaches_the_terminal_without_control_characters() -> None:
+    code = (
+        "import logging; from study.output import speaking\n"
+        "with speaking(): logging.getLogger('boundary').warning('\\x1b[2J\\x07evil.png')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "WARNING: ?[2J?evil.png\n"

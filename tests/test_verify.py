@@ -199,6 +199,21 @@ def test_results_that_do_not_fit_each_other_are_not_shown(
     assert "`boundary verify" in said[0]
 
 
+def test_files_of_a_finished_result_are_put_in_their_place(run: Path) -> None:
+    """As after a kill between the result and the files that belong to it."""
+    words = ["universal", str(run), "--gradients=40", "--counts=[]"]
+    assert main(words) == 0
+    kept, unfinished = run / "perturbations", run / "perturbations" / "unfinished"
+    whole = {file.name: file.read_bytes() for file in kept.glob("universal-*")}
+    assert len(whole) == 3
+    unfinished.mkdir()
+    for name in whole:
+        (kept / name).rename(unfinished / name)
+    assert main(words) == 0
+    assert {file.name: file.read_bytes() for file in kept.glob("universal-*")} == whole
+    assert not unfinished.exists()
+
+
 def test_no_stage_computes_on_a_store_that_has_lost_rows(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
