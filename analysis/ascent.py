@@ -66,59 +66,6 @@ class AscentState:
     """Spent."""
 
 
-def ascended_frame(
-    operator: MeanShapeOperator,
-    dimension: int,
-    *,
-    steps: int = 100,
-    batch_size: int = 20,
-    step: float = 1.0,
-    seed: int = 0,
-    title: str = "curved frame",
-    progress: bool = False,
-    checkpoint: Checkpoint = NOT_KEPT,
-) -> AscendedFrame:
-    """Return a frame along which the mean curvature at the operator's scale is large.
-
-    That of `ascended_span`, turned to the directions of the mean shape operator seen in the span.
-
-    Args:
-        operator: Of the images that make the frame.
-        dimension: R.
-        steps: How many.
-        batch_size: Anchors of one step.
-        step: Size of the first step.
-        seed: Of the start and of the order of the anchors.
-        title: Of the progress bar.
-        progress: Show one on standard error.
-        checkpoint: Where the state after some steps is kept, and looked for.
-
-    Raises:
-        InputError: If an option is out of range.
-    """
-    last = ascended_span(
-        operator,
-        dimension,
-        steps=steps,
-        batch_size=batch_size,
-        step=step,
-        seed=seed,
-        title=title,
-        progress=progress,
-        checkpoint=checkpoint,
-    )
-    frame = torch.from_numpy(last.directions.T)
-    seen = frame.T @ operator.products(frame.T).T
-    values, turns = torch.linalg.eigh((seen + seen.T) / 2)
-    count = operator.count
-    return AscendedFrame(
-        values.flip(0).numpy(),
-        (frame @ turns.flip(1)).T.contiguous().numpy(),  # as it is read: products round alike
-        last.gradients + 2 * count * dimension,
-        count,
-    )
-
-
 def ascended_span(
     operator: MeanShapeOperator,
     dimension: int,
@@ -136,7 +83,18 @@ def ascended_span(
     Each step adds to the frame V the mean products of a few anchors, of spectral norm 1 and without
     their part in V, times a size that shrinks to nothing as a half cosine, and makes it orthonormal
     again. Every ten steps the directions that lag are renewed instead, where there are any. The
-    number of steps is the stopping rule. Arguments as in `ascended_frame`.
+    number of steps is the stopping rule.
+
+    Args:
+        operator: Of the images that make the frame.
+        dimension: R.
+        steps: How many.
+        batch_size: Anchors of one step.
+        step: Size of the first step.
+        seed: Of the start and of the order of the anchors.
+        title: Of the progress bar.
+        progress: Show one on standard error.
+        checkpoint: Where the state after some steps is kept, and looked for.
 
     Raises:
         InputError: If an option is out of range.
@@ -157,6 +115,27 @@ def ascended_span(
             checkpoint.keep_state(state, last=state.steps == steps)
             bar.update(1)
     return state
+
+
+def ascended_frame(operator: MeanShapeOperator, last: AscentState) -> AscendedFrame:
+    """Return the frame that an ascent has ended with, and its mean curvature in the sample.
+
+    Its directions are those of the mean shape operator seen in their span.
+
+    Args:
+        operator: That of the ascent.
+        last: Its last state.
+    """
+    frame = torch.from_numpy(last.directions.T)
+    seen = frame.T @ operator.products(frame.T).T
+    values, turns = torch.linalg.eigh((seen + seen.T) / 2)
+    count = operator.count
+    return AscendedFrame(
+        values.flip(0).numpy(),
+        (frame @ turns.flip(1)).T.contiguous().numpy(),  # as it is read: products round alike
+        last.gradients + 2 * count * frame.shape[1],
+        count,
+    )
 
 
 def _start(operator: MeanShapeOperator, dimension: int, seed: int) -> AscentState:

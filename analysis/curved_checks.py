@@ -231,7 +231,8 @@ class _Making:
         """Return the directions that are tested, with what is known of them in the sample."""
         if self.method == ASCENT:
             options = self._options("all", 0)
-            frame = ascended_frame(operator, self.dimension, steps=self.steps, **options)
+            last = ascended_span(operator, self.dimension, steps=self.steps, **options)
+            frame = ascended_frame(operator, last)
             residual = np.zeros(self.dimension)
             return [_Made(ASCENT, frame.values, frame.directions, residual, frame.gradients)]
         found = self._pairs(operator, "all", 0, additivity=True)
@@ -321,8 +322,9 @@ def learned_curvature(
         checkpoint: Where the ascent's state is kept, and looked for.
     """
     first = making.subset(np.arange(count))
-    frame = ascended_frame(
+    last = ascended_span(
         first, dimension, steps=steps, seed=seed, progress=progress, checkpoint=checkpoint
     )
+    frame = ascended_frame(first, last)
     others = held_out_curvature(held_out, frame.directions).mean(1)
     return LearnedCurvature(first.count, frame.directions, float(frame.values.mean()), others)

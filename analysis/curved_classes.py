@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.ascent import ascended_frame
+from analysis.ascent import ascended_frame, ascended_span
 from analysis.checkpoints import NOT_KEPT, Checkpoint
 from analysis.curved import (
     MeanShapeOperator,
@@ -63,9 +63,11 @@ def class_curvature(
         progress: Show progress bars on standard error.
         checkpoint: Where the ascents' states are kept, and looked for.
     """
-    frames = [
-        ascended_frame(
-            make(),
+    frames = []
+    for place, (number, make) in enumerate(classes.items()):
+        operator = make()
+        last = ascended_span(
+            operator,
             dimension,
             steps=steps,
             seed=seed + place,
@@ -73,8 +75,7 @@ def class_curvature(
             progress=progress,
             checkpoint=checkpoint.within(f"class {number}"),
         )
-        for place, (number, make) in enumerate(classes.items())
-    ]
+        frames.append(ascended_frame(operator, last))
     directions = np.array([frame.directions for frame in frames]).reshape(-1, *pooled.shape)
     along = [held_out_curvature(held_out, rows).mean(1) for rows in (pooled, *directions)]
     return ClassCurvature(

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from analysis import checkpoints
-from analysis.ascent import ascended_frame
+from analysis.ascent import ascended_frame, ascended_span
 from analysis.checkpoints import NOT_KEPT, Checkpoint
 from analysis.curved import MeanShapeOperator, mean_curvature_pairs
 from boundary import Classifier
@@ -95,12 +95,13 @@ def test_an_ascent_goes_on_as_if_it_had_not_stopped(
 ) -> None:
     monkeypatch.setattr(checkpoints, "_PAUSE", 0.0)
     place = Checkpoint(tmp_path, SETTINGS).within("ascent")
-    whole = ascended_frame(operator(), 2, steps=8, batch_size=7)
+    whole = ascended_frame(operator(), ascended_span(operator(), 2, steps=8, batch_size=7))
     Failing.left[0] = products
     with pytest.raises(StoppedError):
-        ascended_frame(operator(Failing), 2, steps=8, batch_size=7, checkpoint=place)
+        ascended_span(operator(Failing), 2, steps=8, batch_size=7, checkpoint=place)
     Failing.left[0] = 8 - products + 1  # the products that are left, and that of the frame
-    rest = ascended_frame(operator(Failing), 2, steps=8, batch_size=7, checkpoint=place)
+    last = ascended_span(operator(Failing), 2, steps=8, batch_size=7, checkpoint=place)
+    rest = ascended_frame(operator(Failing), last)
     np.testing.assert_array_equal(whole.directions, rest.directions)
     assert whole.gradients == rest.gradients
     assert Failing.left[0] == 0

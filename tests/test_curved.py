@@ -78,11 +78,11 @@ def test_planted_directions_are_found_with_their_curvatures(scale: float | None)
 def test_ascent_finds_the_same_span_without_linearity() -> None:
     classifier, anchors, _ = planted()
     operator = MeanShapeOperator(classifier, anchors, 0.5)
-    frame = ascended_frame(operator, 3, steps=60, batch_size=10)
+    frame = ascended_frame(operator, ascended_span(operator, 3, steps=60, batch_size=10))
     assert shared_energy(frame.directions, np.eye(D)[1:4]) > 0.999
     assert frame.gradients == 2 * 3 * (10 * 60 + 40)
     np.testing.assert_allclose(frame.values, [3, 2, 1], rtol=0.01)
-    other = ascended_frame(operator, 3, steps=60, batch_size=10, seed=1)
+    other = ascended_frame(operator, ascended_span(operator, 3, steps=60, batch_size=10, seed=1))
     assert shared_energy(frame.directions, other.directions) > 0.999
     np.testing.assert_allclose(frame.directions @ frame.directions.T, np.eye(3), atol=1e-10)
 
@@ -108,10 +108,10 @@ def test_a_direction_that_lags_is_renewed(monkeypatch: pytest.MonkeyPatch) -> No
     start = ascent._start(operator, 2, 0)
     axes = np.eye(D)[1:3]
     monkeypatch.setattr(ascent, "_start", lambda *_: replace(start, directions=axes))
-    found = ascended_frame(operator, 2)
+    found = ascended_frame(operator, ascended_span(operator, 2))
     np.testing.assert_allclose(found.values, mixed, rtol=1e-3)
     monkeypatch.setattr(ascent, "_LAST_RENEWAL", 0.0)
-    found = ascended_frame(operator, 2)
+    found = ascended_frame(operator, ascended_span(operator, 2))
     np.testing.assert_allclose(found.values, [mixed[0], 0.1], rtol=1e-3)
 
 
@@ -274,6 +274,6 @@ def test_options_out_of_range_are_refused() -> None:
     with pytest.raises(InputError, match=r"should lie in 1..18, as images have 108 numbers"):
         mean_curvature_pairs(operator, 50)
     with pytest.raises(InputError, match="`dimension` should lie"):
-        ascended_frame(operator, 0)
+        ascended_span(operator, 0)
     with pytest.raises(InputError, match="`steps` should be at least 1"):
-        ascended_frame(operator, 2, steps=0)
+        ascended_span(operator, 2, steps=0)
