@@ -2,7 +2,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: run test slow soak check clean
+.PHONY: run test slow soak check docs clean
 
 run: $(READY)  ## the whole study on the built-in digits network: runs/digits/report.html
 	$(BIN)/boundary run --out runs/digits
@@ -22,10 +22,13 @@ check: $(READY)  ## lint, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(READY)  ## the documentation as a site: docs/_build/html/index.html
+	$(BIN)/sphinx-build -W --keep-going -n -q docs docs/_build/html
+
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv build docs/_build *.egg-info
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,dev,docs]'
 	touch $@
