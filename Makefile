@@ -8,7 +8,7 @@ run: $(READY)  ## the whole study on the built-in digits network: runs/digits/re
 	$(BIN)/boundary run --out runs/digits
 
 test: $(READY)  ## the tests, without the slow ones
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 slow: $(READY)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

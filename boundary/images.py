@@ -18,6 +18,7 @@ from boundary.labels import ClassLines
 from boundary.pictures import Decoder, open_folder
 
 __all__ = [
+    "DIGITS",
     "ImageBatch",
     "ImageSource",
     "Unreadable",
@@ -25,6 +26,9 @@ __all__ = [
     "sha256_of_ids",
     "split_images",
 ]
+
+DIGITS = "digits"
+"""Names the built-in images, also where a folder of that name is there."""
 
 
 def open_images(
@@ -138,7 +142,7 @@ def _open_digits(_: str, options: _Options) -> ImageSource:
     _refuse_options("the built-in digits", size=options.size, classes=options.classes)
     digits = digits_images()
     ids = tuple(f"digits/{row:04d}" for row in digits.rows)
-    return ArrayImages("digits", ids, digits.images, torch.from_numpy(digits.labels), CLASS_NAMES)
+    return ArrayImages(DIGITS, ids, digits.images, torch.from_numpy(digits.labels), CLASS_NAMES)
 
 
 def _open_hf(spec: str, options: _Options) -> ImageSource:
@@ -175,9 +179,9 @@ class ImageOrigin:
 
 IMAGE_ORIGINS = (
     ImageOrigin(
-        ("digits",),
+        (DIGITS,),
         "built in: 8 x 8 grey handwritten digits of scikit-learn",
-        lambda spec: spec == "digits",
+        lambda spec: spec == DIGITS,
         _open_digits,
     ),
     ImageOrigin(

@@ -34,22 +34,24 @@ from figures.style import (
 )
 
 
-class _Look(NamedTuple):
+class FamilyLook(NamedTuple):
+    """How a family is drawn, in matplotlib's words."""
+
     colour: str
     marker: str
     line: str
 
 
 _LOOKS = {
-    SUBSPACE: _Look(BLUE, "o", "-"),
-    MATCHED: _Look(PINK, "o", "-"),
-    UNTRAINED: _Look(ORANGE, "o", "-"),
-    SPHERE: _Look(VERMILION, "s", "-"),
-    "displacement": _Look(GREEN, "D", "-"),
-    "displacement sum": _Look(GREEN, "D", "--"),
-    "singular vectors": _Look(SKY, "^", "-"),
-    "gradient sign": _Look(YELLOW, "v", "--"),
-    "mean image": _Look(GREY, "x", "--"),
+    SUBSPACE: FamilyLook(BLUE, "o", "-"),
+    MATCHED: FamilyLook(PINK, "o", "-"),
+    UNTRAINED: FamilyLook(ORANGE, "o", "-"),
+    SPHERE: FamilyLook(VERMILION, "s", "-"),
+    "displacement": FamilyLook(GREEN, "D", "-"),
+    "displacement sum": FamilyLook(GREEN, "D", "--"),
+    "singular vectors": FamilyLook(SKY, "^", "-"),
+    "gradient sign": FamilyLook(YELLOW, "v", "--"),
+    "mean image": FamilyLook(GREY, "x", "--"),
 }
 
 _UNIVERSAL = "*"
@@ -71,7 +73,7 @@ def plot_families(result: FoolingResult) -> Figure:
         raise InputError("`result` should hold rates without clipping, of own images and others.")
     figure = new_figure(TWO_COLUMNS, 4.2)
     panels = figure.subplots(1, 2, sharey=True)
-    looks = _looks(ranked)
+    looks = family_looks(ranked)
     for axes, own in zip(panels, (True, False), strict=True):
         axes.set_title("collected images" if own else "held-out images")
         show_percentages(axes)
@@ -87,24 +89,27 @@ def plot_families(result: FoolingResult) -> Figure:
     return figure
 
 
-def _looks(families: list[str]) -> dict[str, _Look]:
+def family_looks(families: list[str]) -> dict[str, FamilyLook]:
+    """Return how to draw the families known by name, and those given."""
     files = sorted(family for family in families if family.startswith("file "))
     universal = sorted(family for family in families if family.startswith("universal "))
     colours = universal_colours(universal)
     return {
         **_LOOKS,
         **{
-            family: _Look(colours[family], _UNIVERSAL, "--" if "subspace" in family else "-")
+            family: FamilyLook(colours[family], _UNIVERSAL, "--" if "subspace" in family else "-")
             for family in universal
         },
         **{
-            family: _Look(GREY, marker, ":")
+            family: FamilyLook(GREY, marker, ":")
             for family, marker in zip(files, cycle(_FILES), strict=False)
         },
     }
 
 
-def _draw_family(axes: Axes, result: FoolingResult, family: str, look: _Look, *, own: bool) -> None:
+def _draw_family(
+    axes: Axes, result: FoolingResult, family: str, look: FamilyLook, *, own: bool
+) -> None:
     rates = rates_by_norm(result, family, False, own=own)
     values = np.array([rate.rate for rate in rates])
     intervals = [rate.interval for rate in rates]
@@ -116,7 +121,7 @@ def _draw_family(axes: Axes, result: FoolingResult, family: str, look: _Look, *,
         marker=look.marker,
         ls=look.line,
         ms=6 if look.marker == "*" else 4,
-        label=_name(family, result),
+        label=family_name(family, result),
     )
     axes.fill_between(
         norms,
@@ -128,7 +133,7 @@ def _draw_family(axes: Axes, result: FoolingResult, family: str, look: _Look, *,
     )
 
 
-def _name(family: str, result: FoolingResult) -> str:
+def family_name(family: str, result: FoolingResult) -> str:
     """Return a family in words, with R where it is the reference one."""
     label = family_label(family)
     return f"{label}, R = {result.reference_dimension}" if family == SUBSPACE else label

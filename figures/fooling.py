@@ -170,6 +170,12 @@ def draw_rates(
     return max((interval.high for interval in intervals), default=0.0)
 
 
+def is_wide(norms: Sequence[float]) -> bool:
+    """Return whether norms span so much that their axis should be logarithmic."""
+    low, high = min(norms, default=1.0), max(norms, default=1.0)
+    return low > 0 and high >= _LOG_FROM * low
+
+
 def draw_norm_axis(axes: Axes, norms: Sequence[float], result: FoolingResult) -> None:
     """Give an axis of norms its scale, its ticks, and the reference norm and median margin."""
     axes.axvline(result.reference_norm, color=BLACK, ls="-.", lw=0.8, zorder=0)
@@ -177,7 +183,7 @@ def draw_norm_axis(axes: Axes, norms: Sequence[float], result: FoolingResult) ->
         axes.axvline(result.median_margin, color=BLACK, ls=":", lw=0.9, zorder=0)
     axes.set_xlabel("norm of the perturbation (input units)")
     low, high = min(norms, default=1.0), max(norms, default=1.0)
-    logarithmic = low > 0 and high >= _LOG_FROM * low
+    logarithmic = is_wide(norms)
     if logarithmic:
         axes.set_xscale("log")
         axes.set_xlim(low / 1.2, high * 1.2)

@@ -9,7 +9,7 @@ from boundary.points import Status
 from figures.curvature_tables import curvature_numbers
 from figures.findings import Findings
 from figures.plates import RunResults
-from figures.rates import clip_policies
+from figures.rates import CLIPPED, clip_policies
 from figures.spectrum_tables import energy_rows, spectrum_numbers
 from figures.tables import (
     class_rows,
@@ -20,17 +20,15 @@ from figures.tables import (
     universal_rows,
 )
 
-_CLIPPED = {False: "not clipped", True: "clipped"}
-
 
 def run_tables(results: RunResults) -> dict[str, Any]:
     """Return the tables of a run by name."""
     collection, fooling = results.collection, results.fooling
     return {
         "rates": rate_rows(fooling),
-        "families": {_CLIPPED[clip]: family_rows(fooling, clip) for clip in clip_policies(fooling)},
+        "families": {CLIPPED[clip]: family_rows(fooling, clip) for clip in clip_policies(fooling)},
         "family_differences": {
-            _CLIPPED[clip]: family_differences(fooling, clip) for clip in clip_policies(fooling)
+            CLIPPED[clip]: family_differences(fooling, clip) for clip in clip_policies(fooling)
         },
         "by_class": class_rows(fooling),
         "universal": universal_rows(results.universal),

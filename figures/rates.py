@@ -12,6 +12,9 @@ from analysis.rivals import MATCHED, UNTRAINED
 SUBSPACES = (SUBSPACE, MATCHED, UNTRAINED)
 """Families whose dimension is varied."""
 
+CLIPPED = {False: "not clipped", True: "clipped"}
+"""The two policies, in words."""
+
 _LABELS = {
     SPHERE: "random directions (sphere)",
     SUBSPACE: "random in S_f",

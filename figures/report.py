@@ -9,6 +9,7 @@ import json
 from base64 import b64encode
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -20,7 +21,7 @@ from analysis.results import (
 )
 from boundary.errors import StoreError
 from boundary.files import write_text
-from figures import formats
+from figures import charts, formats
 from figures.curvature_tables import rows_of_test
 from figures.curves import ESTIMATOR_LABELS
 from figures.export import chosen_plates, save_plate
@@ -28,7 +29,8 @@ from figures.findings import list_findings
 from figures.latex import latex_macros, latex_report
 from figures.numbers import plain_numbers, run_tables
 from figures.plates import OPTIONAL, Plate, RunResults
-from figures.rates import family_label
+from figures.rates import CLIPPED, clip_policies, family_label
+from figures.sliders import dimension_steps, vector_steps
 from figures.style import svg_bytes
 from figures.verdicts import (
     ITEMS,
@@ -40,6 +42,7 @@ from figures.verdicts import (
 )
 
 _TEMPLATES = Path(__file__).with_name("templates")
+_SCRIPT = _TEMPLATES / "report.js"
 _UNREADABLE_SHOWN = 50
 _NOT_RECORDED = "not recorded"
 
@@ -86,6 +89,10 @@ def write_report(directory: Path, optional: Collection[str] = OPTIONAL) -> Path:
         "date": _date(provenance),
         "plates": [_plate(plate, results, directory) for plate in chosen_plates(results)],
         "curvature": _curvature_context(results.curvature),
+        "explored": _explored(results),
+        "kept": len(results.spectrum.spectrum.directions),
+        "colours": results.spectrum.image_shape[0] == 3,
+        "scripts": [_script(charts.chart_library()), _script(_read_text(_SCRIPT))],
         "class_names": results.fooling.class_names,
         "unreadable": results.collection.unreadable[:_UNREADABLE_SHOWN],
         "run": quote(directory.resolve().name),
@@ -110,6 +117,28 @@ def _curvature_context(result: CurvatureResult | None) -> dict[str, Any] | None:
         "elsewhere": rows_of_test(result, nearest=False),
         "predicted_by": ESTIMATOR_LABELS[result.predicted_by],
     }
+
+
+def _explored(results: RunResults) -> dict[str, Any]:
+    """Return what the page's script shows: charts by name, and the steps of its sliders."""
+    spectrum, fooling = results.spectrum, results.fooling
+    policies = {"clipped" if clipped else "free": clipped for clipped in clip_policies(fooling)}
+    drawn = {"spectrum": charts.spectrum_chart(spectrum)}
+    for name, clipped in policies.items():
+        drawn[f"dimension-{name}"] = charts.dimension_chart(fooling, clipped)
+        drawn[f"norm-{name}"] = charts.norm_chart(fooling, clipped)
+    return {
+        "charts": drawn,
+        "policies": {name: CLIPPED[clipped] for name, clipped in policies.items()},
+        "vectors": vector_steps(spectrum),
+        "dimensions": dimension_steps(spectrum, fooling),
+    }
+
+
+def _script(text: str) -> dict[str, str]:
+    """Return a script of the page, with the hash by which the page allows it."""
+    digest = b64encode(sha256(text.encode()).digest()).decode("ascii")
+    return {"text": text, "hash": f"sha256-{digest}"}
 
 
 def _plate(plate: Plate, results: RunResults, directory: Path) -> dict[str, Any]:
@@ -145,6 +174,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}  # charts name what came before
     for name in (
         "class_label",
         "number",

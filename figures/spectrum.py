@@ -52,12 +52,11 @@ def plot_spectrum(result: SpectrumResult) -> Figure:
 
 def _draw_values(axes: Axes, result: SpectrumResult) -> None:
     values = result.spectrum.singular_values
-    drawn = values >= result.spectrum.floor
     bottom = _bottom(result)
     axes.set(xscale="log", yscale="log")
     index = _shown(len(values))
-    above = index[drawn[index]]
-    axes.plot(above + 1, values[above], color=BLUE, lw=1.6, label="normals", zorder=4)
+    drawn = shown_places(result)
+    axes.plot(drawn + 1, values[drawn], color=BLUE, lw=1.6, label="normals", zorder=4)
     for null in result.nulls:
         _draw_null(axes, null, values, bottom)
     spectrum = result.spectrum
@@ -127,6 +126,12 @@ def _bottom(result: SpectrumResult) -> float:
     lowest_null = float(result.isotropic.singular_values.min())
     kept = values[values >= max(result.spectrum.floor, values[0] * 10.0**-_DECADES)]
     return 0.7 * min(float(kept[-1]), max(lowest_null, float(values[0]) * 10.0**-_DECADES))
+
+
+def shown_places(result: SpectrumResult) -> NDArray[np.intp]:
+    """Return the places of the singular values to draw, from 0: none below the arithmetic's."""
+    places = _shown(len(result.spectrum.singular_values))
+    return places[result.spectrum.singular_values[places] >= result.spectrum.floor]
 
 
 def _shown(count: int) -> NDArray[np.intp]:

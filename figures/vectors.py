@@ -1,7 +1,7 @@
 """The leading singular vectors of the normals as pictures."""
 
 import numpy as np
-from matplotlib.axes import Axes
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -36,7 +36,7 @@ def plot_singular_vectors(result: SpectrumResult) -> Figure:
         axes.set_axis_off()
     values = result.spectrum.singular_values
     for place, (axes, image) in enumerate(zip(grid, images, strict=False)):
-        _draw_vector(axes, image)
+        axes.imshow(vector_pixels(image), interpolation="nearest")
         axes.set_title(f"{place + 1}:  σ = {number(float(values[place]))}", fontsize=7)
     add_caption(
         figure,
@@ -46,14 +46,17 @@ def plot_singular_vectors(result: SpectrumResult) -> Figure:
     return figure
 
 
-def _draw_vector(axes: Axes, image: NDArray[np.float64]) -> None:
+def vector_pixels(image: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Return a singular vector, (C, H, W), as a picture, (H, W, 3), its sign without meaning.
+
+    Scaled by its largest component, symmetrically about mid-grey (three channels) or, as the mean
+    of its channels, about white.
+    """
+    plane = image if len(image) == 3 else image.mean(0)
+    shares = 0.5 + 0.5 * plane / (np.abs(plane).max() or 1.0)
     if len(image) == 3:
-        unit = image / (np.abs(image).max() or 1.0)
-        axes.imshow(0.5 + 0.5 * unit.transpose(1, 2, 0), interpolation="nearest")
-        return
-    plane = image.mean(0)
-    limit = float(np.abs(plane).max()) or 1.0
-    axes.imshow(plane, cmap="PuOr", vmin=-limit, vmax=limit, interpolation="nearest")
+        return np.round(255 * shares.transpose(1, 2, 0)).astype(np.uint8)
+    return np.asarray(colormaps["PuOr"](shares, bytes=True)[..., :3], dtype=np.uint8)
 
 
 def _scale(channels: int) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from analysis.survey import read_batches
 from boundary.classifier import Classifier
 from boundary.errors import InputError
-from boundary.images import ImageSource, Unreadable, open_images, split_images
+from boundary.images import DIGITS, ImageSource, Unreadable, open_images, split_images
 from boundary.models import LoadedModel, load_model
 from boundary.speed import faster
 from boundary.untrained import untrained_copy
@@ -169,7 +169,8 @@ def _size(config: SubjectOptions, model: LoadedModel) -> int | None:
     Raises:
         InputError: If the model's own images are not square.
     """
-    pictures = config.images.startswith("hf:") or Path(config.images).expanduser().is_dir()
+    folder = config.images != DIGITS and Path(config.images).expanduser().is_dir()
+    pictures = folder or config.images.startswith("hf:")
     if config.size is not None or model.image_shape is None or not pictures:
         return config.size
     _, height, width = model.image_shape

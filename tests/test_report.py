@@ -2,9 +2,11 @@
 
 import json
 import re
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
+from hashlib import sha256
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -496,15 +498,21 @@ class Tags(HTMLParser):
 
 def test_the_report_is_self_contained(run: Path) -> None:
     source = (run / "report.html").read_text(encoding="utf-8")
+    scripts = re.findall(r"<script>(.*?)</script>", source, re.DOTALL)
+    allowed = re.findall(r"'(sha256-[^']+)'", source)
+    digests = [b64encode(sha256(text.encode()).digest()).decode() for text in scripts]
+    assert allowed == [f"sha256-{digest}" for digest in digests]
+    assert len(scripts) == 2
+    source = re.sub(r"<script[^>]*>.*?</script>", "", source, flags=re.DOTALL)
     page = Tags(source)
     for tag, attributes in page.tags:
         assert tag not in {"script", "link", "iframe", "object", "embed", "base", "b", "i", "u"}
         assert not any(name.startswith("on") for name in attributes)
-        assert (attributes.get("src") or "data:").startswith("data:image/") or tag != "img"
+        assert (attributes.get("src") or "data:image/").startswith("data:image/")
         assert (attributes.get("href") or "#").startswith("#")
     text = re.sub(r"data:image/[a-z+]+;base64,[A-Za-z0-9+/=]+", "", source)
     assert not re.search(r"https?://|@import|url\(|file:", text)
-    assert len([tag for tag, _ in page.tags if tag == "img"]) == 14
+    assert len([tag for tag, _ in page.tags if tag == "img"]) == 16
 
 
 def test_hostile_text_stays_text(run: Path) -> None:
@@ -616,7 +624,7 @@ def test_curvature_has_a_section_where_it_was_measured(run: Path, curved_run: Pa
     page, result = Tags(source), curvature_result()
     assert "\nCurvature and the hypothesis\n" in page.text
     assert ("a", {"href": "#curvature"}) in page.tags
-    assert len([tag for tag, _ in page.tags if tag == "img"]) == 14 + 10
+    assert len([tag for tag, _ in page.tags if tag == "img"]) == 16 + 10
     near = sum(row.anchor in {"nearest", "two halves", ""} for row in result.rows)
     assert f"{near} rows: at the nearest boundary point, and of no anchor" in page.text
     assert f"{len(result.rows) - near} rows: at other anchors" in page.text

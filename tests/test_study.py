@@ -17,9 +17,9 @@ from analysis.saved import load_result
 from boundary import Classifier, NormalsStore, StoreError, nearest_boundary_points
 from study import perturbing, stages, universals
 from study.cli import main
-from study.config import SearchOptions, config_from
+from study.config import SearchOptions, SubjectOptions, config_from
 from study.run import RunDirectory
-from study.subject import batch_size_for, load_subject
+from study.subject import batch_size_for, load_classifier, load_subject
 from testbed import CIFAR10, MODELS, needs_testbed
 
 SMALL = [
@@ -410,6 +410,11 @@ def test_a_model_changed_since_collecting_is_refused(
     other = replace(subject, classifier=Classifier(subject.model.module, bounds=(0, 2)))
     with pytest.raises(StoreError, match="bounds was"):
         perturbing.fooling(RunDirectory(run), config, other)
+
+
+def test_a_folder_called_digits_does_not_hide_the_digits() -> None:
+    Path("digits").mkdir()
+    assert load_classifier(SubjectOptions())[2].shape == (1, 8, 8)
 
 
 def test_a_model_that_guesses_is_warned_of(
