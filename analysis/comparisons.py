@@ -4,6 +4,8 @@ One bootstrap resamples the images for all families together, and the draws of e
 hold for all differences at once: each reaches as many of its standard errors as the largest
 deviation of any difference does in 95 % of the resamples (the max-t method; Westfall and Young
 1993, Romano and Wolf 2005).
+
+Of several models, those judged on the same images are resampled together, the others apart.
 """
 
 from collections.abc import Sequence
@@ -20,7 +22,7 @@ from analysis.fooling import (
     newcombe_interval,
     require_same_images,
 )
-from analysis.intervals import LEVEL, Interval, two_way_bootstrap
+from analysis.intervals import LEVEL, RESAMPLES, Interval, two_way_bootstrap
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,36 @@ def compare_all(rates: Sequence[FoolingRate]) -> tuple[PairDifference, ...]:
     Raises:
         InputError: If they are not of the same number of images.
     """
-    require_same_images(rates)
+    return compare_across(rates, [0] * len(rates))
+
+
+def compare_across(
+    rates: Sequence[FoolingRate], judged: Sequence[int]
+) -> tuple[PairDifference, ...]:
+    """Return the difference of every pair of rates, of which some are of other images.
+
+    Rates of one set of images are compared in pairs, as in `compare_all`; those of different sets
+    as independent samples. The draws of each rate are resampled apart.
+
+    Args:
+        rates: At least two.
+        judged: (rates,), a number for the set of images that each was taken on; rates of one set
+            have its images in the same order.
+
+    Raises:
+        InputError: If rates of one set are not of the same number of images.
+    """
     pairs = list(combinations(range(len(rates)), 2))
-    samples = two_way_bootstrap(
-        *(rate.fooled for rate in rates), sampled=[rate.sampled for rate in rates]
-    )
+    samples = np.empty((len(rates), RESAMPLES))
+    for seed, images in enumerate(dict.fromkeys(judged)):
+        members = [place for place, own in enumerate(judged) if own == images]
+        together = [rates[place] for place in members]
+        require_same_images(together)
+        samples[members] = two_way_bootstrap(
+            *(rate.fooled for rate in together),
+            sampled=[rate.sampled for rate in together],
+            seed=seed,
+        )
     measured = np.array([rates[i].rate - rates[j].rate for i, j in pairs])
     resampled = np.stack([samples[i] - samples[j] for i, j in pairs])
     error = resampled.std(axis=1)

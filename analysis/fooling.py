@@ -6,7 +6,7 @@ The reference is the classifier's own prediction of the clean image; true labels
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import hypot, inf, nan
+from math import inf, nan
 from typing import ClassVar
 
 import numpy as np
@@ -16,7 +16,9 @@ from torch import Tensor
 
 from analysis.intervals import (
     LEVEL,
+    Estimate,
     Interval,
+    difference_of_independent,
     percentile_interval,
     two_way_bootstrap,
     wilson_interval,
@@ -253,11 +255,8 @@ def require_same_images(rates: Sequence[FoolingRate]) -> None:
 
 def newcombe_interval(first: FoolingRate, second: FoolingRate, level: float = LEVEL) -> Interval:
     """Return the interval of a difference made of Wilson's of two rates (Newcombe 1998, 10)."""
-    a, b = first.wilson(level), second.wilson(level)
-    below = hypot(first.rate - a.low, b.high - second.rate)
-    above = hypot(a.high - first.rate, second.rate - b.low)
-    difference = first.rate - second.rate
-    return Interval(difference - below, difference + above)
+    one, other = (Estimate(rate.rate, rate.wilson(level)) for rate in (first, second))
+    return difference_of_independent(one, other).interval
 
 
 def clipped_interval(interval: Interval) -> Interval:

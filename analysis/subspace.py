@@ -98,6 +98,10 @@ class Subspace:
         """Return the angles to another subspace, (min(R, R'),), radians, largest first."""
         return np.asarray(scipy.linalg.subspace_angles(self.basis.T, other.basis.T))
 
+    def mean_squared_cosine(self, other: "Subspace") -> float:
+        """Return that of the principal angles: 1 for the same subspace, R/D if random."""
+        return float((np.cos(self.principal_angles(other)) ** 2).mean())
+
     def _coordinates(self, vectors: ArrayLike) -> NDArray[np.float64]:
         rows = np.asarray(vectors, dtype=np.float64)
         if rows.ndim != 2 or rows.shape[1] != self.ambient_dimension:

@@ -50,7 +50,7 @@ def write_figures(
     return written
 
 
-def chosen_plates(results: RunResults, only: Sequence[str] = ()) -> list[Plate]:
+def chosen_plates(results: RunResults, only: Sequence[str] = ()) -> list[Plate[RunResults]]:
     """Return the figures that a run has, or those of them that are asked for.
 
     Raises:

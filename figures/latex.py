@@ -95,11 +95,12 @@ def latex_macros(numbers: Mapping[str, Any]) -> str:
     return _PREAMBLE + "".join(f"{line}\n" for line in _lines(numbers, ""))
 
 
-def latex_report(context: Mapping[str, Any]) -> str:
-    """Return a report of a run that a stock LaTeX compiles beside its figures.
+def latex_report(context: Mapping[str, Any], template: str = "report.tex.j2") -> str:
+    """Return a report that a stock LaTeX compiles beside its figures.
 
     Args:
         context: What the page shows.
+        template: Of one run, or of several side by side.
     """
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -115,10 +116,17 @@ def latex_report(context: Mapping[str, Any]) -> str:
         comment_end_string="#>",
         finalize=lambda value: escaped(str(value)),
     )
-    for name in ("number", "number_interval", "percent", "percent_interval"):
+    for name in (
+        "number",
+        "number_interval",
+        "percent",
+        "percent_interval",
+        "points",
+        "points_interval",
+    ):
         environment.filters[name] = getattr(formats, name)
     environment.filters["place_label"] = place_label
-    return environment.get_template("report.tex.j2").render(context)
+    return environment.get_template(template).render(context)
 
 
 def _lines(value: Any, key: str) -> Iterator[str]:

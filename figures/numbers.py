@@ -71,7 +71,7 @@ def run_tables(results: RunResults) -> dict[str, Any]:
 
 def plain_numbers(findings: Findings, tables: Mapping[str, Any]) -> dict[str, Any]:
     """Return findings and tables as JSON values, null for what is not finite."""
-    return {**_plain(_findings_as_json(findings)), **_plain(tables)}
+    return {**plain(_findings_as_json(findings)), **plain(tables)}
 
 
 def _findings_as_json(findings: Findings) -> dict[str, Any]:
@@ -88,14 +88,14 @@ def _findings_as_json(findings: Findings) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return JSON values: dataclasses as mappings, and null for a number that is not finite."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {entry.name: _plain(getattr(value, entry.name)) for entry in fields(value)}
+        return {entry.name: plain(getattr(value, entry.name)) for entry in fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float):
         return value if isfinite(value) else None
     return value

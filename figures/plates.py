@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from math import inf
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from matplotlib.figure import Figure
 
@@ -47,6 +47,7 @@ OPTIONAL = ("natural", "transfer", "curvature")
 """Stages that a run may lack."""
 
 Result = TypeVar("Result")
+Source = TypeVar("Source")
 
 
 @dataclass(frozen=True)
@@ -89,18 +90,18 @@ class RunResults:
 
 
 @dataclass(frozen=True)
-class Plate:
-    """A figure of the report."""
+class Plate(Generic[Source]):
+    """A figure of a report, drawn from the results of a run or from another source."""
 
     name: str
     title: str
-    draw: Callable[[RunResults], Figure]
+    draw: Callable[[Source], Figure]
     how_to_read: str
     wide: bool = True
     embed: str = "svg"
     """``svg`` for lines; ``png`` for pictures, which it holds in fewer bytes."""
-    there: Callable[[RunResults], bool] = lambda _: True
-    """Whether a run has what it shows."""
+    there: Callable[[Source], bool] = lambda _: True
+    """Whether the source has what it shows."""
 
 
 def _labels(results: RunResults, p: float) -> list[LabelFlows]:
@@ -124,7 +125,7 @@ def _present(result: Result | None) -> Result:
     return result
 
 
-PLATES = (
+PLATES: tuple[Plate[RunResults], ...] = (
     Plate(
         "spectrum",
         "Singular spectrum of the normals",

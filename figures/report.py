@@ -6,32 +6,28 @@ are.
 """
 
 import json
-from base64 import b64encode
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from hashlib import sha256
 from pathlib import Path
 from shlex import quote
 from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from analysis.results import (
     CurvatureResult,
 )
 from boundary.errors import StoreError
 from boundary.files import write_text
-from figures import charts, formats
+from figures import charts
 from figures.curvature_tables import rows_of_test
 from figures.curves import ESTIMATOR_LABELS
-from figures.export import chosen_plates, save_plate
+from figures.export import chosen_plates
 from figures.findings import list_findings
 from figures.latex import latex_macros, latex_report
 from figures.numbers import plain_numbers, run_tables
-from figures.plates import OPTIONAL, Plate, RunResults
+from figures.page import Script, drawn_plate, page_script, write_page
+from figures.plates import OPTIONAL, RunResults
 from figures.rates import CLIPPED, clip_policies, family_label
 from figures.sliders import dimension_steps, vector_steps
-from figures.style import svg_bytes
 from figures.verdicts import (
     ITEMS,
     place_label,
@@ -41,8 +37,8 @@ from figures.verdicts import (
     verdict_lines,
 )
 
-_TEMPLATES = Path(__file__).with_name("templates")
-_SCRIPT = _TEMPLATES / "report.js"
+_FILTERS = (family_label, place_label, row_estimate, row_interval, row_label)
+"""Of the template."""
 _UNREADABLE_SHOWN = 50
 _NOT_RECORDED = "not recorded"
 
@@ -87,12 +83,13 @@ def write_report(directory: Path, optional: Collection[str] = OPTIONAL) -> Path:
         "model": _name(provenance.get("model")),
         "images": _name(provenance.get("images")),
         "date": _date(provenance),
-        "plates": [_plate(plate, results, directory) for plate in chosen_plates(results)],
+        "plates": [
+            drawn_plate(plate, results, directory / "figures") for plate in chosen_plates(results)
+        ],
         "curvature": _curvature_context(results.curvature),
         "explored": _explored(results),
         "kept": len(results.spectrum.spectrum.directions),
         "colours": results.spectrum.image_shape[0] == 3,
-        "scripts": [_script(charts.chart_library()), _script(_read_text(_SCRIPT))],
         "class_names": results.fooling.class_names,
         "unreadable": results.collection.unreadable[:_UNREADABLE_SHOWN],
         "run": quote(directory.resolve().name),
@@ -102,7 +99,12 @@ def write_report(directory: Path, optional: Collection[str] = OPTIONAL) -> Path:
     write_text(directory / "numbers.tex", latex_macros(numbers))
     write_text(directory / "report.tex", latex_report(context))
     page = directory / "report.html"
-    write_text(page, _environment().get_template("report.html.j2").render(context))
+    write_page(
+        page,
+        context,
+        scripts=[Script(charts.chart_library()), page_script("explore.js")],
+        filters={filter.__name__: filter for filter in _FILTERS},
+    )
     return page
 
 
@@ -133,61 +135,6 @@ def _explored(results: RunResults) -> dict[str, Any]:
         "vectors": vector_steps(spectrum),
         "dimensions": dimension_steps(spectrum, fooling),
     }
-
-
-def _script(text: str) -> dict[str, str]:
-    """Return a script of the page, with the hash by which the page allows it."""
-    digest = b64encode(sha256(text.encode()).digest()).decode("ascii")
-    return {"text": text, "hash": f"sha256-{digest}"}
-
-
-def _plate(plate: Plate, results: RunResults, directory: Path) -> dict[str, Any]:
-    """Write a figure as PDF and PNG, and what it shows as CSV.
-
-    Returns:
-        What the page shows of it, the picture as a data URI.
-    """
-    folder = directory / "figures"
-    figure = plate.draw(results)
-    save_plate(plate.name, figure, folder, ("pdf", "png"))
-    if plate.embed == "svg":
-        content, kind = svg_bytes(figure), "svg+xml"
-    else:
-        content, kind = (folder / f"{plate.name}.png").read_bytes(), "png"
-    width, height = figure.get_size_inches()
-    return {
-        "name": plate.name,
-        "title": plate.title,
-        "how_to_read": plate.how_to_read,
-        "wide": plate.wide,
-        "uri": f"data:image/{kind};base64,{b64encode(content).decode('ascii')}",
-        "width": round(96 * width),
-        "height": round(96 * height),
-    }
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}  # charts name what came before
-    for name in (
-        "class_label",
-        "number",
-        "number_interval",
-        "percent",
-        "percent_interval",
-        "points",
-        "points_interval",
-    ):
-        environment.filters[name] = getattr(formats, name)
-    for function in (family_label, place_label, row_estimate, row_interval, row_label):
-        environment.filters[function.__name__] = function
-    return environment
 
 
 def _name(value: Any) -> str:

@@ -6,7 +6,7 @@ from io import BytesIO
 from itertools import cycle
 from pathlib import Path
 from textwrap import fill
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import matplotlib.style
 import numpy as np
@@ -61,6 +61,29 @@ def styled(draw: Callable[[Result], Figure]) -> Callable[[Result], Figure]:
 def universal_colours(families: Iterable[str]) -> dict[str, str]:
     """Return a colour for each universal perturbation, in their order."""
     return dict(zip(families, cycle(_UNIVERSAL_COLOURS), strict=False))
+
+
+class RunLook(NamedTuple):
+    """How the marks of one of several runs are told apart: also without colours."""
+
+    colour: str
+    marker: str
+    line: str
+
+
+_RUN_LOOKS = tuple(
+    map(
+        RunLook,
+        (BLUE, VERMILION, GREEN, PINK, ORANGE, SKY, BLACK, "#7a5195"),
+        ("o", "s", "^", "D", "v", "P", "X", "h"),
+        ("-", "--", "-.", ":", "-", "--", "-.", ":"),
+    )
+)
+
+
+def run_looks(names: Iterable[str]) -> dict[str, RunLook]:
+    """Return colour, marker and dashes of each of several runs, in their order."""
+    return dict(zip(names, cycle(_RUN_LOOKS), strict=False))
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -22,7 +22,7 @@ _LONGEST = 14
 """Letters of a model's name on an axis."""
 
 
-class _Panel(NamedTuple):
+class MatrixPanel(NamedTuple):
     """One matrix, and how its cells and axes are told."""
 
     title: str
@@ -44,10 +44,10 @@ def plot_transfer(result: TransferResult) -> Figure:
         raise InputError("`result.matrices` should hold fooling rates. Found none.")
     panels = [
         *(
-            _Panel(_title(matrix), _rates(matrix, result), _share, 1.0, "made on", "tried on")
+            MatrixPanel(_title(matrix), _rates(matrix, result), _share, 1.0, "made on", "tried on")
             for matrix in result.matrices
         ),
-        _Panel(
+        MatrixPanel(
             "normals in a subspace",
             result.geometry.energy,
             _share,
@@ -55,7 +55,7 @@ def plot_transfer(result: TransferResult) -> Figure:
             "normals of",
             "subspace of",
         ),
-        _Panel(
+        MatrixPanel(
             "two subspaces, mean cos²",
             result.geometry.shared,
             number,
@@ -72,7 +72,7 @@ def plot_transfer(result: TransferResult) -> Figure:
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     for place, (axes, panel) in enumerate(zip(grid, panels, strict=False)):
-        _draw_matrix(axes, panel, result.models, named=place % columns == 0)
+        draw_matrix(axes, panel, result.models, named=place % columns == 0)
     add_caption(figure, _caption(result))
     return figure
 
@@ -91,7 +91,15 @@ def _share(value: float) -> str:
     return f"{100 * value:.{digits}f} %"
 
 
-def _draw_matrix(axes: Axes, panel: _Panel, models: tuple[str, ...], *, named: bool) -> None:
+def draw_matrix(axes: Axes, panel: MatrixPanel, models: tuple[str, ...], *, named: bool) -> None:
+    """Draw a matrix of two kinds of models, each cell with its number.
+
+    Args:
+        axes: Of the panel.
+        panel: What is drawn.
+        models: Names, of rows and columns.
+        named: Write them beside the rows too.
+    """
     values = panel.values
     highest = panel.top or float(np.nanmax(values, initial=0.0)) or 1.0
     axes.set_title(panel.title, fontsize=7.5)

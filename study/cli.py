@@ -15,7 +15,7 @@ from boundary.memory import ran_out_of_memory
 from boundary.ranks import ALONE, Ranks, joined_ranks
 from boundary.termination import EXIT_STATUS, Terminated
 from figures.export import FORMATS
-from study import comparing, curving, perturbing, stages, universals
+from study import comparing, curving, perturbing, side_by_side, stages, universals
 from study.config import FoolingOptions, StudyConfig, TrialConfig, config_from
 from study.forecast import forecast
 from study.inspection import describe
@@ -155,6 +155,12 @@ def _transfer(given: dict[str, Any], _: str, ranks: Ranks) -> None:
         _show(runs[0], "transfer")
 
 
+def _compare(given: dict[str, Any], _: str, ranks: Ranks) -> None:
+    if ranks.first:
+        names = _listed(given.get("names", ""))
+        _say(side_by_side.compare(given["runs"], names, given.get("out", side_by_side.FOLDER)))
+
+
 def _report(given: dict[str, Any], _: str, ranks: Ranks) -> None:
     run = RunDirectory(given["run"])
     run.config()
@@ -231,6 +237,7 @@ _COMMANDS = {
     "natural": _natural,
     "curvature": _perturbing("curvature", curving.curvature),
     "transfer": _transfer,
+    "compare": _compare,
     "report": _report,
     "figures": _figures,
     "inspect": _inspect,

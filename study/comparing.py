@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, isclose
 from pathlib import Path
@@ -142,7 +143,7 @@ def transfer(
     contenders = [
         _contender(run, config, families) for run, config in zip(runs, configs, strict=True)
     ]
-    names = _names(runs)
+    names = names_of(runs)
     check_models(names, [contender.shape for contender in contenders])
     _same_families(contenders)
     columns: list[list[FoolingRate]] = []
@@ -307,7 +308,7 @@ def _described(contender: _Contender) -> list[str]:
     ]
 
 
-def _names(runs: list[RunDirectory]) -> tuple[str, ...]:
+def names_of(runs: Sequence[RunDirectory]) -> tuple[str, ...]:
     """Return the names of the models, told apart by their folders where they are the same."""
     names = [run.model_name() for run in runs]
     folders = [Path(run.path).resolve().name for run in runs]

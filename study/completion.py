@@ -14,7 +14,7 @@ from study.parser import COMMANDS, SECTIONS, build_parser
 
 SHELLS = ("bash", "zsh")
 
-_FOLDERS = ("run", "others", "out", "to")
+_FOLDERS = ("run", "runs", "others", "out", "to")
 _FILES = ("config", "files", "weights", "classes", "images", "save")
 
 

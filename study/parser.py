@@ -22,6 +22,7 @@ from study.config import (
 from study.mistakes import one_sentence
 from study.run import DISTRIBUTION
 from study.settings_file import read_settings
+from study.side_by_side import FOLDER
 
 MISTAKE = 2
 """Exit status."""
@@ -53,7 +54,8 @@ The stages of `run`, each alone on its directory, in order:
 
 Of several runs, and of a perturbation in a file:
 
-  boundary transfer RUN OTHER
+  boundary compare RUN OTHER                                   their results, side by side
+  boundary transfer RUN OTHER                                  what one made, tried on the other
   boundary try v.npy --model net.py:make --images photos
 
 `boundary COMMAND --help` lists the options of a command.
@@ -112,6 +114,11 @@ COMMANDS = {
         "Try what each of several models made on the others.",
         "RUN OTHER [OTHER ...] [options]",
         "boundary transfer RUN OTHER --families [subspace]",
+    ),
+    "compare": About(
+        "Hold finished runs side by side: their numbers, differences and subspaces.",
+        "RUN RUN [RUN ...] [options]",
+        "boundary compare RUN OTHER --names before,after --out comparison",
     ),
     "report": About(
         "Draw the figures and write the report, from saved results.",
@@ -243,6 +250,8 @@ def _add_subject(command: Parser, name: str) -> None:
         )
     elif name == "completion":
         command.add_argument("shell", type=str, help="bash or zsh")
+    elif name == "compare":
+        command.add_argument("runs", type=str, nargs="+", help="run directories, two at least")
     else:
         command.add_argument("run", type=str, help="run directory")
 
@@ -255,6 +264,16 @@ def _add_own_options(command: Parser, name: str) -> None:
             type=list[str],
             default=list(TRANSFERRED),
             help="to try beside universal ones, as named in RUN/perturbations",
+        )
+    if name == "compare":
+        command.add_argument(
+            "--out", type=str, default=FOLDER, help="folder of the page, tables and figures"
+        )
+        command.add_argument(
+            "--names",
+            type=str,
+            default="",
+            help="of the runs, with commas between; by default of their models",
         )
     if name == "figures":
         command.add_argument(

@@ -132,7 +132,7 @@ def test_every_example_of_the_first_help_is_taken(capsys: pytest.CaptureFixture[
         cli.main(["--help"])
     assert DESCRIPTION in capsys.readouterr().out
     examples = re.findall(r"^  (boundary .*?)(?:   .*)?$", DESCRIPTION, re.MULTILINE)
-    assert len(examples) == 16
+    assert len(examples) == 17
     named = {shlex.split(example)[1] for example in examples}
     assert named == set(COMMANDS) - {"completion"}
     for example in examples:

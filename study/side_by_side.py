@@ -1,0 +1,273 @@
+"""The command `compare`: finished runs side by side, from their saved results alone."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from itertools import groupby
+from pathlib import Path
+from textwrap import fill
+
+from analysis.saved import load_settings
+from boundary.errors import InputError, StoreError
+from figures.compared import ComparedRun, Comparison
+from figures.compared_rows import (
+    BEYOND,
+    CURVATURE,
+    DIFFERENCE,
+    RATES,
+    SHARE,
+    UNIVERSAL,
+    Cell,
+    Heading,
+    Line,
+)
+from figures.comparison import PAGE, write_comparison
+from figures.finding import Finding
+from figures.formats import number
+from figures.plates import RunResults
+from study.comparing import names_of
+from study.run import OPTIONAL, STAGES, RunDirectory
+
+FOLDER = "comparison"
+
+WIDTH = 100
+"""Of a screen."""
+_LABEL, _RUNS = 32, 4
+"""Letters of the name of a quantity, and runs in one table."""
+
+_SHOWN = {
+    "seed": "seed",
+    "dimension": "D",
+    "normals": "normals n",
+    "clean_accuracy": "clean accuracy",
+    "median_margin": "median margin",
+    "median_margin_share": "  of the mean image norm",
+    "alignment": "median alignment",
+    "above_isotropic": "above random directions",
+    "above_phases": "above phases randomised",
+    "above_untrained": "above untrained networks",
+    "participation_ratio": "participation ratio",
+    "energy": "",
+    "isotropic": "R/D",
+    "halves": "shared by two halves",
+    "reference_norm": "reference norm",
+    "reference_share": "  of the mean image norm",
+    "beyond_spectrum_matched": "S_f less spectrum-matched",
+    "beyond_untrained": "S_f less the untrained network's",
+    "beyond_sphere": "S_f less the sphere",
+    "equal_norm": "norm",
+    "equal_subspace": "",
+    "equal_spectrum_matched": "",
+    "equal_sphere": "",
+    "top_label_l2": "fooled ones to one class, l2",
+    "top_label_linf": "fooled ones to one class, l∞",
+}
+"""Quantities on the screen by their short names, or by their own where that is empty."""
+_SECTIONS = (BEYOND, CURVATURE)
+"""Shown whole; of fooling rates those of families."""
+_SAID = ("fooling_equal", "subspaces")
+"""Findings on the screen; all are on the page."""
+
+_log = logging.getLogger(__name__)
+
+
+def compare(paths: Sequence[str], names: Sequence[str], out: str) -> str:
+    """Write the comparison of finished runs.
+
+    Args:
+        paths: Run directories, two at least.
+        names: One for each, or none: those of the models then, told apart by their folders.
+        out: Folder of what is written.
+
+    Returns:
+        What it found, as text for a screen.
+
+    Raises:
+        InputError: If the runs, their names or the folder cannot be used.
+        StoreError: If a result is missing, damaged, or made from another than is there.
+    """
+    runs = _checked(paths)
+    told = _told_apart(runs, names)
+    folder = _folder(out, runs)
+    comparison = Comparison(tuple(_read(run, name) for run, name in zip(runs, told, strict=True)))
+    with ExitStack() as shown:
+        for run in runs:
+            shown.enter_context(run.shown())
+        try:
+            lines, findings = write_comparison(comparison, folder)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise InputError(
+                f"`--out` should be a folder, made if need be. Found a file, `{error.filename}`; "
+                "name another."
+            ) from error
+        return _text(comparison, lines, findings, folder)
+
+
+def _checked(paths: Sequence[str]) -> list[RunDirectory]:
+    """Return the runs, each with the results that are compared.
+
+    Raises:
+        InputError: If there are fewer than two, or one is named twice.
+        StoreError: If one lacks a result, or has one made from another than is there.
+    """
+    if len(paths) < 2:
+        raise InputError(
+            f"`boundary compare` takes two run directories or more. Found {', '.join(paths)}; "
+            "`boundary inspect` shows one run."
+        )
+    runs = [RunDirectory(path) for path in paths]
+    resolved = [run.path.resolve() for run in runs]
+    for place, run in enumerate(runs):
+        if resolved[place] in resolved[:place]:
+            raise InputError(f"`boundary compare` takes each run once. Found `{run.path}` twice.")
+        run.config()
+        run.finished("collect")
+        missing = [stage for stage in STAGES if not run.result(stage).exists()]
+        if missing:
+            first = ", then ".join(f"`boundary {stage} {run.path}`" for stage in missing)
+            raise StoreError(f"`{run.path}` lacks {' and '.join(missing)}: run {first} first.")
+        outdated = run.out_of_date()
+        if outdated:
+            raise StoreError(outdated)
+    return runs
+
+
+def _told_apart(runs: Sequence[RunDirectory], names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the runs: those given, or models, then folders, then whole paths.
+
+    Raises:
+        InputError: If they are not as many as the runs, or two are the same.
+    """
+    if names and len(names) != len(runs):
+        raise InputError(
+            f"`--names` should be as many as the runs, {len(runs)}, with commas between. Found "
+            f"{len(names)}: {', '.join(names)}."
+        )
+    if len(set(names)) < len(names):
+        raise InputError(f"`--names` should differ from each other. Found {', '.join(names)}.")
+    if names:
+        return tuple(names)
+    found = names_of(runs)
+    return tuple(
+        name if found.count(name) == 1 else f"{run.model_name()} ({run.path})"
+        for name, run in zip(found, runs, strict=True)
+    )
+
+
+def _folder(out: str, runs: Sequence[RunDirectory]) -> Path:
+    """Return the folder of the comparison.
+
+    Raises:
+        InputError: If it is a run, or lies within one.
+    """
+    folder = Path(out).expanduser()
+    within = folder.resolve()
+    for place in (within, *within.parents):
+        if RunDirectory(place).config_file.exists() or place in {r.path.resolve() for r in runs}:
+            raise InputError(
+                f"`--out` should be a folder outside of every run. Found `{out}` in the run "
+                f"`{place}`; name another."
+            )
+    return folder
+
+
+def _read(run: RunDirectory, name: str) -> ComparedRun:
+    for note in run.notes():
+        _log.warning("%s It is left out.", note)
+    settings, images = load_settings(run.result("collect")), run.record().get("images")
+    normals = settings.get("normals")
+    weights = normals.get("model") if isinstance(normals, dict) else None
+    source = images.get("name") if isinstance(images, dict) else None
+    with run.shown():
+        compared = ComparedRun(
+            name=name,
+            model=run.model_name(),
+            weights=weights if isinstance(weights, str) else "",
+            images=str(source or Path(str(run.config().get("images"))).name),
+            results=RunResults.read(run.path, [s for s in OPTIONAL if run.current(s)]),
+        )
+        assert compared.findings, "what does not fit within one run is that run's own fault"
+    return compared
+
+
+def _text(
+    comparison: Comparison, lines: Sequence[Line], findings: Sequence[Finding], folder: Path
+) -> str:
+    """Return the table of the screen, a few runs at a time, and what it comes to."""
+    parts: list[str] = []
+    for start in range(0, len(comparison.runs), _RUNS):
+        parts += _table(comparison, lines, slice(start, start + _RUNS))
+    parts.append(
+        "In brackets 95 % intervals, of halves the least and the most. Shares in %, differences "
+        "in points;\nrates on images that made nothing; clipped ones are on the page."
+    )
+    said = [finding for finding in findings if finding.name in _SAID]
+    parts += [fill(finding.sentence, WIDTH, break_on_hyphens=False) for finding in said]
+    parts.append(f"comparison: {folder / PAGE}")
+    return "\n\n".join(parts)
+
+
+def _table(comparison: Comparison, lines: Sequence[Line], some: slice) -> list[str]:
+    names = comparison.names[some]
+    room = (WIDTH - _LABEL) // max(2, len(names))
+    head = "".join(_cut(name, room - 1).rjust(room) for name in names)
+    found = [f"{'':<{_LABEL}}{head}"]
+    shown = [line for line in lines if _is_shown(line.heading)]
+    for section, own in groupby(shown, key=lambda line: line.heading.section):
+        rows = [
+            f"  {_cut(_label(line.heading), _LABEL - 3):<{_LABEL - 2}}"
+            + "".join(
+                _compact(cell, line.heading.unit, room - 1).rjust(room) for cell in line.cells[some]
+            )
+            for line in own
+        ]
+        found.append("\n".join([section, *rows]))
+    return found
+
+
+def _is_shown(heading: Heading) -> bool:
+    return (
+        heading.key in _SHOWN
+        or heading.section in _SECTIONS
+        or (heading.section == RATES and heading.key.startswith("rate_"))
+        or (heading.section == UNIVERSAL and not heading.key.endswith(("_clipped", "_name")))
+    )
+
+
+def _label(heading: Heading) -> str:
+    return _SHOWN.get(heading.key) or heading.label
+
+
+def _compact(cell: Cell | None, unit: str, room: int) -> str:
+    """Return a number with its interval, or without it where there is no room."""
+    if cell is None:
+        return "\N{EN DASH}"
+    if isinstance(cell.value, str):
+        return _cut(cell.value, room)
+    value, *ends = _digits(cell, unit)
+    told = f"{value} ({', '.join(ends)})" if ends else value
+    return told if len(told) <= room else value
+
+
+def _digits(cell: Cell, unit: str) -> Iterator[str]:
+    """Yield a value and the ends of its interval, which have fewer digits."""
+    assert not isinstance(cell.value, str)
+    ends = () if cell.interval is None else (cell.interval.low, cell.interval.high)
+    sign = "+" if unit == DIFFERENCE else ""
+    if unit in {SHARE, DIFFERENCE}:
+        yield _percentage(cell.value, sign, 0.0)
+        yield from (_percentage(end, sign, 0.0995) for end in ends)
+    else:
+        yield number(cell.value)
+        yield from (number(float(f"{end:.2g}")) if abs(end) < 100 else number(end) for end in ends)
+
+
+def _percentage(share: float, sign: str, whole: float) -> str:
+    """Return a percentage with fewer decimals as it is larger, none from a share ``whole`` on."""
+    size = abs(share)
+    digits = 0 if 0 < whole <= size else 1 if size >= 0.01 or size == 0 else 2
+    return f"{100 * share:{sign}.{digits}f}"
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1].rstrip()}…"
