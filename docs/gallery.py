@@ -24,7 +24,7 @@ PICTURES = DOCS / "figures" / "gallery"
 SHOWING_IMAGES = {"examples"}
 SHRUNK = 0.6
 """Of 300 points an inch."""
-COLOURS = 96
+COLOURS = 256
 
 HEAD = """\
 # Gallery
@@ -81,7 +81,8 @@ def draw(plate: Plate, results: Any) -> None:
     picture = Image.open(BytesIO(path.read_bytes())).convert("RGB")
     width, height = (round(SHRUNK * side) for side in picture.size)
     small = picture.resize((width, height), Image.Resampling.LANCZOS)
-    small.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    few = small.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    few.save(path, optimize=True)
 
 
 if __name__ == "__main__":
