@@ -211,10 +211,12 @@ class Comparison:
 
     @cached_property
     def seeds(self) -> tuple[tuple[int, ...], ...]:
-        """Places of the runs of one model on images of one source, by groups of two or more."""
-        groups: dict[tuple[str, str], list[int]] = {}
+        """Places of runs of models of one name on one source, of equal n and D, two or more."""
+        groups: dict[tuple[str, str, int, int], list[int]] = {}
         for place, run in enumerate(self.runs):
-            groups.setdefault((run.model, run.images), []).append(place)
+            spectrum = run.results.spectrum.spectrum
+            alike = (run.model, run.images, spectrum.count, spectrum.dimension)
+            groups.setdefault(alike, []).append(place)
         return tuple(tuple(places) for places in groups.values() if len(places) > 1)
 
 

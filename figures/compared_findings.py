@@ -89,7 +89,7 @@ def _of_seeds(comparison: Comparison, lines: dict[str, Line]) -> list[Finding]:
             f"with seeds {', '.join(map(str, seeds))}" if len(set(seeds)) > 1 else "with one seed"
         )
         sentence = (
-            f"{_listed([run.name for run in runs])} are of one model, {runs[0].model}, on "
+            f"{_listed([run.name for run in runs])} are of models called {runs[0].model}, on "
             f"{runs[0].images}, {differ} and {what}. Mean and range over these {len(runs)} runs: "
             f"{'; '.join(said)}. The range of so few runs is no interval."
         )
@@ -160,7 +160,8 @@ def _of_line(
     told = _told(comparison.names, estimates, shares=shares)
     apart = _pairs(comparison.names, estimates, pairs, word, shares=shares)
     sentence = f"{opening} {told}. {apart} ({_ALONE})."
-    return _finding(line.heading.key, sentence, pairs)
+    told_pairs = _told_pairs(comparison.names, estimates, pairs)
+    return _finding(line.heading.key, sentence, told_pairs, pairs)
 
 
 def _of_subspaces(comparison: Comparison) -> Finding | None:
@@ -259,7 +260,8 @@ def _of_family(
     if not (found.equal or comparison.equal_is_reference):
         note = " These norms are not equal: a difference may be that of the norms."
         return Finding(name, sentence + note, None, {"pairs": found.pairs})
-    return _finding(name, sentence, found.pairs)
+    told_pairs = _told_pairs(found.runs, estimates, found.pairs)
+    return _finding(name, sentence, told_pairs, found.pairs)
 
 
 def _how(found: FamilyDifferences) -> str:
@@ -350,13 +352,8 @@ def _pairs(
     shares: bool,
 ) -> str:
     """Return which pairs of runs differ, the larger one first; of many, neighbours and ends."""
-    there = {name: of.value for name, of in zip(names, estimates, strict=True) if of is not None}
-    many = len(there) > _LISTED
-    among = list(pairs)
-    if many:
-        ranked = sorted(there, key=there.__getitem__, reverse=True)
-        told = [*pairwise(ranked), (ranked[0], ranked[-1])]
-        among = [pair for both in told for pair in pairs if {pair.first, pair.second} == set(both)]
+    among = _told_pairs(names, estimates, pairs)
+    many = len(among) < len(pairs)
     said = [_apart(pair, word, shares=shares) for pair in among if pair.sign]
     if len(pairs) == 1:
         return f"It is {said[0]}" if said else "The two are not shown to differ"
@@ -364,6 +361,20 @@ def _pairs(
     if not said:
         return f"Of {which} none are shown to differ"
     return f"Of {which} these differ: {'; '.join(said)}"
+
+
+def _told_pairs(
+    names: Sequence[str],
+    estimates: Sequence[Estimate | None],
+    pairs: Sequence[RunDifference],
+) -> list[RunDifference]:
+    """Return the pairs that sentences tell of: all, or of many runs the neighbours and the ends."""
+    there = {name: of.value for name, of in zip(names, estimates, strict=True) if of is not None}
+    if len(there) <= _LISTED:
+        return list(pairs)
+    ranked = sorted(there, key=there.__getitem__, reverse=True)
+    told = [*pairwise(ranked), (ranked[0], ranked[-1])]
+    return [pair for both in told for pair in pairs if {pair.first, pair.second} == set(both)]
 
 
 def _apart(pair: RunDifference, word: str, *, shares: bool) -> str:
@@ -379,9 +390,12 @@ def _apart(pair: RunDifference, word: str, *, shares: bool) -> str:
     return f"{word} {first} than in {second} (by {told})"
 
 
-def _finding(name: str, sentence: str, pairs: Sequence[RunDifference]) -> Finding:
+def _finding(
+    name: str, sentence: str, told: Sequence[RunDifference], pairs: Sequence[RunDifference]
+) -> Finding:
+    """Return a finding that is present where a pair that it tells of differs."""
     numbers: dict[str, Any] = {"pairs": tuple(pairs)}
-    return Finding(name, sentence, any(pair.sign for pair in pairs), numbers)
+    return Finding(name, sentence, any(pair.sign for pair in told), numbers)
 
 
 def _listed(names: Sequence[str]) -> str:

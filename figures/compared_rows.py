@@ -27,7 +27,7 @@ from figures.formats import (
 )
 from figures.rates import family_label, same_norm
 from figures.spectrum_tables import dimension_rows, null_rows
-from figures.tables import FamilyRow, PlainRate, family_rows, universal_rows
+from figures.tables import FamilyRow, PlainRate, family_rows, over, universal_rows
 from figures.verdicts import SHORT_ITEMS, place_label, verdict_lines
 
 RUN, POINTS, SPECTRUM = "What was run", "Boundary points", "Spectrum of the normals"
@@ -222,8 +222,8 @@ def _rates(run: ComparedRun, comparison: Comparison) -> Found:
             Heading(RATES, "reference_share", "reference norm, of the mean image norm", SHARE),
             Cell(run.share),
         )
-    margins = result.reference_norm / result.median_margin
-    yield Heading(RATES, "reference_margins", "reference norm, median margins"), Cell(margins)
+    if (margins := over(result.reference_norm, result.median_margin)) is not None:
+        yield Heading(RATES, "reference_margins", "reference norm, median margins"), Cell(margins)
     yield Heading(RATES, "reference_dimension", "R of S_f"), Cell(result.reference_dimension)
     told = [family for family in comparison.families if not family.startswith("universal ")]
     for clipped, section in ((False, RATES), (True, CLIPPED)):

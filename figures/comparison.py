@@ -26,6 +26,7 @@ from figures.compared_rates import plot_compared_families, plot_compared_rates
 from figures.compared_rows import DIFFERENCE, SHARE, Line, comparison_lines
 from figures.compared_spectra import plot_compared_spectra
 from figures.compared_subspaces import plot_compared_subspaces
+from figures.drawn import csv_label
 from figures.finding import Finding
 from figures.latex import latex_macros, latex_report
 from figures.numbers import plain
@@ -146,7 +147,7 @@ def comparison_csv(comparison: Comparison, lines: Sequence[Line]) -> str:
                 )
                 n = "" if cell.n is None else cell.n
                 writer.writerow(
-                    [name, line.heading.key, cell.value, low, high, n, line.heading.unit]
+                    [csv_label(name), line.heading.key, cell.value, low, high, n, line.heading.unit]
                 )
     return buffer.getvalue()
 

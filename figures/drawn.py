@@ -72,7 +72,7 @@ class _Panel:
     def __init__(self, figure: Figure, axes: Axes, number: int) -> None:
         title = axes.get_title(loc="left") or axes.get_title()
         self._axes = axes
-        self._head = (number, _line(title), axes.get_xlabel(), axes.get_ylabel())
+        self._head = (number, csv_label(title), axes.get_xlabel(), axes.get_ylabel())
         legends = [axes.get_legend(), *figure.legends]
         self._known = [
             (text.get_text(), handle)
@@ -109,7 +109,7 @@ class _Panel:
             yield from self._points(self._series(artist), "line", self._placed(artist))
         elif isinstance(artist, Text) and artist in self._axes.texts and artist.get_text():
             x, y = artist.get_position()
-            yield self._row("", "text", x, y, value=_line(artist.get_text()))
+            yield self._row("", "text", x, y, value=csv_label(artist.get_text()))
         elif isinstance(artist, PathCollection):
             points = np.asarray(artist.get_offsets())
             yield from self._points(self._series(artist), "points", points)
@@ -198,7 +198,7 @@ def _as_shown(axis: Axis, value: Any) -> float | str:
         texts = [label.get_text() for label in axis.get_majorticklabels()]
         text = texts[int(np.abs(places - value).argmin())] if len(places) == len(texts) > 0 else ""
         if any(letter.isalpha() for letter in text):
-            return _line(text)
+            return csv_label(text)
     return _rounded(value)
 
 
@@ -207,5 +207,7 @@ def _rounded(value: Any) -> float:
     return float(f"{float(value):.12g}")
 
 
-def _line(text: str) -> str:
-    return " ".join(text.split())
+def csv_label(text: str) -> str:
+    """Return a stranger's text on one line, and as no formula of a spreadsheet."""
+    line = " ".join(text.split())
+    return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line

@@ -61,7 +61,7 @@ def dimension_steps(spectrum: SpectrumResult, fooling: FoolingResult) -> list[St
         value = f"{percent(held.held_out)} ({percent_interval(held.interval)})"
         times = f"{number(held.ratio)} ({number_interval(held.ratio_interval)})"
         rows.setdefault(held.dimension, []).extend(
-            [["energy of held-out normals", value], ["that energy, times R / D", times]]
+            [["energy of held-out normals", value], ["that energy over R / D", times]]
         )
     for halves in stability_rows(spectrum, *measured):
         value = f"{number(halves.shared)} ({number_interval(halves.spread)} over splits)"

@@ -294,10 +294,11 @@ def _own_rate(result: FoolingResult, family: str, clipped: bool) -> float | None
 
 def share_of_image_norm(norm: float, result: FoolingResult) -> float | None:
     """Return a norm over the mean image norm; None if that is zero."""
-    return _over(norm, result.mean_image_norm)
+    return over(norm, result.mean_image_norm)
 
 
-def _over(norm: float, unit: float) -> float | None:
+def over(norm: float, unit: float) -> float | None:
+    """Return a norm in a unit; None where the unit is none."""
     return norm / unit if unit > 0 and isfinite(unit) else None
 
 
@@ -307,7 +308,7 @@ def _rate_row(rate: FoolingRate, result: FoolingResult) -> RateRow:
         dimension=rate.subspace_dimension,
         norm=rate.norm,
         share_of_image_norm=share_of_image_norm(rate.norm, result),
-        median_margins=_over(rate.norm, result.median_margin),
+        median_margins=over(rate.norm, result.median_margin),
         clipped=rate.clipped,
         draws=len(rate.fooled),
         count=rate.count,

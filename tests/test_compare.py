@@ -154,6 +154,12 @@ def test_the_difference_of_two_shares_is_newcombes() -> None:
     )
     assert found.value == pytest.approx(-0.2)
     assert found.interval == newcombe_interval(first, second)
+    paper = [
+        FoolingRate("sphere", 4, 1.0, False, np.arange(n)[None] < count)
+        for count, n in ((56, 70), (48, 80))
+    ]
+    published = newcombe_interval(*paper)  # Newcombe 1998, method 10 of example (a)
+    assert [round(end, 4) for end in (published.low, published.high)] == [0.0524, 0.3339]
 
 
 def test_intervals_of_other_images_hold() -> None:
@@ -398,7 +404,7 @@ def test_seeds_of_one_model_have_a_mean_and_a_range() -> None:
     assert summary.runs == ("a", "b")
     assert (summary.mean, summary.lowest, summary.highest) == pytest.approx((0.5, 0.4, 0.6))
     sentence = findings(*runs)["seeds_0"].sentence
-    assert "a and b are of one model, net, on digits, with seeds 1, 2 and the same weights" in (
+    assert "a and b are of models called net, on digits, with seeds 1, 2 and the same weights" in (
         sentence
     )
     assert "50.0 % (40.0 % to 60.0 %)" in sentence

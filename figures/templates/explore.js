@@ -63,7 +63,8 @@
       const [view] = await Bokeh.embed.embed_item(explored.charts[chart.dataset.chart], chart);
       documents[chart.dataset.chart] = view.model.document;
       const legend = view.model.below.find((model) => model.type === "Legend");
-      legend.ncols = Math.max(1, Math.floor(chart.clientWidth / 300));
+      const longest = Math.max(...legend.items.map((item) => (item.label?.value ?? "").length));
+      legend.ncols = Math.max(1, Math.floor(chart.clientWidth / (60 + 6.5 * longest)));
     }
     paintAll();
     document.addEventListener("theme", paintAll);

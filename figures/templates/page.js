@@ -24,16 +24,17 @@
     const found = text.match(/^[+-]?\d+(\.\d+)?(e[+-]?\d+)?/i);
     return found ? Number(found[0]) : text;
   };
-  const order = (one, other) => {
-    if (typeof one === typeof other) return one < other ? -1 : Number(one > other);
-    return typeof one === "number" ? -1 : 1;
+  const order = (one, other, up) => {
+    if (typeof one !== typeof other) return typeof one === "number" ? -1 : 1;
+    const found = one < other ? -1 : Number(one > other);
+    return up ? found : -found;
   };
   const sortTable = (table, header) => {
     const up = header.getAttribute("aria-sort") !== "ascending";
     for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
     header.setAttribute("aria-sort", up ? "ascending" : "descending");
     const rows = [...table.tBodies[0].rows].map((row) => [sortKey(row, header.cellIndex), row]);
-    rows.sort(([one], [other]) => (up ? order(one, other) : order(other, one)));
+    rows.sort(([one], [other]) => order(one, other, up));
     table.tBodies[0].append(...rows.map(([, row]) => row));
   };
   for (const table of document.querySelectorAll("table:not(.fixed)")) {
