@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+from scipy.stats import norm
 
 from analysis.comparisons import compare_across
 from analysis.fooling import FoolingRate
@@ -137,7 +138,10 @@ def differences_of(
 def independent_differences(
     names: Sequence[str], estimates: Sequence[Estimate | None]
 ) -> tuple[RunDifference, ...]:
-    """Return the differences of all pairs of runs, as of independent samples, each on its own.
+    """Return the differences of all pairs of runs, as of independent samples.
+
+    Their intervals hold for all pairs together, by Bonferroni: the 95 % ones of the runs are
+    stretched as those of normal estimates would be.
 
     Args:
         names: Of the runs.
@@ -146,10 +150,15 @@ def independent_differences(
     there = [
         (name, found) for name, found in zip(names, estimates, strict=True) if found is not None
     ]
+    pairs = list(combinations(there, 2))
+    stretch = norm.ppf(1 - 0.025 / max(len(pairs), 1)) / norm.ppf(0.975)
     found = []
-    for (first, one), (second, other) in combinations(there, 2):
+    for (first, one), (second, other) in pairs:
         of = difference_of_independent(one, other)
-        found.append(RunDifference(first, second, of.value, of.interval, paired=False))
+        ends = (
+            of.value + stretch * (end - of.value) for end in (of.interval.low, of.interval.high)
+        )
+        found.append(RunDifference(first, second, of.value, Interval(*ends), paired=False))
     return tuple(found)
 
 

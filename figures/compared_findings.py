@@ -33,7 +33,7 @@ from figures.rates import family_label
 
 _LISTED = 3
 """Runs of which every pair is told; of more, neighbours in their order, and the ends."""
-_ALONE = "95 % intervals as of independent samples, each pair on its own"
+_ALONE = "95 % intervals as of independent samples, for all pairs together"
 
 
 def comparison_findings(comparison: Comparison, lines: Sequence[Line]) -> tuple[Finding, ...]:
@@ -187,9 +187,7 @@ def _of_subspaces(comparison: Comparison) -> Finding | None:
         f"{_halves(pairs)}. {verdict} any simulated pair of random subspaces shares. Smooth "
         "normals share directions by their smoothness alone; `boundary transfer` holds this apart."
     )
-    numbers = {"pairs": pairs}
-    present = beyond[0] if len(set(beyond)) == 1 else None
-    return Finding("subspaces", sentence, present, numbers)
+    return Finding("subspaces", sentence, None, {"pairs": pairs})
 
 
 def _halves(pairs: Sequence[SharedSubspaces]) -> str:
@@ -288,16 +286,19 @@ def _of_rivals(comparison: Comparison, lines: dict[str, Line], family: str) -> F
         if (found := estimate(cell)) is not None
     ]
     above = [name for name, found in there if found.interval.low > 0]
+    below = [name for name, found in there if found.interval.high < 0]
     said = ", ".join(
         f"{name} {points(found.value)} ({points_interval(found.interval)})" for name, found in there
     )
     where = "none" if not above else "each" if len(above) == len(there) else _listed(above)
+    worse = f", a disadvantage in {_listed(below)}" if below else ""
     sentence = (
         f"Within each run, at its reference norm, random vectors of S_f less "
-        f"{family_label(family)}, in points: {said}; an advantage is shown in {where}."
+        f"{family_label(family)}, in points (95 % intervals): {said}; an advantage is shown in "
+        f"{where}{worse}."
     )
     present = None if 0 < len(above) < len(there) else bool(above)
-    numbers = {"runs": [name for name, _ in there], "above": above}
+    numbers = {"runs": [name for name, _ in there], "above": above, "below": below}
     return Finding(f"beyond_{family.replace('-', '_')}", sentence, present, numbers)
 
 
