@@ -38,8 +38,8 @@ class PairDifference:
 
     @property
     def sign(self) -> int:
-        """1 or -1 where the interval lies on one side of 0, which it contains where this is 0."""
-        return int(self.interval.low > 0) - int(self.interval.high < 0)
+        """Of the interval: 0 where it contains 0."""
+        return self.interval.sign
 
 
 def compare_all(rates: Sequence[FoolingRate]) -> tuple[PairDifference, ...]:

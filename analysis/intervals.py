@@ -29,6 +29,11 @@ class Interval:
     low: float
     high: float
 
+    @property
+    def sign(self) -> int:
+        """1 or -1 where it lies on one side of 0; 0 where it contains 0."""
+        return int(self.low > 0) - int(self.high < 0)
+
 
 def wilson_interval(count: int, total: int, level: float = LEVEL) -> Interval:
     """Return Wilson's score interval of a share of ``count`` in ``total`` (Wilson 1927).

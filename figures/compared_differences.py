@@ -29,8 +29,8 @@ class RunDifference:
 
     @property
     def sign(self) -> int:
-        """1 or -1 where the interval lies on one side of 0, which it contains where this is 0."""
-        return int(self.interval.low > 0) - int(self.interval.high < 0)
+        """Of the interval: 0 where it contains 0."""
+        return self.interval.sign
 
 
 @dataclass(frozen=True)

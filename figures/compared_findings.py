@@ -5,7 +5,6 @@ Nothing is called larger but where the interval of the difference lies on one si
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 from analysis.intervals import Estimate, Interval
 from analysis.perturbations import SPHERE, SUBSPACE
@@ -33,7 +32,7 @@ from figures.rates import family_label
 
 _LISTED = 3
 """Runs of which every pair is told; of more, neighbours in their order, and the ends."""
-_ALONE = "95 % intervals as of independent samples, for all pairs together"
+_TOGETHER = "95 % intervals as of independent samples, for all pairs together"
 
 
 def comparison_findings(comparison: Comparison, lines: Sequence[Line]) -> tuple[Finding, ...]:
@@ -158,10 +157,9 @@ def _of_line(
         return None
     shares = line.heading.unit == SHARE
     told = _told(comparison.names, estimates, shares=shares)
-    apart = _pairs(comparison.names, estimates, pairs, word, shares=shares)
-    sentence = f"{opening} {told}. {apart} ({_ALONE})."
-    told_pairs = _told_pairs(comparison.names, estimates, pairs)
-    return _finding(line.heading.key, sentence, told_pairs, pairs)
+    apart, differ = _differing(comparison.names, estimates, pairs, word, shares=shares)
+    sentence = f"{opening} {told}. {apart} ({_TOGETHER})."
+    return Finding(line.heading.key, sentence, differ, {"pairs": pairs})
 
 
 def _of_subspaces(comparison: Comparison) -> Finding | None:
@@ -253,13 +251,12 @@ def _of_family(
     """Return how a family fools in each run; of unequal norms nothing is claimed."""
     estimates = [Estimate(*both) for both in zip(found.rates, found.intervals, strict=True)]
     told = _told(found.runs, estimates, shares=True)
-    apart = _pairs(found.runs, estimates, found.pairs, "more in", shares=True)
+    apart, differ = _differing(found.runs, estimates, found.pairs, "more in", shares=True)
     sentence = f"{opening} {told}. {apart} {_how(found)}."
     if not (found.equal or comparison.equal_is_reference):
         note = " These norms are not equal: a difference may be that of the norms."
         return Finding(name, sentence + note, None, {"pairs": found.pairs})
-    told_pairs = _told_pairs(found.runs, estimates, found.pairs)
-    return _finding(name, sentence, told_pairs, found.pairs)
+    return Finding(name, sentence, differ, {"pairs": found.pairs})
 
 
 def _how(found: FamilyDifferences) -> str:
@@ -344,38 +341,32 @@ def _told(names: Sequence[str], estimates: Sequence[Estimate | None], *, shares:
     return ", ".join(f"{text(of.value)} in {name} ({ends(of.interval)})" for name, of in there)
 
 
-def _pairs(
+def _differing(
     names: Sequence[str],
     estimates: Sequence[Estimate | None],
     pairs: Sequence[RunDifference],
     word: str,
     *,
     shares: bool,
-) -> str:
-    """Return which pairs of runs differ, the larger one first; of many, neighbours and ends."""
-    among = _told_pairs(names, estimates, pairs)
-    many = len(among) < len(pairs)
-    said = [_apart(pair, word, shares=shares) for pair in among if pair.sign]
+) -> tuple[str, bool]:
+    """Return which pairs of runs differ, the larger one first, and whether any that is told does.
+
+    Of many runs those next to each other are told, and the first and the last.
+    """
+    told = list(pairs)
+    there = {name: of.value for name, of in zip(names, estimates, strict=True) if of is not None}
+    many = len(there) > _LISTED
+    if many:
+        ranked = sorted(there, key=there.__getitem__, reverse=True)
+        chosen = [*pairwise(ranked), (ranked[0], ranked[-1])]
+        told = [pair for both in chosen for pair in pairs if {pair.first, pair.second} == {*both}]
+    said = [_apart(pair, word, shares=shares) for pair in told if pair.sign]
     if len(pairs) == 1:
-        return f"It is {said[0]}" if said else "The two are not shown to differ"
+        return f"It is {said[0]}" if said else "The two are not shown to differ", bool(said)
     which = "neighbours in this order, and of the first and the last," if many else "pairs"
     if not said:
-        return f"Of {which} none are shown to differ"
-    return f"Of {which} these differ: {'; '.join(said)}"
-
-
-def _told_pairs(
-    names: Sequence[str],
-    estimates: Sequence[Estimate | None],
-    pairs: Sequence[RunDifference],
-) -> list[RunDifference]:
-    """Return the pairs that sentences tell of: all, or of many runs the neighbours and the ends."""
-    there = {name: of.value for name, of in zip(names, estimates, strict=True) if of is not None}
-    if len(there) <= _LISTED:
-        return list(pairs)
-    ranked = sorted(there, key=there.__getitem__, reverse=True)
-    told = [*pairwise(ranked), (ranked[0], ranked[-1])]
-    return [pair for both in told for pair in pairs if {pair.first, pair.second} == set(both)]
+        return f"Of {which} none are shown to differ", False
+    return f"Of {which} these differ: {'; '.join(said)}", True
 
 
 def _apart(pair: RunDifference, word: str, *, shares: bool) -> str:
@@ -389,14 +380,6 @@ def _apart(pair: RunDifference, word: str, *, shares: bool) -> str:
         else f"{number(by)}, {number_interval(ends)}"
     )
     return f"{word} {first} than in {second} (by {told})"
-
-
-def _finding(
-    name: str, sentence: str, told: Sequence[RunDifference], pairs: Sequence[RunDifference]
-) -> Finding:
-    """Return a finding that is present where a pair that it tells of differs."""
-    numbers: dict[str, Any] = {"pairs": tuple(pairs)}
-    return Finding(name, sentence, any(pair.sign for pair in told), numbers)
 
 
 def _listed(names: Sequence[str]) -> str:

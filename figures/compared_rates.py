@@ -15,7 +15,7 @@ from boundary.errors import InputError
 from figures.compared import ComparedRun, Comparison, told_of_runs
 from figures.fooling import show_percentages
 from figures.formats import drawable, number, percent
-from figures.rates import family_label, rates_by_norm, reference_rate
+from figures.rates import CLIPPED, family_label, rates_by_norm, reference_rate
 from figures.style import (
     TWO_COLUMNS,
     RunLook,
@@ -28,7 +28,6 @@ from figures.style import (
 )
 
 _FAMILIES = (SUBSPACE, MATCHED, SPHERE)
-_CLIPPING = {False: "not clipped", True: "clipped"}
 _ROW, _EACH = 0.1, 0.115
 """Inches of a family in the dot plot, without runs and for each of them."""
 
@@ -48,7 +47,7 @@ def plot_compared_rates(comparison: Comparison) -> Figure:
     grid = figure.subplots(len(clips), len(families), sharex=True, sharey=True, squeeze=False)
     looks = run_looks(comparison.names)
     for row, clipped in zip(grid, clips, strict=True):
-        row[0].set_ylabel(f"fooling rate (%), {_CLIPPING[clipped]}")
+        row[0].set_ylabel(f"fooling rate (%), {CLIPPED[clipped]}")
         for axes, family in zip(row, families, strict=True):
             for run in comparison.runs:
                 _draw_run(axes, run, family, clipped, looks[run.name])
@@ -145,7 +144,7 @@ def plot_compared_families(comparison: Comparison) -> Figure:
         for place, run in enumerate(comparison.runs):
             shift = (place - (len(comparison.runs) - 1) / 2) * step
             _draw_dots(axes, run, families, clipped, looks[run.name], shift)
-        axes.set_title(_CLIPPING[clipped])
+        axes.set_title(CLIPPED[clipped])
         axes.set_xlabel("fooling rate (%)")
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
         axes.set_xlim(-0.03, 1.03)

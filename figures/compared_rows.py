@@ -31,7 +31,7 @@ from figures.tables import FamilyRow, PlainRate, family_rows, over, universal_ro
 from figures.verdicts import SHORT_ITEMS, place_label, verdict_lines
 
 RUN, POINTS, SPECTRUM = "What was run", "Boundary points", "Spectrum of the normals"
-RATES, CLIPPED = "Fooling rates, not clipped", "Fooling rates, clipped to the bounds"
+RATES, RATES_CLIPPED = "Fooling rates, not clipped", "Fooling rates, clipped to the bounds"
 BEYOND = "Beyond its rivals, not clipped"
 EQUAL, UNIVERSAL = "At the equal norm, not clipped", "Universal perturbations"
 NATURE, CURVATURE = "Natural images", "Curvature"
@@ -40,7 +40,7 @@ SECTIONS = (
     POINTS,
     SPECTRUM,
     RATES,
-    CLIPPED,
+    RATES_CLIPPED,
     BEYOND,
     EQUAL,
     UNIVERSAL,
@@ -226,7 +226,7 @@ def _rates(run: ComparedRun, comparison: Comparison) -> Found:
         yield Heading(RATES, "reference_margins", "reference norm, median margins"), Cell(margins)
     yield Heading(RATES, "reference_dimension", "R of S_f"), Cell(result.reference_dimension)
     told = [family for family in comparison.families if not family.startswith("universal ")]
-    for clipped, section in ((False, RATES), (True, CLIPPED)):
+    for clipped, section in ((False, RATES), (True, RATES_CLIPPED)):
         rows = {row.family: row for row in family_rows(result, clipped)}
         prefix = "clipped" if clipped else "rate"
         for family in told:

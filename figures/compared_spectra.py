@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from figures.compared import ComparedRun, Comparison, told_of_runs
 from figures.formats import drawable
+from figures.spectrum import places_on_log_axis
 from figures.style import (
     TWO_COLUMNS,
     RunLook,
@@ -65,20 +66,20 @@ def _shares(run: ComparedRun) -> NDArray[np.float64]:
 def _draw_values(axes: Axes, run: ComparedRun, look: RunLook) -> None:
     spectrum, null = run.results.spectrum.spectrum, run.results.spectrum.isotropic
     low, high = (band**2 / spectrum.count * 100 for band in null.band)
-    index = _shown(len(low))
+    index = places_on_log_axis(len(low), _MOST_POINTS)
     axes.fill_between(index + 1, low[index], high[index], color=look.colour, alpha=0.3, lw=1)
     shares = _shares(run)
-    index = _shown(int((shares > 0).sum()))
+    index = places_on_log_axis(int((shares > 0).sum()), _MOST_POINTS)
     _draw(axes, index, 100 * shares[index], look, drawable(run.name))
 
 
 def _draw_sums(axes: Axes, run: ComparedRun, look: RunLook) -> None:
     spectrum, null = run.results.spectrum.spectrum, run.results.spectrum.isotropic
     random = np.cumsum((null.singular_values**2).mean(0)) / spectrum.count
-    index = _shown(len(random))
+    index = places_on_log_axis(len(random), _MOST_POINTS)
     axes.plot(index + 1, 100 * random[index], color=look.colour, ls=look.line, lw=0.8, alpha=0.45)
     sums = np.cumsum(_shares(run))
-    index = _shown(len(sums))
+    index = places_on_log_axis(len(sums), _MOST_POINTS)
     _draw(axes, index, 100 * sums[index], look, drawable(run.name))
 
 
@@ -95,13 +96,6 @@ def _draw(
         ms=3.5,
         label=name,
     )
-
-
-def _shown(count: int) -> NDArray[np.int64]:
-    """Return places of 0..count-1, all of a few and evenly on a log axis of many."""
-    if count <= _MOST_POINTS:
-        return np.arange(count)
-    return np.unique(np.geomspace(1, count, _MOST_POINTS).round().astype(np.int64) - 1)
 
 
 def _caption(comparison: Comparison) -> str:

@@ -1,6 +1,6 @@
 """Numbers, shares, intervals and class names as text, the same in figures, sentences and tables."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import numpy as np
@@ -83,6 +83,21 @@ def drawable(text: str, longest: int = 40) -> str:
     """
     shown = "".join(letter if _drawable(letter) else "?" for letter in text)
     return shown if len(shown) <= longest else shown[: longest - 1].rstrip() + "…"
+
+
+FILTERS: dict[str, Callable[..., str]] = {
+    function.__name__: function
+    for function in (
+        class_label,
+        number,
+        number_interval,
+        percent,
+        percent_interval,
+        points,
+        points_interval,
+    )
+}
+"""Of templates, by name."""
 
 
 def _percentage(share: float) -> str:

@@ -116,15 +116,7 @@ def latex_report(context: Mapping[str, Any], template: str = "report.tex.j2") ->
         comment_end_string="#>",
         finalize=lambda value: escaped(str(value)),
     )
-    for name in (
-        "number",
-        "number_interval",
-        "percent",
-        "percent_interval",
-        "points",
-        "points_interval",
-    ):
-        environment.filters[name] = getattr(formats, name)
+    environment.filters.update(formats.FILTERS)
     environment.filters["place_label"] = place_label
     return environment.get_template(template).render(context)
 

@@ -14,21 +14,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from boundary.files import write_text
-from figures import formats
 from figures.export import FORMATS, save_plate
+from figures.formats import FILTERS
 from figures.plates import Plate, Source
 from figures.style import svg_bytes
 
 TEMPLATES = Path(__file__).with_name("templates")
-_FORMATS = (
-    "class_label",
-    "number",
-    "number_interval",
-    "percent",
-    "percent_interval",
-    "points",
-    "points_interval",
-)
 
 
 @dataclass(frozen=True)
@@ -96,8 +87,7 @@ def write_page(
         lstrip_blocks=True,
     )
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}  # charts name what came before
-    for name in _FORMATS:
-        environment.filters[name] = getattr(formats, name)
+    environment.filters.update(FILTERS)
     environment.filters.update(filters or {})
     every = [page_script("page.js"), *scripts]
     template = environment.get_template(f"{path.name}.j2")

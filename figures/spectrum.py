@@ -54,7 +54,7 @@ def _draw_values(axes: Axes, result: SpectrumResult) -> None:
     values = result.spectrum.singular_values
     bottom = _bottom(result)
     axes.set(xscale="log", yscale="log")
-    index = _shown(len(values))
+    index = places_on_log_axis(len(values))
     drawn = shown_places(result)
     axes.plot(drawn + 1, values[drawn], color=BLUE, lw=1.6, label="normals", zorder=4)
     for null in result.nulls:
@@ -78,7 +78,7 @@ def _draw_values(axes: Axes, result: SpectrumResult) -> None:
 def _draw_null(axes: Axes, null: Null, values: NDArray[np.float64], bottom: float) -> None:
     """Draw a null's band, and a dot where the values first meet it."""
     low, high = null.band
-    index = _shown(len(low))
+    index = places_on_log_axis(len(low))
     leading = null.leading(values)
     colour = NULL_COLOURS[null.name]
     draws = len(null.singular_values)
@@ -130,15 +130,15 @@ def _bottom(result: SpectrumResult) -> float:
 
 def shown_places(result: SpectrumResult) -> NDArray[np.intp]:
     """Return the places of the singular values to draw, from 0: none below the arithmetic's."""
-    places = _shown(len(result.spectrum.singular_values))
+    places = places_on_log_axis(len(result.spectrum.singular_values))
     return places[result.spectrum.singular_values[places] >= result.spectrum.floor]
 
 
-def _shown(count: int) -> NDArray[np.intp]:
-    """Return the places to draw: all, or as many as a log axis can show."""
-    if count <= _MOST_POINTS:
+def places_on_log_axis(count: int, most: int = _MOST_POINTS) -> NDArray[np.intp]:
+    """Return places of 0 ... count - 1: all, or as many as a log axis can show, evenly on it."""
+    if count <= most:
         return np.arange(count)
-    return np.unique(np.geomspace(1, count, _MOST_POINTS).round().astype(np.intp)) - 1
+    return np.unique(np.geomspace(1, count, most).round().astype(np.intp)) - 1
 
 
 def _edges_label(edges: tuple[float, float]) -> str:

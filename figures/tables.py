@@ -122,8 +122,8 @@ class PairRow:
 
     @property
     def sign(self) -> int:
-        """1 or -1 where the interval lies on one side of 0, which it contains where this is 0."""
-        return int(self.difference_interval.low > 0) - int(self.difference_interval.high < 0)
+        """Of the interval: 0 where it contains 0."""
+        return self.difference_interval.sign
 
 
 def rate_rows(result: FoolingResult) -> tuple[RateRow, ...]:
