@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -101,18 +102,14 @@ def differences_of(
         clipped: Which clip policy.
         equal: At the norm that all share, in place of the reference norm of each.
     """
-    there = [
-        (place, _in_order_of_ids(rate, run))
-        for place, (run, rate) in enumerate(
-            zip(comparison.runs, comparison.rates(family, clipped, equal=equal), strict=True)
-        )
-        if rate is not None
-    ]
+    found = comparison.rates(family, clipped, equal=equal)
+    there = [(place, rate) for place, rate in enumerate(found) if rate is not None]
     if len(there) < 2:
         return None
     places, rates = zip(*there, strict=True)
     names = tuple(comparison.names[place] for place in places)
     judged = [comparison.judged[place] for place in places]
+    ordered = [_in_order_of_ids(rate, comparison.runs[place]) for place, rate in there]
     return FamilyDifferences(
         family=family,
         label=family_label(family),
@@ -130,7 +127,7 @@ def differences_of(
                 pair.interval,
                 judged[pair.first] == judged[pair.second],
             )
-            for pair in compare_across(rates, judged)
+            for pair in compare_across(ordered, judged)
         ),
     )
 
@@ -162,6 +159,7 @@ def independent_differences(
     return tuple(found)
 
 
+@lru_cache(maxsize=1)
 def shared_subspaces(comparison: Comparison) -> tuple[SharedSubspaces, ...]:
     """Return what the subspaces of every two runs share whose images have one shape."""
     return tuple(

@@ -279,6 +279,14 @@ def test_rates_on_the_same_images_differ_in_pairs() -> None:
     assert "as of independent samples: the images are not the same" in sentence
 
 
+def test_a_rate_has_the_interval_of_its_own_run() -> None:
+    comparison = Comparison((made_run("a"), made_run("b", (0.1, 0.3, 0.9))))
+    found = differences_of(comparison, "subspace", False, equal=False)
+    assert found is not None
+    rates = comparison.rates("subspace", False, equal=False)
+    assert found.intervals == tuple(rate.interval for rate in rates if rate)
+
+
 def test_the_order_of_the_images_does_not_matter() -> None:
     first, second = made_run("a"), made_run("b", (0.1, 0.6, 0.9))
     order = np.random.default_rng(0).permutation(60)
