@@ -97,7 +97,8 @@ def split_images(
     if collect + evaluate > len(source):
         raise InputError(
             f"{source.spec} should hold at least {collect + evaluate} images, {collect} to collect "
-            f"normals at and {evaluate} others to evaluate on. Found {len(source)}; lower either."
+            f"normals at and {evaluate} others to evaluate on. Found {len(source)}; lower "
+            "`collect`, `evaluate` or both."
         )
     order = np.random.default_rng(seed).permutation(len(source)).astype(np.int64)
     return order[:collect], order[len(order) - evaluate :]

@@ -19,13 +19,14 @@ from analysis.results import (
 )
 from analysis.survey import no_better_than_guessing
 from analysis.transfer import TransferResult
-from figures.comparison_findings import natural_findings, transfer_findings
 from figures.curvature_findings import curvature_findings
 from figures.finding import Finding
 from figures.fooling_findings import fooling_findings, universal_findings
 from figures.formats import cosine, number, percent, percent_interval
+from figures.natural_findings import natural_findings
 from figures.spectrum_findings import spectrum_findings
 from figures.tables import PairRow, pair_rows
+from figures.transfer_findings import transfer_findings
 
 
 @dataclass(frozen=True)

@@ -174,9 +174,9 @@ PLATES: tuple[Plate[RunResults], ...] = (
         lambda results: plot_classes(results.spectrum),
         "Left: how much of the leading directions of one half of the normals lies in the span of "
         "the mean normals of pairs of classes, made from the other half; were the shared "
-        "directions but those of class pairs, this would be near 1. Right: how many "
-        "directions the normals of one class, or of one pair, fill (participation ratio); on the "
-        "dotted line they share nothing.",
+        "directions but those of class pairs, this would be near 1, for R up to the number of pair "
+        "means. Right: how many directions the normals of one class, or of one pair, fill "
+        "(participation ratio); on the dotted line they share nothing.",
     ),
     Plate(
         "families",

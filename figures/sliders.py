@@ -2,7 +2,6 @@
 
 from base64 import b64encode
 from io import BytesIO
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -31,20 +30,21 @@ def vector_steps(result: SpectrumResult) -> list[Step]:
     """
     values, count = result.spectrum.singular_values, result.spectrum.count
     energy = np.cumsum(values**2) / count
-    steps: list[Step] = [
-        {
-            "at": place + 1,
-            "picture": _picture(image),
-            "rows": [
-                ["singular value", number(float(values[place]))],
-                ["energy along it, in the sample", percent(float(values[place] ** 2 / count))],
-                ["energy of all up to it", percent(float(energy[place]))],
-            ],
-        }
-        for place, image in enumerate(result.spectrum.directions.reshape(-1, *result.image_shape))
-    ]
-    used = accumulate(len(step["picture"]) for step in steps)
-    return [step for step, room in zip(steps, used, strict=True) if room <= _ALL_PICTURES]
+    images = result.spectrum.directions.reshape(-1, *result.image_shape)
+    steps: list[Step] = []
+    room = _ALL_PICTURES
+    for place, image in enumerate(images):
+        picture = _picture(image)
+        room -= len(picture)
+        if room < 0:
+            break
+        rows = [
+            ["singular value", number(float(values[place]))],
+            ["energy along it, in the sample", percent(float(values[place] ** 2 / count))],
+            ["energy of all up to it", percent(float(energy[place]))],
+        ]
+        steps.append({"at": place + 1, "picture": picture, "rows": rows})
+    return steps
 
 
 def dimension_steps(spectrum: SpectrumResult, fooling: FoolingResult) -> list[Step]:

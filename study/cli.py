@@ -15,7 +15,7 @@ from boundary.memory import ran_out_of_memory
 from boundary.ranks import ALONE, Ranks, joined_ranks
 from boundary.termination import EXIT_STATUS, Terminated
 from figures.export import FORMATS
-from study import comparing, curving, perturbing, side_by_side, stages, universals
+from study import comparing, curving, natural, perturbing, stages, transferring, universals
 from study.config import FoolingOptions, StudyConfig, TrialConfig, config_from
 from study.forecast import forecast
 from study.inspection import describe
@@ -100,7 +100,7 @@ def _run(given: dict[str, Any], command: str, ranks: Ranks) -> None:
         if config.with_curvature:
             curving.curvature(run, config, subject)
         if ranks.first:
-            comparing.natural(run, config, subject)
+            natural.natural(run, config, subject)
             stages.report(run)
             _show(run)
     ranks.wait()
@@ -140,7 +140,7 @@ def _natural(given: dict[str, Any], _: str, ranks: Ranks) -> None:
     run, config, redo = _resume(given, "", ranks)
     if ranks.first:
         with run.locked():
-            comparing.natural(run, config, load_subject(config), redo=redo)
+            natural.natural(run, config, load_subject(config), redo=redo)
             _show(run, "natural")
 
 
@@ -151,14 +151,14 @@ def _transfer(given: dict[str, Any], _: str, ranks: Ranks) -> None:
     paths = [given["run"], *given["others"]]
     runs, configs = zip(*(_resume({"run": path}, "", ranks)[:2] for path in paths), strict=True)
     with runs[0].locked():
-        comparing.transfer(list(runs), list(configs), families, redo=redo)
+        transferring.transfer(list(runs), list(configs), families, redo=redo)
         _show(runs[0], "transfer")
 
 
 def _compare(given: dict[str, Any], _: str, ranks: Ranks) -> None:
     if ranks.first:
         names = _listed(given.get("names", ""))
-        _say(side_by_side.compare(given["runs"], names, given.get("out", side_by_side.FOLDER)))
+        _say(comparing.compare(given["runs"], names, given.get("out", comparing.FOLDER)))
 
 
 def _report(given: dict[str, Any], _: str, ranks: Ranks) -> None:

@@ -1,318 +1,273 @@
-"""The stages that hold perturbations against nature, and models against each other."""
+"""The command `compare`: finished runs side by side, from their saved results alone."""
 
 import logging
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from math import inf, isclose
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from itertools import groupby
 from pathlib import Path
+from textwrap import fill
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
-from analysis.fooling import FoolingRate, fooling_rates
-from analysis.natural import FEWEST_IMAGES, naturalness
-from analysis.perturbation_files import load_perturbations
-from analysis.perturbations import Perturbations, in_subspace
-from analysis.results import SpectrumResult, UniversalResult
-from analysis.saved import load_result, save_result
-from analysis.survey import placed_batches
-from analysis.sweep import noise_beside
-from analysis.transfer import (
-    ModelNormals,
-    TransferMatrix,
-    TransferResult,
-    check_models,
-    resized,
-    shared_geometry,
-)
+from analysis.saved import load_settings
 from boundary.errors import InputError, StoreError
-from boundary.images import sha256_of_ids
-from study.config import StudyConfig
-from study.perturbing import require_same_subject
-from study.run import STAGES, RunDirectory
-from study.subject import Subject, load_subject
+from figures.compared import ComparedRun, Comparison
+from figures.compared_rows import (
+    BEYOND,
+    CURVATURE,
+    DIFFERENCE,
+    RATES,
+    SHARE,
+    UNIVERSAL,
+    Cell,
+    Heading,
+    Line,
+)
+from figures.comparison import PAGE, write_comparison
+from figures.finding import Finding
+from figures.formats import number
+from figures.plates import RunResults
+from study.run import OPTIONAL, STAGES, RunDirectory
+from study.transferring import names_of
+
+FOLDER = "comparison"
+
+WIDTH = 100
+"""Of a screen."""
+_LABEL, _RUNS = 32, 4
+"""Letters of the name of a quantity, and runs in one table."""
+
+_SHOWN = {
+    "seed": "seed",
+    "dimension": "D",
+    "normals": "normals n",
+    "clean_accuracy": "clean accuracy",
+    "median_margin": "median margin",
+    "median_margin_share": "  of the mean image norm",
+    "alignment": "median alignment",
+    "above_isotropic": "above random directions",
+    "above_phases": "above phases randomised",
+    "above_untrained": "above untrained networks",
+    "participation_ratio": "participation ratio",
+    "energy": "",
+    "isotropic": "R/D",
+    "halves": "shared by two halves",
+    "reference_norm": "reference norm",
+    "reference_share": "  of the mean image norm",
+    "beyond_spectrum_matched": "S_f less spectrum-matched",
+    "beyond_untrained": "S_f less the untrained network's",
+    "beyond_sphere": "S_f less the sphere",
+    "equal_norm": "norm",
+    "equal_subspace": "",
+    "equal_spectrum_matched": "",
+    "equal_sphere": "",
+    "top_label_l2": "fooled ones to one class, l2",
+    "top_label_linf": "fooled ones to one class, l∞",
+}
+"""Quantities on the screen by their short names, or by their own where that is empty."""
+_SECTIONS = (BEYOND, CURVATURE)
+"""Shown whole; of fooling rates those of families."""
+_SAID = ("fooling_equal", "subspaces")
+"""Findings on the screen; all are on the page."""
 
 _log = logging.getLogger(__name__)
 
-IMAGES = 1000
-"""The most natural images to hold perturbations against."""
 
-NORMALS = 200
-"""Normals, and random vectors of the subspace, that are held against natural images."""
-
-
-def natural(
-    run: RunDirectory, config: StudyConfig, subject: Subject, *, redo: bool = False
-) -> None:
-    """Hold the subspace and the perturbations against natural images that made none of them."""
-    begun = time.monotonic()
-    others = np.setdiff1d(np.arange(len(subject.images)), subject.collecting)
-    chosen = np.random.default_rng(config.seed).permutation(others)[:IMAGES]
-    settings = {
-        "universal": run.identity("universal"),
-        "images": sha256_of_ids([subject.images.ids[place] for place in chosen]),
-        "seed": config.seed,
-    }
-    require_same_subject(run, config, subject)
-    if run.is_done("natural", settings, redo=redo):
-        return
-    images = subject.images.read(chosen).images
-    if len(images) < FEWEST_IMAGES:
-        _log.warning(
-            "%d images made no normal, too few to hold perturbations against nature; that is left "
-            "out.",
-            len(images),
-        )
-        return
-    spectrum = load_result(run.result("spectrum"), SpectrumResult)
-    made = load_result(run.result("universal"), UniversalResult)
-    subspace = spectrum.spectrum.subspace(made.reference_dimension)
-    shape = spectrum.image_shape
-    generator = torch.Generator().manual_seed(config.seed)
-    store = run.store()
-    families: dict[str, NDArray[np.float64]] = {
-        "random in S_f": in_subspace(subspace, shape, NORMALS, 1.0, generator).vectors.numpy(),
-        "normals": np.asarray(store.normals()[:NORMALS], np.float64).reshape(-1, *shape),
-    }
-    families |= {found.family: found.vector[None] for found in made.found}
-    try:
-        result = naturalness(
-            images.numpy(), subspace, families, norm=made.reference_norm, seed=config.seed
-        )
-    except InputError as error:  # of images that are too much alike
-        _log.warning("The perturbations are not held against nature: %s", error)
-        return
-    save_result(run.result("natural"), result, settings)
-    run.record_done("natural", begun, "cpu")
-
-
-@dataclass(frozen=True, eq=False)
-class _Contender:
-    """One run among those that are compared."""
-
-    run: RunDirectory
-    config: StudyConfig
-    shape: tuple[int, ...]
-    """(C, H, W) of its images."""
-    norm: float
-    """The l2 norm at which perturbations are tried on this model."""
-    dimension: int
-    """R of its subspace."""
-    families: tuple[Perturbations, ...]
-    """The same in every run: universal ones, then others by name."""
-
-    def model_normals(self) -> ModelNormals:
-        """Return the normals of the model, and at which images."""
-        store = self.run.store()
-        used = store.on_boundary
-        ids = [name for name, on in zip(store.ids, used, strict=True) if on]
-        return ModelNormals(store.normals(), ids, self.shape)
-
-
-def transfer(
-    runs: list[RunDirectory],
-    configs: list[StudyConfig],
-    families: list[str],
-    *,
-    redo: bool = False,
-) -> None:
-    """Try what every model made on every other; the result goes to the first run.
+def compare(paths: Sequence[str], names: Sequence[str], out: str) -> str:
+    """Write the comparison of finished runs.
 
     Args:
-        runs: Of two models at least, each with its fooling rates taken.
-        configs: Of these runs.
-        families: To try beside the universal ones, as their files are named.
-        redo: Replace a result made from others.
+        paths: Run directories, two at least.
+        names: One for each, or none: those of the models then, told apart by their folders.
+        out: Folder of what is written.
+
+    Returns:
+        What it found, as text for a screen.
 
     Raises:
-        InputError: If the models cannot be compared.
+        InputError: If the runs, their names or the folder cannot be used.
+        StoreError: If a result is missing, damaged, or made from another than is there.
     """
-    begun = time.monotonic()
-    home = runs[0]
-    _check_runs(runs)
-    families = list(dict.fromkeys(families))
-    settings = {
-        "fooling": home.identity("fooling"),
-        "others": [run.identity("fooling") for run in runs[1:]],
-        "families": families,
-    }
-    if home.is_done("transfer", settings, redo=redo):
-        return
-    contenders = [
-        _contender(run, config, families) for run, config in zip(runs, configs, strict=True)
-    ]
-    names = names_of(runs)
-    check_models(names, [contender.shape for contender in contenders])
-    _same_families(contenders)
-    columns: list[list[FoolingRate]] = []
-    sizes = []
-    device = ""
-    for place, column in enumerate(contenders):
-        subject = load_subject(column.config)
-        require_same_subject(column.run, column.config, subject)
-        columns.append(_column(contenders, place, subject))
-        sizes.append(subject.images.shape)
-        device = subject.device_name
-    models = range(len(contenders))
-    result = TransferResult(
-        models=names,
-        matrices=tuple(
-            TransferMatrix(
-                family.family,
-                family.p,
-                tuple(
-                    columns[j][len(contenders[0].families) * i + place]
-                    for i in models
-                    for j in models
-                ),
-                tuple(
-                    _noise_of(family, contender, column)
-                    for contender, column in zip(contenders, columns, strict=True)
-                ),
-            )
-            for place, family in enumerate(contenders[0].families)
-        ),
-        norms=np.array([contender.norm for contender in contenders]),
-        sizes=np.array(sizes),
-        geometry=shared_geometry(
-            [contender.model_normals() for contender in contenders],
-            dimension=min(contender.dimension for contender in contenders),
-            seed=configs[0].seed,
-        ),
-    )
-    save_result(home.result("transfer"), result, settings)
-    home.record_done("transfer", begun, device)
-
-
-def _contender(run: RunDirectory, config: StudyConfig, families: list[str]) -> _Contender:
-    spectrum = load_result(run.finished("spectrum"), SpectrumResult)
-    made = load_result(run.finished("universal"), UniversalResult)
-    own = [run.perturbation(one.family) for one in made.found]
-    files = list(dict.fromkeys([*own, *map(run.perturbation, families)]))
-    for file in files:
-        if not file.exists():
-            there = sorted(one.stem for one in run.perturbations.glob("*.safetensors"))
-            stage = "universal" if file in own else "fooling"
-            raise StoreError(
-                f"`--families` should name files of `{run.perturbations}`: {', '.join(there)}. "
-                f"Found `{file.stem}`; `boundary {stage} {run.path} --redo` makes what is missing."
-            )
-    return _Contender(
-        run=run,
-        config=config,
-        shape=tuple(spectrum.image_shape),
-        norm=made.reference_norm,
-        dimension=made.reference_dimension,
-        families=tuple(load_perturbations(file).perturbations for file in files),
-    )
-
-
-def _column(contenders: list[_Contender], place: int, subject: Subject) -> list[FoolingRate]:
-    """Return the rates of every row's families on one model, then of noise of each norm."""
-    column = contenders[place]
-    shape = subject.images.shape
-    tried = [
-        (moved if family.p == inf else moved.scaled(column.norm))
-        for row in contenders
-        for family in row.families
-        for moved in [resized(family, shape)]
-    ]
-    noise = noise_beside(tried, shape, column.config.seed)
-    judged = _judged(contenders, subject)
-    return fooling_rates(
-        subject.classifier,
-        placed_batches(subject.classifier, subject.images, judged, subject.batch_size),
-        [*tried, *noise],
-        clips=(False,),
-        images=len(judged),
-        progress=True,
-    )
-
-
-def _noise_of(
-    family: Perturbations, contender: _Contender, column: list[FoolingRate]
-) -> FoolingRate:
-    """Return the rate of random directions, or signs, of the norm at which a family is tried."""
-    norm = family.norm if family.p == inf else contender.norm
-    return next(
-        rate
-        for rate in reversed(column)
-        if rate.p == family.p and isclose(rate.norm, norm, rel_tol=1e-6)
-    )
-
-
-def _check_runs(runs: list[RunDirectory]) -> None:
-    """Refuse a run that is named twice, or whose results do not rest on each other.
-
-    Raises:
-        InputError: If one is named twice.
-        StoreError: If a result was made from another than is there.
-    """
-    paths = [run.path.resolve() for run in runs]
-    for path in paths:
-        if paths.count(path) > 1:
+    runs = _checked(paths)
+    told = _told_apart(runs, names)
+    folder = _folder(out, runs)
+    comparison = Comparison(tuple(_read(run, name) for run, name in zip(runs, told, strict=True)))
+    with ExitStack() as shown:
+        for run in runs:
+            shown.enter_context(run.shown())
+        try:
+            lines, findings = write_comparison(comparison, folder)
+        except (FileExistsError, NotADirectoryError) as error:
             raise InputError(
-                f"`boundary transfer` takes runs of other models. Found `{path}` twice."
-            )
-    for run in runs:
-        outdated = run.out_of_date(STAGES)
+                f"`--out` should be a folder, made if need be. Found a file, `{error.filename}`; "
+                "name another."
+            ) from error
+        return _text(comparison, lines, findings, folder)
+
+
+def _checked(paths: Sequence[str]) -> list[RunDirectory]:
+    """Return the runs, each with the results that are compared.
+
+    Raises:
+        InputError: If there are fewer than two, or one is named twice.
+        StoreError: If one lacks a result, or has one made from another than is there.
+    """
+    if len(paths) < 2:
+        raise InputError(
+            f"`boundary compare` takes two run directories or more. Found {', '.join(paths)}; "
+            "`boundary inspect` shows one run."
+        )
+    runs = [RunDirectory(path) for path in paths]
+    resolved = [run.path.resolve() for run in runs]
+    for place, run in enumerate(runs):
+        if resolved[place] in resolved[:place]:
+            raise InputError(f"`boundary compare` takes each run once. Found `{run.path}` twice.")
+        run.config()
+        run.finished("collect")
+        missing = [stage for stage in STAGES if not run.result(stage).exists()]
+        if missing:
+            first = ", then ".join(f"`boundary {stage} {run.path}`" for stage in missing)
+            raise StoreError(f"`{run.path}` lacks {' and '.join(missing)}: run {first} first.")
+        outdated = run.out_of_date()
         if outdated:
             raise StoreError(outdated)
+    return runs
 
 
-def _judged(contenders: list[_Contender], subject: Subject) -> NDArray[np.int64]:
-    """Return the held-out images of a model whose ids made nothing in any run.
+def _told_apart(runs: Sequence[RunDirectory], names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the runs: those given, or models, then folders, then whole paths.
 
     Raises:
-        InputError: If none is left.
+        InputError: If they are not as many as the runs, or two are the same.
     """
-    used = {name for contender in contenders for name in contender.run.store().ids}
-    left = np.array(
-        [place for place in subject.evaluating if subject.images.ids[place] not in used],
-        dtype=np.int64,
-    )
-    if not len(left):
+    if names and len(names) != len(runs):
         raise InputError(
-            f"no held-out image of `{subject.images.spec}` is left whose id made no perturbation "
-            "of another run; begin the runs with the same --seed, so that they share their split."
+            f"`--names` should be as many as the runs, {len(runs)}, with commas between. Found "
+            f"{len(names)}: {', '.join(names)}."
         )
-    return left
+    if len(set(names)) < len(names):
+        raise InputError(f"`--names` should differ from each other. Found {', '.join(names)}.")
+    if names:
+        return tuple(names)
+    found = names_of(runs)
+    return tuple(
+        name if found.count(name) == 1 else f"{run.model_name()} ({run.path})"
+        for name, run in zip(found, runs, strict=True)
+    )
 
 
-def _same_families(contenders: list[_Contender]) -> None:
-    """Refuse runs whose perturbations cannot be put in one matrix.
+def _folder(out: str, runs: Sequence[RunDirectory]) -> Path:
+    """Return the folder of the comparison.
 
     Raises:
-        StoreError: If families, or norms of l-infinity ones, differ.
+        InputError: If it is a run, or lies within one.
     """
-    first, *others = contenders
-    wanted = _described(first)
-    for contender in others:
-        if _described(contender) != wanted:
-            raise StoreError(
-                f"the runs should have the same universal perturbations. Found "
-                f"{', '.join(wanted)} in `{first.run.path}` and "
-                f"{', '.join(_described(contender))} in `{contender.run.path}`; make them alike "
-                "with `boundary universal`."
+    folder = Path(out).expanduser()
+    within = folder.resolve()
+    for place in (within, *within.parents):
+        if RunDirectory(place).config_file.exists() or place in {r.path.resolve() for r in runs}:
+            raise InputError(
+                f"`--out` should be a folder outside of every run. Found `{out}` in the run "
+                f"`{place}`; name another."
             )
+    return folder
 
 
-def _described(contender: _Contender) -> list[str]:
-    return [
-        f"{family.family} {family.source.get('ball', family.norm):.6g}"
-        if family.p == inf
-        else family.family
-        for family in contender.families
-    ]
+def _read(run: RunDirectory, name: str) -> ComparedRun:
+    for note in run.notes():
+        _log.warning("%s It is left out.", note)
+    settings, images = load_settings(run.result("collect")), run.record().get("images")
+    normals = settings.get("normals")
+    weights = normals.get("model") if isinstance(normals, dict) else None
+    source = images.get("name") if isinstance(images, dict) else None
+    with run.shown():
+        compared = ComparedRun(
+            name=name,
+            model=run.model_name(),
+            weights=weights if isinstance(weights, str) else "",
+            images=str(source or Path(str(run.config().get("images"))).name),
+            results=RunResults.read(run.path, [s for s in OPTIONAL if run.current(s)]),
+        )
+        compared.findings  # noqa: B018 - what does not fit within one run is that run's own fault
+    return compared
 
 
-def names_of(runs: Sequence[RunDirectory]) -> tuple[str, ...]:
-    """Return the names of the models, told apart by their folders where they are the same."""
-    names = [run.model_name() for run in runs]
-    folders = [Path(run.path).resolve().name for run in runs]
-    return tuple(
-        name if names.count(name) == 1 else f"{name} ({folder})"
-        for name, folder in zip(names, folders, strict=True)
+def _text(
+    comparison: Comparison, lines: Sequence[Line], findings: Sequence[Finding], folder: Path
+) -> str:
+    """Return the table of the screen, a few runs at a time, and what it comes to."""
+    parts: list[str] = []
+    for start in range(0, len(comparison.runs), _RUNS):
+        parts += _table(comparison, lines, slice(start, start + _RUNS))
+    parts.append(
+        "In brackets 95 % intervals, of halves the least and the most. Shares in %, differences "
+        "in points;\nrates on images that made nothing; clipped ones are on the page."
     )
+    said = [finding for finding in findings if finding.name in _SAID]
+    parts += [fill(finding.sentence, WIDTH, break_on_hyphens=False) for finding in said]
+    parts.append(f"comparison: {folder / PAGE}")
+    return "\n\n".join(parts)
+
+
+def _table(comparison: Comparison, lines: Sequence[Line], some: slice) -> list[str]:
+    names = comparison.names[some]
+    room = (WIDTH - _LABEL) // max(2, len(names))
+    head = "".join(_cut(name, room - 1).rjust(room) for name in names)
+    found = [f"{'':<{_LABEL}}{head}"]
+    shown = [line for line in lines if _is_shown(line.heading)]
+    for section, own in groupby(shown, key=lambda line: line.heading.section):
+        rows = [
+            f"  {_cut(_label(line.heading), _LABEL - 3):<{_LABEL - 2}}"
+            + "".join(
+                _compact(cell, line.heading.unit, room - 1).rjust(room) for cell in line.cells[some]
+            )
+            for line in own
+        ]
+        found.append("\n".join([section, *rows]))
+    return found
+
+
+def _is_shown(heading: Heading) -> bool:
+    return (
+        heading.key in _SHOWN
+        or heading.section in _SECTIONS
+        or (heading.section == RATES and heading.key.startswith("rate_"))
+        or (heading.section == UNIVERSAL and not heading.key.endswith(("_clipped", "_name")))
+    )
+
+
+def _label(heading: Heading) -> str:
+    return _SHOWN.get(heading.key) or heading.label
+
+
+def _compact(cell: Cell | None, unit: str, room: int) -> str:
+    """Return a number with its interval, or without it where there is no room."""
+    if cell is None:
+        return "\N{EN DASH}"
+    if isinstance(cell.value, str):
+        return _cut(cell.value, room)
+    value, *ends = _digits(cell, unit)
+    told = f"{value} ({', '.join(ends)})" if ends else value
+    return told if len(told) <= room else value
+
+
+def _digits(cell: Cell, unit: str) -> Iterator[str]:
+    """Yield a value and the ends of its interval, which have fewer digits."""
+    assert not isinstance(cell.value, str)
+    ends = () if cell.interval is None else (cell.interval.low, cell.interval.high)
+    sign = "+" if unit == DIFFERENCE else ""
+    if unit in {SHARE, DIFFERENCE}:
+        yield _percentage(cell.value, sign, 0.0)
+        yield from (_percentage(end, sign, 0.0995) for end in ends)
+    else:
+        yield number(cell.value)
+        yield from (number(float(f"{end:.2g}")) if abs(end) < 100 else number(end) for end in ends)
+
+
+def _percentage(share: float, sign: str, whole: float) -> str:
+    """Return a percentage with fewer decimals as it is larger, none from a share ``whole`` on."""
+    size = abs(share)
+    digits = 0 if 0 < whole <= size else 1 if size >= 0.01 or size == 0 else 2
+    return f"{100 * share:{sign}.{digits}f}"
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1].rstrip()}…"

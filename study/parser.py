@@ -11,6 +11,7 @@ from jsonargparse import ActionYesNo, ArgumentParser, DefaultHelpFormatter
 
 from boundary.errors import printable
 from figures.export import FORMATS
+from study.comparing import FOLDER
 from study.config import (
     CurvatureOptions,
     FoolingOptions,
@@ -22,7 +23,6 @@ from study.config import (
 from study.mistakes import one_sentence
 from study.run import DISTRIBUTION
 from study.settings_file import read_settings
-from study.side_by_side import FOLDER
 
 MISTAKE = 2
 """Exit status."""

@@ -16,9 +16,9 @@ from analysis.sweep import NOISE_DRAWS, dimension_sweep, norm_sweep
 from analysis.universal import BATCH
 from boundary.manifest import MANIFEST
 from boundary.store import NormalsStore, differences
-from study.comparing import IMAGES
 from study.config import DIMENSION, StudyConfig
 from study.curvature_passes import curvature_passes
+from study.natural import IMAGES
 from study.run import STAGES, RunDirectory
 from study.subject import Subject
 from study.universals import WATCHED, reference_norm
