@@ -11,9 +11,12 @@ import pytest
 from analysis.results import FoolingResult, SpectrumResult
 from analysis.saved import load_result
 from figures import write_report
+from figures.compared import Comparison
+from figures.comparison import PAGE, write_comparison
 from figures.formats import number, percent
 from figures.rates import rates_by_dimension
 from study.cli import main
+from test_compare import made_run
 from test_report import write_inputs
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -61,7 +64,7 @@ def browser() -> Iterator[Any]:
 
 @contextmanager
 def opened(browser: Any, run: Path, **options: Any) -> Iterator[Any]:
-    """Open a report; nothing may be asked of elsewhere, and nothing said on the console."""
+    """Open the page of a run, or of several; nothing is asked of elsewhere, or said."""
     page = browser.new_page(**{"viewport": WIDE, "color_scheme": "light", **options})
     page.set_default_timeout(PATIENCE)
     said: list[str] = []
@@ -69,8 +72,9 @@ def opened(browser: Any, run: Path, **options: Any) -> Iterator[Any]:
     page.on("console", lambda line: said.append(f"{line.type}: {line.text}"))
     page.on("pageerror", lambda error: said.append(f"error: {error}"))
     page.on("request", lambda request: asked.append(request.url))
-    page.goto((run / "report.html").as_uri())
-    if options.get("java_script_enabled", True):
+    report = run / "report.html"
+    page.goto((report if report.exists() else run / PAGE).as_uri())
+    if report.exists() and options.get("java_script_enabled", True):
         page.wait_for_selector("html[data-explored]")
     yield page
     assert [line for line in said if line.startswith(("error", "warning"))] == []
@@ -105,6 +109,22 @@ def test_names_stay_text_and_no_script_but_the_pages_own_runs(browser: Any, host
     )
     assert page.evaluate("window.reached") is None
     page.close()
+
+
+@pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
+def test_the_page_of_several_runs_opens_sorts_and_shows_figures_large(
+    browser: Any, viewport: dict[str, int], tmp_path: Path
+) -> None:
+    names = ("<script>x()</script>", "<b>{{ 7 * 7 }}</b>")
+    write_comparison(Comparison(tuple(made_run(name) for name in names)), tmp_path)
+    with opened(browser, tmp_path, viewport=viewport) as page:
+        assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+        assert page.locator("main b, main script").count() == 0
+        head = page.locator("#differences th", has_text="difference").first
+        head.locator("button").click()
+        assert head.get_attribute("aria-sort") == "ascending"
+        page.locator("#figure-spectra .enlarge").click()
+        assert page.locator("dialog img").is_visible()
 
 
 def slide(page: Any, name: str, place: int) -> None:
