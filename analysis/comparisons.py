@@ -42,7 +42,9 @@ class PairDifference:
         return self.interval.sign
 
 
-def compare_all(rates: Sequence[FoolingRate]) -> tuple[PairDifference, ...]:
+def compare_all(
+    rates: Sequence[FoolingRate], pairs: Sequence[tuple[int, int]] | None = None
+) -> tuple[PairDifference, ...]:
     """Return the difference of every pair of families, with intervals that hold together.
 
     Where resampling shows no spread, since both families are unanimous or fool the same images, the
@@ -50,15 +52,18 @@ def compare_all(rates: Sequence[FoolingRate]) -> tuple[PairDifference, ...]:
 
     Args:
         rates: Of at least two families, on the same images in the same order.
+        pairs: Places of those that are compared, chosen before looking; every pair by default.
 
     Raises:
         InputError: If they are not of the same number of images.
     """
-    return compare_across(rates, [0] * len(rates))
+    return compare_across(rates, [0] * len(rates), pairs)
 
 
 def compare_across(
-    rates: Sequence[FoolingRate], judged: Sequence[int]
+    rates: Sequence[FoolingRate],
+    judged: Sequence[int],
+    pairs: Sequence[tuple[int, int]] | None = None,
 ) -> tuple[PairDifference, ...]:
     """Return the difference of every pair of rates, of which some are of other images.
 
@@ -69,11 +74,13 @@ def compare_across(
         rates: At least two.
         judged: (rates,), a number for the set of images that each was taken on; rates of one set
             have its images in the same order.
+        pairs: Places of those that are compared, chosen before looking; every pair by default.
 
     Raises:
         InputError: If rates of one set are not of the same number of images.
     """
-    pairs = list(combinations(range(len(rates)), 2))
+    if pairs is None:
+        pairs = list(combinations(range(len(rates)), 2))
     samples = np.empty((len(rates), RESAMPLES))
     for seed, images in enumerate(dict.fromkeys(judged)):
         members = [place for place, own in enumerate(judged) if own == images]

@@ -22,29 +22,29 @@ def bound_finding(result: CurvatureResult) -> Finding | None:
     by = ESTIMATOR_LABELS[result.predicted_by]
     counts = {word: sum(row.word == word for row in rows) for word in (KEPT, BROKEN, OPEN)}
     failing = _failing_shares(result, len(bent))
+    sentence = (
+        f"Of {len(rows)} shares of images that the theorems of the ICLR 2018 paper promise random "
+        f"vectors to fool {counts[KEPT]} are kept, {counts[BROKEN]} broken and {counts[OPEN]} "
+        f"open, as the interval of what is measured holds them{_broken(counts[BROKEN] > 0)}."
+    )
     said = [
-        "Shares of images that the theorems of the ICLR 2018 paper promise random vectors to fool, "
-        f"beside those measured ({rows[0].images} images; 95 % intervals)",
-        *_promises("flat", flat),
-        *_promises(f"bent alike (curvature by {by})", bent),
-        f"Of {len(rows)} promises over all families {counts[KEPT]} are kept, {counts[BROKEN]} "
-        f"broken and {counts[OPEN]} open, as their interval holds what is promised"
-        f"{_broken(counts[BROKEN] > 0)}",
+        *_promises("flat", flat, rows[0].images),
+        *_promises(f"bent alike (curvature by {by})", bent, rows[0].images),
     ]
     if failing:
         said.append(
             f"With the least curved {' or '.join(map(percent, failing))} of the pairs of image and "
             "vector of S_c left out, not all others are curved positively: there the curved "
-            "theorem's premise fails"
+            "theorem's premise fails."
         )
     present = {KEPT: True, BROKEN: False}.get(
         next((word for word in (KEPT, BROKEN) if counts[word] == len(rows)), "")
     )
     numbers = {"rows": rows, **counts, "failing": failing}
-    return Finding("bounds", f"{'. '.join(said)}.", present, numbers)
+    return Finding("bounds", sentence, present, numbers, " ".join(said))
 
 
-def _promises(premise: str, rows: Sequence[MeasuredBound]) -> list[str]:
+def _promises(premise: str, rows: Sequence[MeasuredBound], images: int) -> list[str]:
     """Return what a theorem promises of one family, as a sentence; none if it has no rows."""
     if not rows:
         return []
@@ -53,7 +53,10 @@ def _promises(premise: str, rows: Sequence[MeasuredBound]) -> list[str]:
         f"({percent_interval(row.interval)}), {row.word}"
         for row in rows
     )
-    return [f"If all is {premise}, {rows[0].label} (R = {rows[0].dimension}): {listed}"]
+    return [
+        f"If all is {premise}, {rows[0].label} (R = {rows[0].dimension}): {listed} ({images} "
+        "images; 95 % intervals)."
+    ]
 
 
 def _broken(some: bool) -> str:

@@ -66,10 +66,10 @@ def _of_subspace(result: CurvatureResult, subspace: CurvedSubspace) -> Finding:
     sentence = (
         f"{space_label(subspace.family)}, R = {result.dimension}, made from {subspace.images} "
         f"images {made[0]}; {_beyond(result, subspace, interval)}: that the boundary bends towards "
-        f"images that had no part in it is {interval_verdict(interval)}.{made[1]}"
+        f"images that had no part in it is {interval_verdict(interval)}."
     )
     numbers = _held_out_numbers(subspace, interval) | checks
-    return Finding(_name(subspace.method), sentence, interval.low > 0, numbers)
+    return Finding(_name(subspace.method), sentence, interval.low > 0, numbers, made[1])
 
 
 def _of_other_end(result: CurvatureResult, subspace: CurvedSubspace) -> Finding:
@@ -159,7 +159,7 @@ def _reference(result: CurvatureResult, subspace: CurvedSubspace) -> _Said:
         f"{number(own)} logits / input units² in the sample"
     )
     after = (
-        f" Its operator has asymmetry {number(subspace.asymmetry)} and fails to be additive by "
+        f"Its operator has asymmetry {number(subspace.asymmetry)} and fails to be additive by "
         f"{number(subspace.additivity)}."
     )
     numbers = {
@@ -173,7 +173,7 @@ def _reference(result: CurvatureResult, subspace: CurvedSubspace) -> _Said:
 def _stability(result: CurvatureResult, subspace: CurvedSubspace) -> str:
     chance = result.dimension / result.ambient_dimension
     return (
-        f" Two starts share {number(subspace.starts)} and two halves of the images "
+        f"Two starts share {number(subspace.starts)} and two halves of the images "
         f"{number(subspace.shared_by_halves)} (mean squared cosine; with random phases "
         f"{number(subspace.shared_by_phases)}), against R/D = {number(chance)}."
         f"{_of_lesser_halves(subspace)}"
@@ -217,15 +217,12 @@ def _of_item(result: CurvatureResult, item: int) -> Finding | None:
             where = {NEAREST: f"at the {place_label(NEAREST)} ", HALVES: f"of {HALVES} "}
             parts.append(f"{where.get(anchor, '')}{_by_scale(own, unit)}")
     told = told_rows(result, item)
-    sentence = f"Hypothesis, item {item} ({ITEMS[item]}): {'; '.join(parts)}."
-    if told:
-        sentence += f" {_told(result, told)}."
     supported, contradicted = (
         sum(verdict.verdict == word for verdict in verdicts) for word in (SUPPORTED, CONTRADICTED)
     )
-    sentence += (
-        f" Over all settings it is supported in {supported} of {len(verdicts)} and contradicted in "
-        f"{contradicted}."
+    sentence = (
+        f"Hypothesis, item {item} ({ITEMS[item]}): {'; '.join(parts)}. Over all settings it is "
+        f"supported in {supported} of {len(verdicts)} and contradicted in {contradicted}."
     )
     numbers = {
         "settings": len(verdicts),
@@ -237,7 +234,8 @@ def _of_item(result: CurvatureResult, item: int) -> Finding | None:
         },
         "told": told,
     }
-    return Finding(f"hypothesis_{item}", sentence, _present(verdicts), numbers)
+    details = f"{_told(result, told)}." if told else ""
+    return Finding(f"hypothesis_{item}", sentence, _present(verdicts), numbers, details)
 
 
 def _present(verdicts: Sequence[ItemVerdict]) -> bool | None:
@@ -316,11 +314,11 @@ def _of_signs(result: CurvatureResult) -> Finding | None:
     negative = sum(row.high < 0 for row in rows)
     sentence = (
         f"Of {len(rows)} mean curvatures along S_c (anchor, surface, scale, estimator) the 95 % "
-        f"interval lies above 0 in {positive} and below 0 in {negative}, each on its own. The sign "
-        f"changes with the {'; with the '.join(said)}."
+        f"interval lies above 0 in {positive} and below 0 in {negative}, each on its own."
     )
+    details = f"The sign changes with the {'; with the '.join(said)}."
     numbers |= {"curvatures": len(rows), "positive": positive, "negative": negative}
-    return Finding("hypothesis_1_sign", sentence, None, numbers)
+    return Finding("hypothesis_1_sign", sentence, None, numbers, details)
 
 
 def _settings(rows: Sequence[HypothesisRow], factor: _Factor) -> list[list[HypothesisRow]]:
@@ -383,8 +381,7 @@ def _of_fooling(result: CurvatureResult) -> Finding | None:
         )
         sentence += f" Of S_c that is {against}."
     behind = _at_reference(result, result.mirrored).get(CURVED)
-    if behind is not None:
-        sentence += f" The opposite vectors, −v, fool {_rate(behind)}."
+    details = "" if behind is None else f"The opposite vectors, −v, fool {_rate(behind)}."
     numbers = {
         "norm": result.reference_norm,
         "rates": {
@@ -394,7 +391,7 @@ def _of_fooling(result: CurvatureResult) -> Finding | None:
         "rows": rows,
     }
     beats = all(row.verdict == SUPPORTED for row in rows) if rows else None
-    return Finding("curved_fooling", sentence, beats, numbers)
+    return Finding("curved_fooling", sentence, beats, numbers, details)
 
 
 def _at_reference(result: CurvatureResult, rates: Sequence[FoolingRate]) -> dict[str, FoolingRate]:

@@ -13,3 +13,12 @@ class Finding:
     present: bool | None
     """Whether an effect was found; None where the sentence claims none, or is of two minds."""
     numbers: dict[str, Any] = field(default_factory=dict)
+    details: str = ""
+    """Further sentences, its particulars."""
+    doubtful: bool = False
+    """Whether it puts in doubt what all others say."""
+
+    @property
+    def text(self) -> str:
+        """All sentences."""
+        return f"{self.sentence} {self.details}".rstrip()

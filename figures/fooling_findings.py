@@ -10,6 +10,7 @@ from analysis.labels import LabelFlows
 from analysis.perturbations import SPHERE, SUBSPACE
 from analysis.results import FoolingResult, MadeUniversal, UniversalResult
 from analysis.rivals import MATCHED, UNTRAINED
+from figures.dimension_findings import dimension_finding
 from figures.finding import Finding
 from figures.formats import (
     class_label,
@@ -20,7 +21,7 @@ from figures.formats import (
     points,
     points_interval,
 )
-from figures.rates import clip_policies, family_label, reference_rate, same_norm
+from figures.rates import CLIPPING, clip_policies, family_label, reference_rate, same_norm
 from figures.tables import (
     PairRow,
     family_differences,
@@ -29,8 +30,6 @@ from figures.tables import (
     pair_rows,
     share_of_image_norm,
 )
-
-_CLIPPING = {False: "Without clipping", True: "Clipped to the bounds of the input"}
 
 
 def fooling_findings(result: FoolingResult) -> list[Finding]:
@@ -42,6 +41,7 @@ def fooling_findings(result: FoolingResult) -> list[Finding]:
             _order(result, clipped),
             _beyond_rivals(result, clipped),
             _at_reference(result, own, clipped),
+            dimension_finding(result, clipped),
             _over_norms(own, clipped),
         ]
     return [finding for finding in found if finding is not None]
@@ -72,7 +72,7 @@ def _order(result: FoolingResult, clipped: bool) -> Finding | None:
     loaded = any(row.family.startswith("file ") for row in rows)
     unknown = " (of files this is not known)" if loaded else ""
     sentence = (
-        f"{_CLIPPING[clipped]}, at the reference norm {number(result.reference_norm)}, families in "
+        f"{CLIPPING[clipped]}, at the reference norm {number(result.reference_norm)}, families in "
         f"the order of their fooling rates on {len(result.image_ids)} images that made none of "
         f"them{unknown}: {listed}. {shown} (95 % intervals that hold for all {pairs} pairs "
         "together)."
@@ -107,9 +107,9 @@ def _beyond_rivals(result: FoolingResult, clipped: bool) -> Finding | None:
         signs.append(turn * pair.sign)
         numbers[family] = {"difference": turn * pair.difference, "interval": interval}
     sentence = (
-        f"{_CLIPPING[clipped]}, at the reference norm, random vectors of S_f fool "
-        f"{percent(rows[own].rate)}: {' and '.join(said)}, intervals for all pairs of families "
-        "together."
+        f"{CLIPPING[clipped]}, at the reference norm, random vectors of S_f "
+        f"(R = {result.reference_dimension}) fool {percent(rows[own].rate)}: "
+        f"{' and '.join(said)}, intervals for all pairs of families together."
     )
     if min(signs) <= 0:
         sentence += (
@@ -202,14 +202,14 @@ def _at_reference(result: FoolingResult, pairs: Sequence[PairRow], clipped: bool
     pair = next((pair for pair in pairs if same_norm(pair.norm, result.reference_norm)), None)
     if subspace is None or sphere is None or pair is None:
         sentence = (
-            f"{_CLIPPING[clipped]}, the subspace and the sphere were not both tried at the "
+            f"{CLIPPING[clipped]}, the subspace and the sphere were not both tried at the "
             f"reference norm {number(result.reference_norm)}."
         )
         return Finding(name, sentence, None)
     share = share_of_image_norm(pair.norm, result)
     relative = "" if share is None else f" ({percent(share)} of the mean image norm)"
     sentence = (
-        f"{_CLIPPING[clipped]}, at norm {number(pair.norm)}{relative}, random perturbations from "
+        f"{CLIPPING[clipped]}, at norm {number(pair.norm)}{relative}, random perturbations from "
         f"the subspace of R = {result.reference_dimension} change the prediction in "
         f"{_rate(subspace)}, those from the whole sphere in {_rate(sphere)}: a difference of "
         f"{points(pair.difference)} percentage points (95 % paired interval "
@@ -265,11 +265,11 @@ def _pair_verdict(pair: PairRow) -> str:
 def _over_norms(pairs: Sequence[PairRow], clipped: bool) -> Finding:
     name = "sweep_clipped" if clipped else "sweep"
     if not pairs:
-        sentence = f"{_CLIPPING[clipped]}, the subspace and the sphere share no norm."
+        sentence = f"{CLIPPING[clipped]}, the subspace and the sphere share no norm."
         return Finding(name, sentence, None)
     above, around, below = ([pair.norm for pair in pairs if pair.sign == s] for s in (1, 0, -1))
     sentence = (
-        f"{_CLIPPING[clipped]}, of {_count_norms(len(pairs))} the interval of the difference "
+        f"{CLIPPING[clipped]}, of {_count_norms(len(pairs))} the interval of the difference "
         f"lies above 0 at {_norms(above)}, contains 0 at {_norms(around)} and lies below 0 at "
         f"{_norms(below)} (each norm on its own, without correction for their number)."
     )

@@ -15,7 +15,7 @@ from figures import formats
 from figures.verdicts import place_label
 
 _TEMPLATES = Path(__file__).with_name("templates")
-_LONGEST_LIST = 20
+_LONGEST_LIST = 8
 """Numbers of a list that get macros; longer ones are curves, which the CSV files have."""
 
 _SPECIAL = {
@@ -59,6 +59,8 @@ _SPECIAL = {
     "\N{LEFT DOUBLE QUOTATION MARK}": "``",
     "\N{RIGHT DOUBLE QUOTATION MARK}": "''",
 }
+_SPACES = re.compile(r"[ \t\r\n]+")
+_CODE = re.compile("`([^`]+)`")
 _SUBSPACE = re.compile(r"\bS\\_([cf])\b")
 _POWER = re.compile(r"(?<=\d)e\\ensuremath\{-\}0*(\d+)\b")
 
@@ -66,24 +68,39 @@ _PREAMBLE = r"""% Every number of a run. In a paper: \input{numbers}, then
 %   \boundary{KEY}         three significant digits
 %   \boundaryexact{KEY}    all digits
 %   \boundarypercent{KEY}  a share as a percentage, without its sign
-% A key is a path in numbers.json; an unknown one is an error.
-\newcommand{\boundaryset}[4]{%
-  \expandafter\def\csname boundary@#1\endcsname{#2}%
-  \expandafter\def\csname boundaryexact@#1\endcsname{#3}%
-  \expandafter\def\csname boundarypercent@#1\endcsname{#4}}
-\newcommand{\boundaryget}[2]{\ifcsname #1@#2\endcsname\csname #1@#2\endcsname\else
+% A key is a path in numbers.json; an unknown one is an error. A paper on several runs puts a
+% prefix before the keys of each, here a/ as in \boundary{a/fooling/images}:
+%   \def\boundaryprefix{a/}\input{A/numbers}  \def\boundaryprefix{b/}\input{B/numbers}
+\providecommand{\boundaryprefix}{}
+\providecommand{\boundaryset}[4]{%
+  \expandafter\def\csname boundary@\boundaryprefix#1\endcsname{{#2}{#3}{#4}}}
+\providecommand{\boundaryget}[2]{\ifcsname boundary@#2\endcsname
+  \expandafter\expandafter\expandafter#1\csname boundary@#2\endcsname\else
   \PackageError{boundary}{There is no number `\detokenize{#2}'}{Keys are in numbers.tex.}\fi}
-\newcommand{\boundary}[1]{\boundaryget{boundary}{#1}}
-\newcommand{\boundaryexact}[1]{\boundaryget{boundaryexact}{#1}}
-\newcommand{\boundarypercent}[1]{\boundaryget{boundarypercent}{#1}}
+\providecommand{\boundaryfirst}[3]{#1}
+\providecommand{\boundarysecond}[3]{#2}
+\providecommand{\boundarythird}[3]{#3}
+\providecommand{\boundary}[1]{\boundaryget\boundaryfirst{#1}}
+\providecommand{\boundaryexact}[1]{\boundaryget\boundarysecond{#1}}
+\providecommand{\boundarypercent}[1]{\boundaryget\boundarythird{#1}}
 """
 
 
 def escaped(text: str) -> str:
-    """Return a text as LaTeX that sets it, on one line."""
-    shown = "".join(_SPECIAL.get(letter, _plain(letter)) for letter in " ".join(text.split(" ")))
+    """Return a text as LaTeX that sets it, on one line; what is between backticks as code."""
+    parts = _CODE.split(_SPACES.sub(" ", text))
+    return "".join(_code(part) if turn % 2 else _prose(part) for turn, part in enumerate(parts))
+
+
+def _prose(text: str) -> str:
+    shown = "".join(_SPECIAL.get(letter, _plain(letter)) for letter in text)
     shown = _POWER.sub(r"\\ensuremath{\\times10^{-\1}}", shown)
     return _SUBSPACE.sub(r"\\ensuremath{S_{\\mathrm{\1}}}", shown)
+
+
+def _code(text: str) -> str:
+    shown = "".join(_SPECIAL.get(letter, _plain(letter)) for letter in text)
+    return rf"\texttt{{{shown.replace('--', '-{}-')}}}"
 
 
 def latex_macros(numbers: Mapping[str, Any]) -> str:

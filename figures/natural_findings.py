@@ -12,11 +12,11 @@ def natural_findings(result: NaturalResult) -> list[Finding]:
     """Return whether the subspace and the perturbations look like what occurs in nature."""
     given = [family for family in result.families if family.name not in {*REFERENCES, "normals"}]
     natural, sphere = result.family(DIFFERENCES), result.family(SPHERE)
-    said = []
+    told = {}
     for family in (result.family(DIRECTIONS), *given):
         gain = float(result.log_density_gain(family.name).mean())
         beyond = float(result.rank(family.name, DIFFERENCES).mean())
-        said.append(
+        told[family.name] = (
             f"{family_label(family.name)} {number(family.median)} ({_signed(gain)} nats at norm "
             f"{number(result.norm)} against random directions; more improbable than "
             f"{percent(beyond)} of the differences)"
@@ -28,7 +28,7 @@ def natural_findings(result: NaturalResult) -> list[Finding]:
     sentence = (
         f"Under a Gaussian fitted to {result.fitted} images that made no normal, where natural "
         f"differences have a median improbability of {number(natural.median)} and random "
-        f"directions of {number(sphere.median)}: {', '.join(said)}. The first "
+        f"directions of {number(sphere.median)}: {told.pop(DIRECTIONS)}. The first "
         f"{shared.components[like]} principal components of natural images and the "
         f"{shared.directions} directions of S_f share {number(shared.times_chance[like])} times "
         f"(95 % {number(low)} to {number(high)}) the energy that random subspaces would, with "
@@ -50,7 +50,8 @@ def natural_findings(result: NaturalResult) -> list[Finding]:
         "shrinkage": result.shrinkage,
         "ceiling": result.ceiling,
     }
-    return [Finding("natural", sentence, None, numbers)]
+    details = f"Under the same Gaussian: {', '.join(told.values())}." if told else ""
+    return [Finding("natural", sentence, None, numbers, details)]
 
 
 def _signed(gain: float) -> str:

@@ -1,17 +1,22 @@
 """Every number of a run as plain data: what the report's tables show, and ``numbers.json``."""
 
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, is_dataclass
+from fnmatch import fnmatchcase
 from math import isfinite
 from typing import Any
 
+from analysis.comparisons import PairDifference
 from boundary.points import Status
 from figures.curvature_tables import curvature_numbers
 from figures.findings import Findings
+from figures.formats import number
 from figures.plates import RunResults
 from figures.rates import CLIPPED, clip_policies
 from figures.spectrum_tables import energy_rows, spectrum_numbers
 from figures.tables import (
+    FamilyRow,
     class_rows,
     family_differences,
     family_rows,
@@ -19,6 +24,63 @@ from figures.tables import (
     transfer_rows,
     universal_rows,
 )
+
+_UNFIT = re.compile(r"[^A-Za-z0-9_ .-]")
+"""What a key of LaTeX cannot hold."""
+
+_HYPOTHESIS = (
+    "{item} {question} {family} {rival} {anchor} {estimator} {surface} "
+    "scale {scale} R {dimension} images {images}"
+)
+_BOUND = "{theorem} {family} R {dimension} norm {norm}"
+_CURVE = "{family} {anchor} {estimator} {surface}"
+_AGREEMENT = "{estimator} scale {scale}"
+_QUALITY = "{model} scale {scale}"
+_DETECTOR = "{family} scale {scale}"
+_BY_DIMENSION = "R {dimension}"
+
+_NAMES = {
+    "subspace_against_sphere": "norm {norm} {clipped}",
+    "rates": "{family} R {dimension} norm {norm} {clipped}",
+    "families/*": "{family}",
+    "family_differences/*": "{first} less {second}",
+    "by_class": "class {index}",
+    "universal": "{family}",
+    "transfer": "{family} from {made_on} on {tried_on}",
+    "learning": "{family} images {images}",
+    "energy": _BY_DIMENSION,
+    "spectrum/nulls": "{name}",
+    "spectrum/dimensions": "{name}",
+    "spectrum/values": "{index}",
+    "spectrum/stability": _BY_DIMENSION,
+    "spectrum/explained": _BY_DIMENSION,
+    "spectrum/means": "{kind}",
+    "spectrum/groups": "{kind} {classes}",
+    "curvature/subspaces": "{method}",
+    "curvature/verdicts": "{item} {anchor} scale {scale}",
+    "curvature/rows": _HYPOTHESIS,
+    "curvature/curves": _CURVE,
+    "curvature/exact": _CURVE,
+    "curvature/exact_agreement": _AGREEMENT,
+    "curvature/quality": _QUALITY,
+    "curvature/predictions": "{model} {family} norm {norm} scale {scale}",
+    "curvature/bounds": _BOUND,
+    "curvature/margins": "{family}",
+    "curvature/profiles": "scale {scale}",
+    "curvature/detectors": _DETECTOR,
+    "curvature/sections": "{family} {surface}",
+    "curvature/maps": "{first} and {second}",
+    "findings/families*/families": "{family}",
+    "findings/hypothesis_*/told": _HYPOTHESIS,
+    "findings/curved_fooling/rows": _HYPOTHESIS,
+    "findings/bounds/rows": _BOUND,
+    "findings/exact_curvature/agreement": _AGREEMENT,
+    "findings/predicted/quality": _QUALITY,
+    "findings/predicted_curvature/bent": _QUALITY,
+    "findings/subspace_margins/rows": "{family}",
+    "findings/detector/detectors": _DETECTOR,
+}
+"""By which the rows of a table go, so that a number keeps its key in a run with other rows."""
 
 
 def run_tables(results: RunResults) -> dict[str, Any]:
@@ -70,15 +132,60 @@ def run_tables(results: RunResults) -> dict[str, Any]:
 
 
 def plain_numbers(findings: Findings, tables: Mapping[str, Any]) -> dict[str, Any]:
-    """Return findings and tables as JSON values, null for what is not finite."""
-    return {**plain(_findings_as_json(findings)), **plain(tables)}
+    """Return findings and tables as JSON values, null for what is not finite, rows by name."""
+    differences = {
+        clip: [_named_difference(pair, tables["families"][clip]) for pair in pairs]
+        for clip, pairs in tables["family_differences"].items()
+    }
+    found = {**_findings_as_json(findings), **tables, "family_differences": differences}
+    return {name: _by_name(plain(value), name) for name, value in found.items()}
+
+
+def _named_difference(pair: PairDifference, families: Sequence[FamilyRow]) -> dict[str, Any]:
+    first, second = (families[place].family for place in (pair.first, pair.second))
+    return {**asdict(pair), "first": first, "second": second, "interval": pair.interval}
+
+
+def _by_name(value: Any, path: str) -> Any:
+    """Return JSON values in which the rows of a table are a mapping.
+
+    Args:
+        value: JSON values.
+        path: To them from the whole.
+    """
+    if isinstance(value, Mapping):
+        return {key: _by_name(item, f"{path}/{key}") for key, item in value.items()}
+    name = next((name for kind, name in _NAMES.items() if fnmatchcase(path, kind)), None)
+    if name is None or not isinstance(value, list):
+        return value
+    rows: dict[str, Any] = {}
+    for row in value:
+        key = _row_name(name, row)
+        same = sum(other == key or other.startswith(f"{key} again ") for other in rows)
+        rows[f"{key} again {same}" if same else key] = _by_name(row, f"{path}/*")
+    return rows
+
+
+def _row_name(name: str, row: Mapping[str, Any]) -> str:
+    shown = {key: _in_a_name(value) for key, value in row.items()}
+    return " ".join(_UNFIT.sub("-", name.format(**shown)).split())
+
+
+def _in_a_name(value: Any) -> str:
+    if isinstance(value, bool):
+        return CLIPPED[value]
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return number(value) if isinstance(value, float) else str(value)
 
 
 def _findings_as_json(findings: Findings) -> dict[str, Any]:
     return {
+        "summary": findings.summary,
         "findings": {
             finding.name: {
                 "sentence": finding.sentence,
+                "details": finding.details,
                 "present": finding.present,
                 **finding.numbers,
             }

@@ -15,6 +15,9 @@ SUBSPACES = (SUBSPACE, MATCHED, UNTRAINED)
 CLIPPED = {False: "not clipped", True: "clipped"}
 """The two policies, in words."""
 
+CLIPPING = {False: "Without clipping", True: "Clipped to the bounds of the input"}
+"""The same at the begin of a sentence."""
+
 _LABELS = {
     SPHERE: "random directions (sphere)",
     SUBSPACE: "random in S_f",

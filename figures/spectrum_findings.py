@@ -16,12 +16,13 @@ from figures.spectrum_tables import (
     stability_rows,
 )
 
-_AGAINST = {
+AGAINST = {
     "isotropic": "random directions",
     "permuted": "the normals with their coordinates permuted across images",
     "phases": "the normals with their phases randomised",
     "untrained": "the same architecture untrained",
 }
+"""The nulls in words, weakest first."""
 
 _FEWEST_HELD_OUT = 5
 """Held-out normals below which their energies say nothing of others."""
@@ -39,7 +40,7 @@ def _of_null(result: SpectrumResult, row: NullRow) -> Finding:
     """Return what the spectrum shows beyond one null."""
     (ratio,) = (d for d in dimension_rows(result) if d.name == "participation_ratio")
     draws = "the one draw" if row.draws == 1 else f"every one of {row.draws} draws"
-    what = _AGAINST[row.name]
+    what = AGAINST[row.name]
     interval = number_interval(row.leading_interval)
     if row.leading:
         values = "value stands" if row.leading == 1 else "values stand"
@@ -63,8 +64,12 @@ def _of_null(result: SpectrumResult, row: NullRow) -> Finding:
         "participation_ratio_interval": ratio.interval,
         "null_participation_ratio": row.participation_ratio,
     }
-    name = "spectrum" if row.name == "isotropic" else f"spectrum_{row.name}"
-    return Finding(name, sentence, row.beaten, numbers)
+    return Finding(null_finding_name(row.name), sentence, row.beaten, numbers)
+
+
+def null_finding_name(null: str) -> str:
+    """Return the name of the finding on the spectrum against a null."""
+    return "spectrum" if null == "isotropic" else f"spectrum_{null}"
 
 
 def _span(interval: Interval) -> str:

@@ -63,6 +63,7 @@ class PlainRate:
 class UniversalRow:
     """One universal perturbation."""
 
+    family: str
     label: str
     norm: float
     """lp, input units."""
@@ -234,6 +235,7 @@ def universal_rows(result: UniversalResult) -> tuple[UniversalRow, ...]:
     """Return every universal perturbation with its rates, as Table 1 of the CVPR 2017 paper."""
     return tuple(
         UniversalRow(
+            family=made.family,
             label=family_label(made.family),
             norm=made.own[0].norm,
             p="2" if made.own[0].p == 2 else "∞",

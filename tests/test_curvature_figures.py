@@ -49,7 +49,7 @@ def turned() -> CurvatureResult:
 
 def finding(name: str, result: CurvatureResult) -> Finding:
     (found,) = [found for found in curvature_findings(result) if found.name == name]
-    return replace(found, sentence=found.sentence.replace("\xa0", " "))
+    return replace(found, sentence=found.text.replace("\xa0", " "), details="")
 
 
 def texts(figure: Figure) -> str:
@@ -549,12 +549,14 @@ def test_what_the_theorems_promise_is_told_kept_or_broken() -> None:
     found = finding("bounds", curvature_result())
     assert found.present is None
     for words in (
-        "If all is flat, S_f (R = 4): 50.0 % at norm 9, measured 95.0 % (90.0 to 98.0 %), kept.",
+        "If all is flat, S_f (R = 4): 50.0 % at norm 9, measured 95.0 % (90.0 to 98.0 %), kept "
+        "(20 images; 95 % intervals).",
         "If all is bent alike (curvature by normal sections), S_c (R = 4): 35.0 % at norm 3, "
         "measured 20.0 % (10.0 to 30.0 %), broken; 10.0 % at norm 2.5, measured 8.0 % (5.0 to "
-        "12.0 %), open.",
-        "Of 3 promises over all families 1 are kept, 1 broken and 1 open, as their interval holds "
-        "what is promised; a broken one means that its premise",
+        "12.0 %), open (20 images; 95 % intervals).",
+        "Of 3 shares of images that the theorems of the ICLR 2018 paper promise random vectors to "
+        "fool 1 are kept, 1 broken and 1 open, as the interval of what is measured holds them; a "
+        "broken one means that its premise",
         "With the least curved 25.0 % of the pairs",
     ):
         assert words in found.sentence

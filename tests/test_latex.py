@@ -41,6 +41,8 @@ def test_every_number_has_a_macro_but_those_of_curves() -> None:
         ("$x^2$ ~ #1", r"\$x\textasciicircum{}2\$ \textasciitilde{} \#1"),
         ("R² of S_c", r"R\ensuremath{^2} of \ensuremath{S_{\mathrm{c}}}"),
         ("naïve 猫 \x1b[2J", "naïve ? ?[2J"),
+        ("one\n  line", "one line"),
+        ("`--out a_b` of S_f", r"\texttt{-{}-out a\_b} of \ensuremath{S_{\mathrm{f}}}"),
         ("\N{MINUS SIGN}0.5 to 1\N{NO-BREAK SPACE}%", r"\ensuremath{-}0.5 to 1~\%"),
     ],
 )
@@ -60,6 +62,16 @@ def test_the_macros_are_those_of_their_keys(tmp_path: Path) -> None:
     status, said = compiled(tmp_path, paper.replace("KEY", r"\boundary{rates/7/rate}"))
     assert status != 0
     assert "There is no number `rates/7/rate'" in said.replace("\n", "")
+
+
+@needs_latex
+def test_a_paper_tells_the_numbers_of_two_runs_apart(tmp_path: Path) -> None:
+    for run, rate in (("one", 0.25), ("two", 0.75)):
+        (tmp_path / f"{run}.tex").write_text(latex_macros({"rate": rate}))
+    read = "".join(rf"\def\boundaryprefix{{{run}/}}\input{{{run}}}" for run in ("one", "two"))
+    shown = r"\boundary{one/rate}|\boundarypercent{two/rate}"
+    body = rf"\begin{{document}}\typeout{{<{shown}>}}x\end{{document}}"
+    assert "<0.25|75.0>" in compiled(tmp_path, rf"\documentclass{{article}}{read}{body}")[1]
 
 
 @needs_latex

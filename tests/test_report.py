@@ -31,6 +31,7 @@ from pages import Tags, markup, self_contained
 HOSTILE = ("<script>x()</script>", "$x$", r"\frac $", "cat & dog")
 NORMS = (1.0, 2.0, 4.0)
 STAGES = ("collect", "spectrum", "universal", "fooling")
+SENTENCES = ("sentence", "details")
 TITLES = (
     "What was found",
     "Figures",
@@ -136,7 +137,7 @@ def finding(name: str, **results: Any) -> Finding:
         "transfer": transfer_result(),
     } | results
     (found,) = [found for found in list_findings(**chosen).findings if found.name == name]
-    return replace(found, sentence=found.sentence.replace("\xa0", " "))
+    return replace(found, sentence=found.text.replace("\xa0", " "), details="")
 
 
 def test_spectrum_that_stands_out() -> None:
@@ -252,6 +253,46 @@ def test_the_subspace_must_beat_its_rivals(family: str, share: float, beaten: bo
     numbers = found.numbers[family]
     assert numbers["difference"] == pytest.approx(0.5 - share)
     assert numbers["interval"].low <= 0.5 - share <= numbers["interval"].high
+
+
+def over_dimensions(own: dict[int, float], rival: dict[int, float]) -> FoolingResult:
+    """Return fooling rates of S_f and of spectrum-matched noise at the reference norm, by R."""
+    rates = [
+        FoolingRate(family, R, 2.0, False, outcomes(share))
+        for family, shares in (("subspace", own), ("spectrum-matched", rival))
+        for R, share in shares.items()
+    ]
+    sphere = [rate for rate in fooling_result().rates if rate.family == "sphere"]
+    return replace(fooling_result(), rates=(*rates, *sphere))
+
+
+def test_it_is_told_at_which_dimension_the_subspace_fools_most() -> None:
+    result = over_dimensions({1: 0.5, 5: 0.1}, {1: 0.2, 5: 0.1})
+    found = finding("dimensions", fooling=result)
+    assert found.present is None  # the subspace of an untrained network was not tried
+    assert "fool most with the first direction alone, of R = 1, 5: 50.0 % of trials" in (
+        found.sentence
+    )
+    assert "Against R = 5, of which the other findings are, that is +40.0 points" in found.sentence
+    assert (
+        "more than spectrum-matched noise of equal R at R = 1, and not shown to at R = 5 "
+        "(at R = 1 +30.0 points"
+    ) in found.sentence
+    assert "`--universal.dimension 1` with another `--seed`" in found.sentence
+    less = found.numbers["R 1"]["less"]
+    assert less["subspace"]["difference"] == pytest.approx(0.4)
+    assert less["spectrum-matched"]["interval"].low > 0
+
+
+def test_an_advantage_of_another_dimension_may_not_be_shown() -> None:
+    result = over_dimensions({1: 0.12, 5: 0.1}, {1: 0.12, 5: 0.1})
+    found = finding("dimensions", fooling=result)
+    assert found.present is False
+    assert "that it fools more than this is not shown" in found.sentence
+    assert "more than spectrum-matched noise of equal R is shown at no R" in found.sentence
+    assert "--universal.dimension" not in found.sentence
+    alone = list_findings(collection_result(), fooling=over_dimensions({5: 0.1}, {5: 0.1}))
+    assert "dimensions" not in {one.name for one in alone.findings}
 
 
 def test_rivals_that_were_not_tried_are_not_told_of() -> None:
@@ -427,6 +468,33 @@ def test_accuracy_with_and_without_labels() -> None:
     assert "no better than guessing" in finding("clean_accuracy", collection=guessing).sentence
 
 
+def test_what_puts_all_in_doubt_is_told_first(tmp_path: Path) -> None:
+    guessing = replace(collection_result(), correct=9)
+    told = list_findings(guessing, spectrum_result(), fooling_result())
+    assert told.findings[0].name == "clean_accuracy"
+    assert told.findings[0].doubtful
+    assert told.summary[0] == told.findings[0].sentence
+    write_inputs(tmp_path)
+    save_result(tmp_path / "collect.h5", guessing, {})
+    page = write_report(tmp_path).read_text(encoding="utf-8")
+    assert page.index("no better than guessing") < page.index("leading singular value")
+    assert "check first" in page
+    told = list_findings(collection_result(), spectrum_result(), fooling_result())
+    assert not any(finding.doubtful for finding in told.findings)
+    assert "share directions more than" in told.summary[0]
+
+
+def test_a_summary_says_what_is_not_shown() -> None:
+    alike = fooling_result((0.2, 0.2, 0.2), (0.2, 0.2, 0.2))
+    told = list_findings(collection_result(), spectrum_result(1.0), alike, universal_result())
+    normals, random, universal = told.summary
+    assert normals.startswith("Whether the normals at 18 boundary points share directions")
+    assert "more than" in normals
+    assert "no difference is shown" in random
+    assert "of images that had no part in it" in universal
+    assert list_findings(collection_result()).summary == ()
+
+
 def test_collection_averages_over_points_on_the_boundary() -> None:
     found = finding("collection")
     assert "90.0 % of the images (18 of 20" in found.sentence
@@ -434,8 +502,16 @@ def test_collection_averages_over_points_on_the_boundary() -> None:
     assert found.numbers["alignment_median"] == pytest.approx(0.915)
     assert found.numbers["alignment_tenth"] == pytest.approx(0.847)
     assert "9.5 forward and 7 backward passes" in found.sentence
+    assert "of 2 no boundary was met within the allowed distance" in found.sentence
+    assert "44.4 % are smooth minima" in found.sentence
+    assert "55.6 % are the nearest that were seen when the gradients ran out" in found.sentence
+    assert "`--search.max_gradients` allows more" in found.sentence
+    assert not found.doubtful
     lost = replace(collection_result(), status=np.full(20, 4))
-    assert "median_margin" not in finding("collection", collection=lost).numbers
+    without = finding("collection", collection=lost)
+    assert "median_margin" not in without.numbers
+    assert without.doubtful
+    assert "may not stand for the other images" in without.sentence
 
 
 @pytest.fixture(scope="module")
@@ -540,11 +616,13 @@ def test_numbers_are_strict_json_and_those_of_compare(run: Path) -> None:
     result = fooling_result()
     rates = {(r.family, r.subspace_dimension, r.norm, r.clipped): r for r in result.rates}
     assert len(numbers["rates"]) == len(result.rates)
-    for row in numbers["rates"]:
+    for name, row in numbers["rates"].items():
+        clip = "clipped" if row["clipped"] else "not clipped"
+        assert name == f"{row['family']} R {row['dimension']} norm {row['norm']:g} {clip}"
         rate = rates[row["family"], row["dimension"], row["norm"], row["clipped"]]
         assert (row["count"], row["total"], row["rate"]) == (rate.count, rate.total, rate.rate)
         assert row["interval"] == {"low": rate.interval.low, "high": rate.interval.high}
-    for row in numbers["subspace_against_sphere"]:
+    for row in numbers["subspace_against_sphere"].values():
         key = row["norm"], row["clipped"]
         expected = compare(rates["subspace", 5, *key], rates["sphere", 48, *key])
         assert row["difference"] == expected.difference
@@ -553,8 +631,8 @@ def test_numbers_are_strict_json_and_those_of_compare(run: Path) -> None:
         interval = expected.difference_interval
         assert row["difference_interval"] == {"low": interval.low, "high": interval.high}
     page = unescape((run / "report.html").read_text(encoding="utf-8"))
-    for found in numbers["findings"].values():
-        assert found["sentence"] in page
+    told = [found[part] for found in numbers["findings"].values() for part in SENTENCES]
+    assert all(sentence in page for sentence in [*told, *numbers["summary"]])
 
 
 def test_figures_are_written_whole(run: Path) -> None:
@@ -625,21 +703,23 @@ def test_numbers_of_curvature_are_strict_json(curved_run: Path) -> None:
     numbers = json.loads(text, parse_constant=refuse)
     result = curvature_result()
     assert len(numbers["curvature"]["rows"]) == len(result.rows)
-    for row, saved in zip(result.rows, numbers["curvature"]["rows"], strict=True):
+    for row, saved in zip(result.rows, numbers["curvature"]["rows"].values(), strict=True):
         assert (saved["estimate"], saved["corrected"]) == (row.estimate, row.corrected)
     assert numbers["findings"]["hypothesis_1"]["supported"] == 4
-    assert [row["method"] for row in numbers["curvature"]["subspaces"]] == [
+    assert list(numbers["curvature"]["subspaces"]) == [
         subspace.method for subspace in result.subspaces
     ]
     names = {path.stem for path in (curved_run / "figures").iterdir()}
     assert {"curvature", "estimators", "curved", "verdicts"} <= names
     assert "curved_classes" in names
     assert {"sections", "maps", "predicted", "subspace_margins", "profile"} <= names
-    assert numbers["curvature"]["quality"][0]["r_squared"] == result.quality[0].r_squared
-    assert numbers["findings"]["detector"]["detectors"][0]["auc"] == 0.0
-    words = [row["word"] for row in numbers["curvature"]["bounds"]]
-    assert words == ["kept", "broken", "open"]
-    assert numbers["curvature"]["bounds"][1]["norm"] == result.bounds[1].bound.norm
+    quality = numbers["curvature"]["quality"]["flat scale 0"]
+    assert quality["r_squared"] == result.quality[0].r_squared
+    detectors = numbers["findings"]["detector"]["detectors"]
+    assert next(iter(detectors.values()))["auc"] == 0.0
+    bounds = list(numbers["curvature"]["bounds"].values())
+    assert [row["word"] for row in bounds] == ["kept", "broken", "open"]
+    assert bounds[1]["norm"] == result.bounds[1].bound.norm
     (classes,) = numbers["curvature"]["classes"]
     assert classes["energy"] == result.classes[0].energy.tolist()
     assert numbers["curvature"]["predicted_by"] == "section"

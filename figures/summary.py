@@ -1,0 +1,134 @@
+"""A run in a few sentences, made of the numbers of its findings."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from analysis.intervals import Interval
+from analysis.perturbations import SUBSPACE
+from analysis.rivals import MATCHED, UNTRAINED
+from figures.finding import Finding
+from figures.formats import number, number_interval, percent, percent_interval, points_interval
+from figures.rates import family_label
+from figures.spectrum_findings import AGAINST, null_finding_name
+from figures.verdicts import ITEMS
+
+_NOT_DECIDED = {False: "that is not shown", None: "that is not decided"}
+
+
+def summarise(findings: Sequence[Finding]) -> tuple[str, ...]:
+    """Return what puts all in doubt, what normals share, what that fools, and how it is curved.
+
+    Args:
+        findings: All of a run.
+    """
+    told = {finding.name: finding for finding in findings}
+    doubts = [finding.sentence for finding in findings if finding.doubtful]
+    parts = (_of_normals(told), _of_fooling(told), _of_universal(findings), _of_curvature(told))
+    return (*doubts, *(" ".join(said) for said in map(list, parts) if said))
+
+
+def _of_normals(told: Mapping[str, Finding]) -> Iterator[str]:
+    """Return beyond which of the nulls, weakest first, normals share directions."""
+    nulls = {null: told[name] for null in AGAINST if (name := null_finding_name(null)) in told}
+    if not nulls:
+        return
+    beaten = [null for null, finding in nulls.items() if finding.present]
+    harder = [*nulls][[*nulls].index(beaten[-1]) + 1 :] if beaten else [*nulls][-1:]
+    rest = [f"{AGAINST[null]} {_NOT_DECIDED[nulls[null].present]}" for null in harder]
+    count = told["collection"].numbers["count"]
+    if beaten:
+        found = nulls[beaten[-1]].numbers
+        yield (
+            f"The normals at {count} boundary points share directions more than "
+            f"{AGAINST[beaten[-1]]}: {found['leading']} leading singular values (95 % interval "
+            f"{number_interval(found['leading_interval'])}) stand above every draw"
+            f"{''.join(f'; more than {said}' for said in rest)}."
+        )
+    else:
+        yield (
+            f"Whether the normals at {count} boundary points share directions: more than {rest[0]}."
+        )
+    energy = told["energy"].numbers
+    yield (
+        f"The first R = {energy['dimension']} directions hold {percent(energy['held_out'])} "
+        f"({percent_interval(energy['interval'])}) of the energy of other images' normals, against "
+        f"R/D = {percent(energy['isotropic'])} at random."
+    )
+
+
+def _of_fooling(told: Mapping[str, Finding]) -> Iterator[str]:
+    """Return how S_f fools beside the sphere, beside the harder rivals, and with which R best."""
+    found = told.get("fooling")
+    if found is None or "difference" not in found.numbers:
+        return
+    numbers = found.numbers
+    share = numbers["share_of_image_norm"]
+    relative = "" if share is None else f", {percent(share)} of the mean image norm"
+    subspace, sphere = numbers["subspace"], numbers["sphere"]
+    yield (
+        f"At norm {number(numbers['norm'])}{relative}, random vectors of the first R = "
+        f"{numbers['dimension']} directions (S_f) change the prediction of other images in "
+        f"{percent(subspace['rate'])} ({percent_interval(subspace['interval'])}) of trials, and "
+        f"directions of the whole sphere in {percent(sphere['rate'])} "
+        f"({percent_interval(sphere['interval'])}): {_more(numbers['difference_interval'])}."
+    )
+    rivals = told["rivals"].numbers if "rivals" in told else {}
+    said = [
+        f"against {family_label(family)} {_more(rivals[family]['interval'])} "
+        f"({points_interval(rivals[family]['interval'])} points)"
+        for family in (MATCHED, UNTRAINED)
+        if family in rivals
+    ]
+    if said:
+        yield f"A{'; '.join(said)[1:]}."
+    over = told.get("dimensions")
+    if over is None:
+        return
+    best = over.numbers[f"R {over.numbers['best']}"]
+    above = [family for family, less in best["less"].items() if less["interval"].low > 0]
+    if SUBSPACE in above:
+        rivals_too = " and than each rival" if len(above) == len(best["less"]) > 1 else ""
+        yield (
+            f"With R = {over.numbers['best']} they fool more, {percent(best['rate'])}: more than "
+            f"with R = {over.numbers['reference']}{rivals_too}."
+        )
+
+
+def _of_universal(findings: Sequence[Finding]) -> Iterator[str]:
+    """Return how often the first universal perturbation fools."""
+    found = next((one for one in findings if one.name.startswith("universal_")), None)
+    if found is None:
+        return
+    numbers = found.numbers
+    yield (
+        f"One vector for all images, of {'l2' if numbers['p'] == '2' else 'l-infinity'} norm "
+        f"{number(numbers['norm'])}, fools {percent(numbers['others'])} "
+        f"({percent_interval(numbers['others_interval'])}) of images that had no part in it."
+    )
+
+
+def _of_curvature(told: Mapping[str, Finding]) -> Iterator[str]:
+    """Return how the boundary bends along S_c, and the verdicts on the hypothesis."""
+    found = told.get("curved")
+    if found is None:
+        return
+    interval = found.numbers["interval"]
+    towards = "bends towards" if interval.low > 0 else "is not shown to bend towards"
+    yield (
+        f"Along the curved subspace S_c the boundary {towards} images that had no part in it: mean "
+        f"curvature {number(found.numbers['held_out'])} ({number_interval(interval)}) at the scale "
+        f"{number(found.numbers['scale'])}."
+    )
+    items = [told[name].numbers for item in ITEMS if (name := f"hypothesis_{item}") in told]
+    if items:
+        settings, supported, contradicted = (
+            sum(item[word] for item in items) for word in ("settings", "supported", "contradicted")
+        )
+        yield (
+            f"Of {settings} verdicts on the curvature hypothesis, over items, anchors and scales, "
+            f"{supported} support it, {contradicted} contradict it, and "
+            f"{settings - supported - contradicted} do neither."
+        )
+
+
+def _more(interval: Interval) -> str:
+    return {1: "that is more", 0: "no difference is shown", -1: "that is less"}[interval.sign]
