@@ -3,24 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import isclose, log
 
 import numpy as np
 
 from analysis.fooling import FoolingRate
 from analysis.intervals import Estimate, median_estimate
-from analysis.perturbations import SUBSPACE
+from figures.compared_norms import EqualNorm, most_tried_norm
 from figures.finding import Finding
 from figures.findings import list_findings
 from figures.plates import RunResults
 from figures.rates import ranked_rates, rates_by_norm, reference_rate, same_norm
 from figures.spectrum_tables import EnergyRow, StabilityRow, energy_rows, stability_rows
 from figures.tables import share_of_image_norm
-
-_SAME_SHARE = 1e-3
-"""Relative difference below which two shares of the mean image norm are one."""
-_ROUNDING = 1e-9
-"""The same for norms in input units."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +28,8 @@ class ComparedRun:
     """SHA-256 of the model's weights; empty where it is not recorded."""
     images: str
     """Name of the source of the images."""
+    directory: str
+    """Where it lies, seen from the folder of the comparison."""
     results: RunResults
 
     @property
@@ -77,16 +73,6 @@ class ComparedRun:
         return next(row for row in rows if row.dimension == dimension)
 
 
-@dataclass(frozen=True)
-class EqualNorm:
-    """One norm at which every run was tried."""
-
-    norms: tuple[float, ...]
-    """Of each run, input units."""
-    share: float | None
-    """Of the mean image norm, the same for all; None where norms are equal in input units alone."""
-
-
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """Runs side by side, in the order in which they were named."""
@@ -124,50 +110,23 @@ class Comparison:
 
     @cached_property
     def equal_norm(self) -> EqualNorm | None:
-        """The norm nearest to the reference ones that every run was tried at; None where none is.
-
-        As a share of the mean image norm if there is one, else, of images of one shape, in input
-        units.
-        """
-        means = [run.results.fooling.mean_image_norm for run in self.runs]
-        if min(means) > 0 and (norms := self._common(means, _SAME_SHARE)):
-            return EqualNorm(norms, norms[0] / means[0])
-        if len({run.shape for run in self.runs}) > 1:
-            return None
-        norms = self._common([1.0] * len(means), _ROUNDING)
-        return EqualNorm(norms, None) if norms else None
-
-    def _common(self, units: Sequence[float], tolerance: float) -> tuple[float, ...] | None:
-        """Return a norm of each run, which are one in units of each, but for a tolerance."""
-        sizes = [
-            [rate.norm / unit for rate in rates_by_norm(run.results.fooling, SUBSPACE, False)]
-            for run, unit in zip(self.runs, units, strict=True)
-        ]
-        common = [
-            size
-            for size in sizes[0]
-            if all(any(isclose(size, own, rel_tol=tolerance) for own in tried) for tried in sizes)
-        ]
-        if not common:
-            return None
-        wanted = np.mean(
-            [
-                log(run.results.fooling.reference_norm / unit)
-                for run, unit in zip(self.runs, units, strict=True)
-            ]
+        """The norm that most runs were tried at, as `most_tried_norm` finds it."""
+        return most_tried_norm(
+            [run.results.fooling for run in self.runs], [run.shape for run in self.runs]
         )
-        chosen = min(common, key=lambda size: abs(log(size) - wanted))
-        return tuple(
-            min(tried, key=lambda size: abs(log(size / chosen))) * unit
-            for tried, unit in zip(sizes, units, strict=True)
-        )
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Names of the runs that were not tried at the equal norm."""
+        norms = self.equal_norm.norms if self.equal_norm else ()
+        return tuple(name for name, norm in zip(self.names, norms, strict=False) if norm is None)
 
     @property
     def equal_is_reference(self) -> bool:
         """Whether the reference norms of all runs are themselves equal."""
         equal = self.equal_norm
         return equal is not None and all(
-            same_norm(norm, run.results.fooling.reference_norm)
+            norm is not None and same_norm(norm, run.results.fooling.reference_norm)
             for norm, run in zip(equal.norms, self.runs, strict=True)
         )
 
@@ -177,7 +136,7 @@ class Comparison:
         Args:
             family: Its name.
             clipped: Which clip policy.
-            equal: At the norm that all share, in place of the reference norm of each.
+            equal: At the equal norm, in place of the reference norm of each.
         """
         if not equal:
             return [reference_rate(run.results.fooling, family, clipped) for run in self.runs]
@@ -188,7 +147,7 @@ class Comparison:
                 (
                     rate
                     for rate in rates_by_norm(run.results.fooling, family, clipped)
-                    if same_norm(rate.norm, norm)
+                    if norm is not None and same_norm(rate.norm, norm)
                 ),
                 None,
             )

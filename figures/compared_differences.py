@@ -42,7 +42,7 @@ class FamilyDifferences:
     label: str
     clipped: bool
     equal: bool
-    """Whether at the norm that all runs share, or at the reference norm of each."""
+    """Whether at the equal norm, or at the reference norm of each."""
     runs: tuple[str, ...]
     """Names of those that tried it."""
     rates: tuple[float, ...]
@@ -100,7 +100,7 @@ def differences_of(
         comparison: The runs.
         family: Its name.
         clipped: Which clip policy.
-        equal: At the norm that all share, in place of the reference norm of each.
+        equal: At the equal norm, in place of the reference norm of each.
     """
     found = comparison.rates(family, clipped, equal=equal)
     there = [(place, rate) for place, rate in enumerate(found) if rate is not None]

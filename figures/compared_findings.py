@@ -4,6 +4,7 @@ Nothing is called larger but where the interval of the difference lies on one si
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from analysis.intervals import Estimate, Interval
@@ -76,11 +77,8 @@ def _of_seeds(comparison: Comparison, lines: dict[str, Line]) -> list[Finding]:
             line = lines.get(key)
             summary = line.seeds[group] if line else None
             if line is not None and summary is not None:
-                text = percent if line.heading.unit == SHARE else number
-                said.append(
-                    f"{words} {text(summary.mean)} ({text(summary.lowest)} to "
-                    f"{text(summary.highest)})"
-                )
+                unit = line.heading.unit
+                said.append(f"{words} {summary.told(unit)} ({summary.told_range(unit)})")
         what = "the same weights" if len(weights) == 1 else f"{len(weights)} sets of weights"
         if "" in weights:
             what = "weights that are not recorded"
@@ -183,7 +181,8 @@ def _of_subspaces(comparison: Comparison) -> Finding | None:
         f"Mean squared cosine between the subspaces of R = {comparison.dimension} of two runs: "
         f"{said}{at_random}; two halves of the normals of one run, each of half as many, share "
         f"{_halves(pairs)}. {verdict} any simulated pair of random subspaces shares. Smooth "
-        "normals share directions by their smoothness alone; `boundary transfer` holds this apart."
+        "normals share directions by their smoothness alone; the command boundary transfer holds "
+        "this apart."
     )
     return Finding("subspaces", sentence, None, {"pairs": pairs})
 
@@ -215,22 +214,33 @@ def _of_rates(comparison: Comparison) -> list[Finding | None]:
         return found
     equal = differences_of(comparison, SUBSPACE, False, equal=True)
     if equal is None:
-        sentence = (
-            "The runs were tried at no common norm: their rates are of different norms, and are "
-            "not compared at an equal one; `boundary fooling RUN --norms [...] --redo` "
-            "tries others."
-        )
-        return [*found, Finding("fooling_equal", sentence, None)]
+        return [*found, Finding("fooling_equal", equal_norm_told(comparison), None)]
     where = _norms(comparison, equal)
-    return [
-        *found,
-        _of_family(
-            comparison,
-            equal,
-            "fooling_equal",
-            f"At an equal norm ({where}), not clipped, random vectors of S_f fool",
-        ),
-    ]
+    opening = f"At an equal norm ({where}), not clipped, random vectors of S_f fool"
+    at_equal = _of_family(comparison, equal, "fooling_equal", opening)
+    return [*found, replace(at_equal, sentence=at_equal.sentence + _left_out(comparison))]
+
+
+def equal_norm_told(comparison: Comparison) -> str:
+    """Return in a sentence which norm is the equal one, and which runs were not tried at it."""
+    equal = comparison.equal_norm
+    if comparison.equal_is_reference:
+        return "The reference norms of all runs are equal."
+    if equal is None:
+        return (
+            "No two runs were tried at one norm: their rates are not compared at an equal one. The "
+            "setting fooling.norms gives a run other norms."
+        )
+    tried = [(name, norm) for name, norm in zip(comparison.names, equal.norms, strict=True) if norm]
+    names, norms = zip(*tried, strict=True)
+    share = f", {percent(equal.share)} of the mean image norm" if equal.share else ""
+    told = told_of_runs(names, [*map(number, norms)])
+    return f"The equal norm, in input units, is {told}{share}.{_left_out(comparison)}"
+
+
+def _left_out(comparison: Comparison) -> str:
+    left_out = comparison.left_out
+    return f" Not tried at it, and left out: {_listed(left_out)}." if left_out else ""
 
 
 def _norms(comparison: Comparison, differences: FamilyDifferences) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from textwrap import fill
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
@@ -12,7 +11,9 @@ from analysis.fooling import FoolingRate
 from analysis.perturbations import SPHERE, SUBSPACE
 from analysis.rivals import MATCHED
 from boundary.errors import InputError
+from figures.bands import bar_lengths, draw_curve
 from figures.compared import ComparedRun, Comparison, told_of_runs
+from figures.families import LONGEST_FAMILY
 from figures.fooling import show_percentages
 from figures.formats import drawable, number, percent
 from figures.rates import CLIPPED, family_label, rates_by_norm, reference_rate
@@ -70,25 +71,15 @@ def plot_compared_rates(comparison: Comparison) -> Figure:
 def _draw_run(axes: Axes, run: ComparedRun, family: str, clipped: bool, look: RunLook) -> None:
     fooling = run.results.fooling
     rates = rates_by_norm(fooling, family, clipped)
-    where = [100 * _share(rate.norm, run) for rate in rates]
-    intervals = [rate.interval for rate in rates]
-    axes.fill_between(
-        where,
-        [interval.low for interval in intervals],
-        [interval.high for interval in intervals],
-        color=look.colour,
-        alpha=0.15,
-        lw=0,
-    )
-    axes.plot(
-        where,
-        [rate.rate for rate in rates],
-        color=look.colour,
-        ls=look.line,
+    draw_curve(
+        axes,
+        [100 * _share(rate.norm, run) for rate in rates],
+        rates,
+        drawable(run.name),
+        colour=look.colour,
         marker=look.marker,
-        ms=3.5,
-        mfc="white",
-        label=drawable(run.name),
+        line=look.line,
+        hollow=True,
     )
     reference = reference_rate(fooling, family, clipped)
     if reference is not None:
@@ -137,7 +128,7 @@ def plot_compared_families(comparison: Comparison) -> Figure:
         raise InputError("the runs should share a family of perturbations. Found none.")
     height = len(families) * (_ROW + _EACH * len(comparison.runs))
     figure = new_figure(TWO_COLUMNS, 1.2 + height)
-    panels = figure.subplots(1, len(clips), sharey=True, squeeze=False)[0]
+    panels = figure.subplots(1, len(clips), sharex=True, sharey=True, squeeze=False)[0]
     looks = run_looks(comparison.names)
     step = 0.8 / len(comparison.runs)
     for axes, clipped in zip(panels, clips, strict=True):
@@ -147,12 +138,13 @@ def plot_compared_families(comparison: Comparison) -> Figure:
         axes.set_title(CLIPPED[clipped])
         axes.set_xlabel("fooling rate (%)")
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
-        axes.set_xlim(-0.03, 1.03)
         axes.grid(visible=False, axis="y")
         for border in range(1, len(families)):
             axes.axhline(border - 0.5, color="#e6e6e6", lw=0.6, zorder=0)
+    panels[0].set_xlim(left=-0.02)
     panels[0].set_yticks(
-        range(len(families)), [fill(family_label(family), 34) for family in families]
+        range(len(families)),
+        [fill(drawable(family_label(family), LONGEST_FAMILY), 34) for family in families],
     )
     panels[0].set_ylim(len(families) - 0.5, -0.5)
     panels[0].set_ylabel("family")
@@ -174,13 +166,10 @@ def _draw_dots(
         for place, family in enumerate(families)
         if (rate := reference_rate(run.results.fooling, family, clipped)) is not None
     ]
-    rates = np.array([rate.rate for _, rate in found])
-    ends = np.array([(rate.interval.low, rate.interval.high) for _, rate in found]).reshape(-1, 2)
     axes.errorbar(
-        rates,
+        [rate.rate for _, rate in found],
         [place + shift for place, _ in found],
-        # A percentile interval need not hold the rate itself; a bar has no negative length.
-        xerr=np.clip([rates - ends[:, 0], ends[:, 1] - rates], 0, None),
+        xerr=bar_lengths([rate for _, rate in found]),
         fmt=look.marker,
         color=look.colour,
         ms=4,

@@ -101,6 +101,16 @@ class SeedSummary:
     lowest: float
     highest: float
 
+    def told(self, unit: str) -> str:
+        """Return the mean as text."""
+        return Cell(self.mean).told(unit)
+
+    def told_range(self, unit: str) -> str:
+        """Return the range as text."""
+        if Cell(self.lowest).told(unit) == Cell(self.highest).told(unit):
+            return "the same in each"
+        return Cell(self.mean, Interval(self.lowest, self.highest)).told_interval(unit)
+
 
 @dataclass(frozen=True)
 class Line:
@@ -110,7 +120,7 @@ class Line:
     cells: tuple[Cell | None, ...]
     """In the order of the runs."""
     seeds: tuple[SeedSummary | None, ...]
-    """Of each group of `Comparison.seeds`; None of texts, and where fewer than two have it."""
+    """Of each group of `Comparison.seeds`; None of what has no interval, such as a setting."""
 
 
 Found = Iterator[tuple[Heading, Cell]]
@@ -234,17 +244,22 @@ def _rates(run: ComparedRun, comparison: Comparison) -> Found:
                 key = f"{prefix}_{_key(family)}"
                 yield Heading(section, key, family_label(family), SHARE), _rate(rows[family])
     yield from _beyond(run)
-    if comparison.equal_norm is not None and not comparison.equal_is_reference:
-        place = comparison.runs.index(run)
-        norm = comparison.equal_norm.norms[place]
-        yield Heading(EQUAL, "equal_norm", "norm (input units)", UNITS), Cell(norm)
-        for family in comparison.families:
-            rate = comparison.rates(family, False, equal=True)[place]
-            if rate is not None:
-                yield (
-                    Heading(EQUAL, f"equal_{_key(family)}", family_label(family), SHARE),
-                    Cell(rate.rate, rate.interval, rate.total),
-                )
+    if not comparison.equal_is_reference:
+        yield from _at_equal_norm(comparison, comparison.runs.index(run))
+
+
+def _at_equal_norm(comparison: Comparison, place: int) -> Found:
+    norm = comparison.equal_norm.norms[place] if comparison.equal_norm else None
+    if norm is None:
+        return
+    yield Heading(EQUAL, "equal_norm", "norm (input units)", UNITS), Cell(norm)
+    for family in comparison.families:
+        rate = comparison.rates(family, False, equal=True)[place]
+        if rate is not None:
+            yield (
+                Heading(EQUAL, f"equal_{_key(family)}", family_label(family), SHARE),
+                Cell(rate.rate, rate.interval, rate.total),
+            )
 
 
 def _beyond(run: ComparedRun) -> Found:
@@ -350,9 +365,9 @@ def _summary(
     cells: tuple[Cell | None, ...], group: tuple[int, ...], comparison: Comparison
 ) -> SeedSummary | None:
     there = [
-        (comparison.names[place], cell.value)
+        (comparison.names[place], found.value)
         for place in group
-        if (cell := cells[place]) is not None and not isinstance(cell.value, str)
+        if (found := estimate(cells[place])) is not None
     ]
     if len(there) < 2:
         return None

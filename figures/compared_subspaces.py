@@ -38,7 +38,7 @@ def plot_compared_subspaces(comparison: Comparison) -> Figure:
     panel = MatrixPanel("two subspaces, mean cos²", values, number, 1.0, "run", "run")
     draw_matrix(axes, panel, tuple(map(drawable, names)), named=True)
     chance = " or ".join(dict.fromkeys(number(pair.random) for pair in pairs))
-    largest = " or ".join(dict.fromkeys(number(pair.random_largest) for pair in pairs))
+    largest = number(max(pair.random_largest for pair in pairs))
     lacking = " A dash: images of another shape." if np.isnan(values).any() else ""
     add_caption(
         figure,

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from boundary.files import make_folder, write_text
-from figures import formats
 from figures.compared import Comparison
 from figures.compared_differences import (
     FamilyDifferences,
@@ -21,9 +20,9 @@ from figures.compared_differences import (
     family_differences_of_runs,
     shared_subspaces,
 )
-from figures.compared_findings import comparison_findings
+from figures.compared_findings import comparison_findings, equal_norm_told
 from figures.compared_rates import plot_compared_families, plot_compared_rates
-from figures.compared_rows import DIFFERENCE, SHARE, Line, comparison_lines
+from figures.compared_rows import Line, comparison_lines
 from figures.compared_spectra import plot_compared_spectra
 from figures.compared_subspaces import plot_compared_subspaces
 from figures.drawn import csv_label
@@ -33,7 +32,7 @@ from figures.numbers import plain
 from figures.page import drawn_plate, write_page
 from figures.plates import Plate
 
-PAGE = "comparison.html"
+PAGE, NUMBERS = "comparison.html", "numbers.json"
 _COLUMNS = 3
 """Runs in one table of the LaTeX."""
 
@@ -111,7 +110,8 @@ def write_comparison(
         "clips": comparison.clips,
         "shared": shared,
         "dimension": comparison.dimension,
-        "equal": comparison.equal_norm,
+        "equal_norm": equal_norm_told(comparison),
+        "norms_lack": comparison.equal_norm is None or bool(comparison.left_out),
         "equal_is_reference": comparison.equal_is_reference,
         "blocks": [
             range(start, min(start + _COLUMNS, len(comparison.runs)))
@@ -124,10 +124,10 @@ def write_comparison(
         ],
     }
     write_text(folder / "comparison.csv", comparison_csv(comparison, lines))
-    write_text(folder / "numbers.json", json.dumps(numbers, indent=1, allow_nan=False) + "\n")
+    write_text(folder / NUMBERS, json.dumps(numbers, indent=1, allow_nan=False) + "\n")
     write_text(folder / "numbers.tex", latex_macros(numbers))
     write_text(folder / "comparison.tex", latex_report(context, "comparison.tex.j2"))
-    write_page(folder / PAGE, context, filters={"seed_summary": seed_summary})
+    write_page(folder / PAGE, context)
     return lines, findings
 
 
@@ -163,6 +163,7 @@ def _numbers(
     found: dict[str, Any] = plain(
         {
             "runs": comparison.names,
+            "directories": [run.directory for run in comparison.runs],
             "findings": {
                 finding.name: {
                     "sentence": finding.sentence,
@@ -194,10 +195,3 @@ def _numbers(
 
 def _cell(cell: Any) -> dict[str, Any]:
     return {} if cell is None else {"value": cell.value, "interval": cell.interval, "n": cell.n}
-
-
-def seed_summary(summary: Any, unit: str) -> str:
-    """Return mean and range over seeds as text."""
-    told = {SHARE: formats.percent, DIFFERENCE: formats.points}.get(unit, formats.number)
-    mean, low, high = (told(value) for value in (summary.mean, summary.lowest, summary.highest))
-    return f"{mean} ({low} to {high})"

@@ -6,7 +6,6 @@ After Fig. 8 of Moosavi-Dezfooli et al. (CVPR 2017).
 from itertools import cycle
 from typing import NamedTuple
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -14,8 +13,9 @@ from analysis.perturbations import SPHERE, SUBSPACE
 from analysis.results import FoolingResult
 from analysis.rivals import MATCHED, UNTRAINED
 from boundary.errors import InputError
+from figures.bands import draw_curve
 from figures.fooling import draw_norm_axis, show_percentages
-from figures.formats import SPACE, number
+from figures.formats import SPACE, drawable, number
 from figures.rates import family_label, ranked_rates, rates_by_norm
 from figures.style import (
     BLUE,
@@ -32,6 +32,9 @@ from figures.style import (
     styled,
     universal_colours,
 )
+
+LONGEST_FAMILY = 80
+"""Letters of its name in a figure; of those that this package names none is cut."""
 
 
 class FamilyLook(NamedTuple):
@@ -111,25 +114,14 @@ def _draw_family(
     axes: Axes, result: FoolingResult, family: str, look: FamilyLook, *, own: bool
 ) -> None:
     rates = rates_by_norm(result, family, False, own=own)
-    values = np.array([rate.rate for rate in rates])
-    intervals = [rate.interval for rate in rates]
-    norms = [rate.norm for rate in rates]
-    axes.plot(
-        norms,
-        values,
-        color=look.colour,
+    draw_curve(
+        axes,
+        [rate.norm for rate in rates],
+        rates,
+        drawable(family_name(family, result), LONGEST_FAMILY),
+        colour=look.colour,
         marker=look.marker,
-        ls=look.line,
-        ms=6 if look.marker == "*" else 4,
-        label=family_name(family, result),
-    )
-    axes.fill_between(
-        norms,
-        [interval.low for interval in intervals],
-        [interval.high for interval in intervals],
-        color=look.colour,
-        alpha=0.12,
-        lw=0,
+        line=look.line,
     )
 
 

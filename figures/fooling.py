@@ -13,6 +13,7 @@ from analysis.perturbations import SPHERE, SUBSPACE
 from analysis.results import FoolingResult
 from analysis.rivals import MATCHED, UNTRAINED
 from boundary.errors import InputError
+from figures.bands import bar_lengths
 from figures.formats import SPACE, number, percent
 from figures.rates import (
     SUBSPACES,
@@ -148,16 +149,11 @@ def draw_rates(
         The highest end of an interval; 0 if there are no rates.
     """
     beside = offset_copy(axes.transData, axes.get_figure(root=True), x=shift, units="points")
-    values = np.array([rate.rate for rate in rates])
-    intervals = [rate.interval for rate in rates]
-    # A percentile interval need not hold the rate itself; a bar has no negative length.
-    below = values - np.array([interval.low for interval in intervals])
-    above = np.array([interval.high for interval in intervals]) - values
     clipped = any(rate.clipped for rate in rates)
     axes.errorbar(
         where,
-        values,
-        yerr=np.clip([below, above], 0, None),
+        [rate.rate for rate in rates],
+        yerr=bar_lengths(rates),
         color=colour,
         marker=marker,
         ls="--" if clipped else "-",
@@ -167,7 +163,7 @@ def draw_rates(
         label=label,
         transform=beside,
     )
-    return max((interval.high for interval in intervals), default=0.0)
+    return max((rate.interval.high for rate in rates), default=0.0)
 
 
 def is_wide(norms: Sequence[float]) -> bool:

@@ -81,7 +81,8 @@ def drawable(text: str, longest: int = 40) -> str:
         text: Such as a model's name.
         longest: Characters.
     """
-    shown = "".join(letter if _drawable(letter) else "?" for letter in text)
+    seen = f" {text}" if text.startswith("_") else text  # legends leave out what begins with _
+    shown = "".join(letter if _drawable(letter) else "?" for letter in seen)
     return shown if len(shown) <= longest else shown[: longest - 1].rstrip() + "…"
 
 

@@ -2,13 +2,13 @@
 
 from itertools import groupby
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.fooling import FoolingRate
 from analysis.results import MadeUniversal, UniversalResult
 from boundary.errors import InputError
+from figures.bands import bar_lengths
 from figures.fooling import show_percentages
 from figures.formats import number
 from figures.rates import family_label
@@ -89,12 +89,10 @@ def _draw_learning(axes: Axes, result: UniversalResult, colours: dict[str, str])
 def _draw_rates(
     axes: Axes, at: list[int], rates: list[FoolingRate], colour: str, marker: str
 ) -> None:
-    values = np.array([rate.rate for rate in rates])
-    ends = np.array([[rate.interval.low, rate.interval.high] for rate in rates]).T
     axes.errorbar(
         at,
-        values,
-        yerr=np.clip([values - ends[0], ends[1] - values], 0, None),
+        [rate.rate for rate in rates],
+        yerr=bar_lengths(rates),
         color=colour,
         marker=marker,
         ls="none",

@@ -158,7 +158,7 @@ def _transfer(given: dict[str, Any], _: str, ranks: Ranks) -> None:
 def _compare(given: dict[str, Any], _: str, ranks: Ranks) -> None:
     if ranks.first:
         names = _listed(given.get("names", ""))
-        _say(comparing.compare(given["runs"], names, given.get("out", comparing.FOLDER)))
+        _say(comparing.compare(given.get("runs") or [], names, given.get("out", comparing.FOLDER)))
 
 
 def _report(given: dict[str, Any], _: str, ranks: Ranks) -> None:

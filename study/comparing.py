@@ -1,6 +1,8 @@
 """The command `compare`: finished runs side by side, from their saved results alone."""
 
+import json
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from itertools import groupby
@@ -21,7 +23,7 @@ from figures.compared_rows import (
     Heading,
     Line,
 )
-from figures.comparison import PAGE, write_comparison
+from figures.comparison import NUMBERS, PAGE, write_comparison
 from figures.finding import Finding
 from figures.formats import number
 from figures.plates import RunResults
@@ -89,7 +91,9 @@ def compare(paths: Sequence[str], names: Sequence[str], out: str) -> str:
     runs = _checked(paths)
     told = _told_apart(runs, names)
     folder = _folder(out, runs)
-    comparison = Comparison(tuple(_read(run, name) for run, name in zip(runs, told, strict=True)))
+    comparison = Comparison(
+        tuple(_read(run, name, folder) for run, name in zip(runs, told, strict=True))
+    )
     with ExitStack() as shown:
         for run in runs:
             shown.enter_context(run.shown())
@@ -111,9 +115,10 @@ def _checked(paths: Sequence[str]) -> list[RunDirectory]:
         StoreError: If one lacks a result, or has one made from another than is there.
     """
     if len(paths) < 2:
+        found = f"one, `{paths[0]}`" if paths else "none"
         raise InputError(
-            f"`boundary compare` takes two run directories or more. Found {', '.join(paths)}; "
-            "`boundary inspect` shows one run."
+            f"`boundary compare` takes two run directories or more. Found {found}; name those to "
+            "hold side by side, as in `boundary compare RUN OTHER`."
         )
     runs = [RunDirectory(path) for path in paths]
     resolved = [run.path.resolve() for run in runs]
@@ -158,7 +163,7 @@ def _folder(out: str, runs: Sequence[RunDirectory]) -> Path:
     """Return the folder of the comparison.
 
     Raises:
-        InputError: If it is a run, or lies within one.
+        InputError: If it is a run, lies within one, or holds a comparison of other runs.
     """
     folder = Path(out).expanduser()
     within = folder.resolve()
@@ -168,10 +173,34 @@ def _folder(out: str, runs: Sequence[RunDirectory]) -> Path:
                 f"`--out` should be a folder outside of every run. Found `{out}` in the run "
                 f"`{place}`; name another."
             )
+    compared = _compared_in(folder)
+    if compared is not None and set(compared) != {_seen_from(folder, run) for run in runs}:
+        known = " and ".join(f"`{os.path.normpath(folder / path)}`" for path in compared)
+        raise InputError(
+            "`--out` should be a new folder, or that of a comparison of the same runs. Found one "
+            f"of {known or 'runs that are not on record'} in `{out}`; name another, or remove it."
+        )
     return folder
 
 
-def _read(run: RunDirectory, name: str) -> ComparedRun:
+def _compared_in(folder: Path) -> list[str] | None:
+    """Return the runs of the comparison in a folder, seen from there; None where it holds none."""
+    if not any((folder / name).exists() for name in (PAGE, NUMBERS)):
+        return None
+    try:
+        numbers = json.loads((folder / NUMBERS).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError, RecursionError):
+        return []
+    found = numbers.get("directories") if isinstance(numbers, dict) else None
+    return [str(path) for path in found] if isinstance(found, list) else []
+
+
+def _seen_from(folder: Path, run: RunDirectory) -> str:
+    """Return the path of a run from a folder: both may be moved together."""
+    return os.path.relpath(run.path.resolve(), folder.resolve())
+
+
+def _read(run: RunDirectory, name: str, folder: Path) -> ComparedRun:
     for note in run.notes():
         _log.warning("%s It is left out.", note)
     settings, images = load_settings(run.result("collect")), run.record().get("images")
@@ -183,6 +212,7 @@ def _read(run: RunDirectory, name: str) -> ComparedRun:
             name=name,
             model=run.model_name(),
             weights=weights if isinstance(weights, str) else "",
+            directory=_seen_from(folder, run),
             images=str(source or Path(str(run.config().get("images"))).name),
             results=RunResults.read(run.path, [s for s in OPTIONAL if run.current(s)]),
         )

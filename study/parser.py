@@ -251,7 +251,7 @@ def _add_subject(command: Parser, name: str) -> None:
     elif name == "completion":
         command.add_argument("shell", type=str, help="bash or zsh")
     elif name == "compare":
-        command.add_argument("runs", type=str, nargs="+", help="run directories, two at least")
+        command.add_argument("runs", type=str, nargs="*", help="run directories, two at least")
     else:
         command.add_argument("run", type=str, help="run directory")
 

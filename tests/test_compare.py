@@ -33,6 +33,7 @@ from figures.compared_rows import Line, comparison_lines
 from figures.compared_spectra import plot_compared_spectra
 from figures.compared_subspaces import plot_compared_subspaces
 from figures.comparison import comparison_csv, write_comparison
+from figures.families import plot_families
 from figures.finding import Finding
 from figures.plates import RunResults
 from made import curvature_result, natural_result, universal_result
@@ -76,6 +77,7 @@ def made_run(
         model=model,
         weights="0" * 64,
         images="digits",
+        directory=f"../{seed}",
         results=RunResults(
             collection_result(),
             replace(spectrum, spectrum=replace(spectrum.spectrum, directions=directions)),
@@ -334,11 +336,12 @@ def test_an_equal_norm_is_one_of_the_mean_image_norm() -> None:
 
 
 def test_other_reference_norms_are_compared_at_both() -> None:
-    first, second = made_run("a"), made_run("b", (0.1, 0.5, 0.6))
+    """2 and 4 are as near to the two reference norms: the smaller is taken."""
+    first, second = made_run("a"), made_run("b", (0.1, 0.9, 0.6))
     far = judged_on(second, replace(second.results.fooling, reference_norm=4.0))
     comparison = Comparison((first, far))
     assert comparison.equal_norm is not None
-    assert comparison.equal_norm.norms in {(2.0, 2.0), (4.0, 4.0)}
+    assert comparison.equal_norm.norms == (2.0, 2.0)
     assert not comparison.equal_is_reference
     told = findings(first, far)
     assert "(a: 2, 5.0 % of the mean image norm; b: 4, 10.0 %" in told["fooling"].sentence
@@ -346,22 +349,61 @@ def test_other_reference_norms_are_compared_at_both() -> None:
     assert told["fooling"].present is None
     assert "At an equal norm (" in told["fooling_equal"].sentence
     assert "These norms" not in told["fooling_equal"].sentence
-    assert told["fooling_equal"].present is (comparison.equal_norm.norms == (4.0, 4.0))
+    assert told["fooling_equal"].present is True
     cell = line(comparison, "equal_subspace").cells[1]
     assert cell is not None
-    assert cell.value in {0.5, 0.6}
+    assert cell.value == 0.9
+
+
+def at_norms(run: ComparedRun, factor: float) -> ComparedRun:
+    """Return a run that was tried at other norms of the same images."""
+    fooling = run.results.fooling
+    moved = tuple(replace(rate, norm=factor * rate.norm) for rate in fooling.rates)
+    other = factor * fooling.reference_norm
+    return judged_on(run, replace(fooling, rates=moved, own=(), reference_norm=other))
 
 
 def test_without_a_common_norm_nothing_is_compared_at_one() -> None:
-    first, second = made_run("a"), made_run("b")
-    fooling = second.results.fooling
-    moved = tuple(replace(rate, norm=1.3 * rate.norm) for rate in fooling.rates)
-    other = judged_on(second, replace(fooling, rates=moved, own=(), reference_norm=2.6))
-    found = findings(first, other)["fooling_equal"]
+    runs = made_run("a"), at_norms(made_run("b"), 1.3)
+    found = findings(*runs)["fooling_equal"]
     assert found.present is None
-    assert "at no common norm" in found.sentence
-    assert "--norms [...] --redo" in found.sentence
-    assert Comparison((first, other)).equal_norm is None
+    assert "No two runs were tried at one norm" in found.sentence
+    assert "The setting fooling.norms gives a run other norms" in found.sentence
+    comparison = Comparison(runs)
+    assert (comparison.equal_norm, comparison.left_out) == (None, ())
+
+
+def test_a_run_of_other_norms_is_named_and_the_others_are_compared(tmp_path: Path) -> None:
+    odd = at_norms(made_run("odd"), 1.3)
+    comparison = Comparison((made_run("a"), odd, made_run("b", (0.1, 0.9, 0.9))))
+    assert comparison.equal_norm is not None
+    assert comparison.equal_norm.norms == (2.0, None, 2.0)
+    assert comparison.left_out == ("odd",)
+    assert not comparison.equal_is_reference
+    (pair,) = of_subspace(*comparison.runs, equal=True).pairs
+    assert (pair.first, pair.second, pair.sign) == ("a", "b", -1)
+    found = findings(*comparison.runs)["fooling_equal"]
+    assert found.present is True
+    assert "At an equal norm (2, 5.0 % of the mean image norm)" in found.sentence
+    assert found.sentence.endswith("Not tried at it, and left out: odd.")
+    assert line(comparison, "equal_subspace").cells[1] is None
+    write_comparison(comparison, tmp_path)
+    for name in ("comparison.html", "comparison.tex"):
+        assert "left out: odd" in (tmp_path / name).read_text()
+    assert json.loads((tmp_path / "numbers.json").read_text())["equal_norm"]["norms"][1] is None
+
+
+def test_norms_are_equal_in_input_units_where_more_runs_share_one_so() -> None:
+    """The first two share 5 % of the mean image norm, and three have 2 in common."""
+    brighter = [
+        judged_on(made_run(name), replace(fooling_result(), mean_image_norm=mean))
+        for name, mean in (("c", 50.0), ("d", 70.0))
+    ]
+    runs = made_run("a"), in_units(made_run("b"), 1.5), *brighter
+    for some, norms, share in ((runs, (2.0, None, 2.0, 2.0), None), (runs[:2], (2.0, 3.0), 0.05)):
+        found = Comparison(some).equal_norm
+        assert found is not None
+        assert (found.norms, found.share) == (norms, share)
 
 
 # Rows
@@ -415,10 +457,14 @@ def test_seeds_of_one_model_have_a_mean_and_a_range() -> None:
     assert "a and b are of models called net, on digits, with seeds 1, 2 and the same weights" in (
         sentence
     )
-    assert "50.0 % (40.0 % to 60.0 %)" in sentence
+    assert "50.0 % (40.0 to 60.0 %)" in sentence
     unknown = findings(replace(runs[0], weights=""), runs[2])["seeds_0"].sentence
     assert "weights that are not recorded" in unknown
-    assert line(comparison, "model").seeds == (None,)
+    for setting in ("model", "seed", "dimension", "normals", "reference_norm"):
+        assert line(comparison, setting).seeds == (None,)
+    (accuracy,) = line(comparison, "clean_accuracy").seeds
+    assert accuracy is not None
+    assert accuracy.told_range("share") == "the same in each"
 
 
 def test_runs_of_other_numbers_of_normals_are_no_difference_of_models() -> None:
@@ -487,6 +533,50 @@ def test_the_latex_of_hostile_names_compiles(written: tuple[Comparison, Path]) -
     assert "Missing character" not in said
 
 
+STRANGERS = (
+    "<img src=x onerror=alert(1)>",
+    "$$x$$",
+    r"\frac{1}{$",
+    "_hidden",
+    "</script><b>`bold`</b>",
+    "javascript:alert(1)",
+)
+"""Names that a browser, TeX or matplotlib may take for more than text."""
+
+
+def of_strangers(name: str) -> ComparedRun:
+    """Return a run whose own name, model, images, classes and families of files are strangers'."""
+    run = made_run(name, model=STRANGERS[0], whole=True)
+    fooling = run.results.fooling
+    files = tuple(
+        replace(rate, family=f"file {stranger}")
+        for rate in fooling.rates
+        if rate.family == "sphere"
+        for stranger in STRANGERS
+    )
+    results = replace(
+        run.results,
+        fooling=replace(fooling, rates=(*fooling.rates, *files), class_names=STRANGERS),
+        universal=universal_result((*STRANGERS[:2], "<u>class</u>")),
+    )
+    return replace(run, images="<iframe src=//x.test>", results=results)
+
+
+def test_figures_draw_the_names_of_strangers_as_they_are() -> None:
+    """No name is typeset, and none is left out of a legend, as matplotlib does with `_x`."""
+    runs = [of_strangers(name) for name in STRANGERS]
+    fooling = replace(runs[0].results.fooling, own=runs[0].results.fooling.rates)
+    compared = (plot_compared_spectra, plot_compared_rates, plot_compared_families)
+    for figure in (plot_families(fooling), *(draw(Comparison((*runs,))) for draw in compared)):
+        texts = [text for legend in figure.legends for text in legend.get_texts()]
+        shown = [text.get_text().strip().removesuffix(" (file)") for text in texts]
+        assert set(STRANGERS) <= set(shown)
+        assert not any(text.get_parse_math() for text in texts if "S_f" not in text.get_text())
+    *_, families = (draw(Comparison((*runs,))) for draw in compared)
+    ticks = {label.get_text() for label in families.axes[0].get_yticklabels()}
+    assert {"$$x$$ (file)", " _hidden (file)"} <= ticks
+
+
 @pytest.mark.parametrize("count", [2, 8])
 def test_figures_of_few_and_many_runs(count: int) -> None:
     comparison = Comparison(
@@ -548,7 +638,8 @@ def test_two_runs_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize(
     ("words", "wanted"),
     [
-        (["seed0"], "takes two run directories or more. Found seed0"),
+        ([], "takes two run directories or more. Found none; name those to hold side by side"),
+        (["seed0"], "Found one, `seed0`; name those to hold side by side, as in `boundary compare"),
         (["seed0", "./seed0"], "takes each run once. Found `seed0` twice"),
         (["seed0", "seed7"], "`seed7` holds no study"),
         (["seed0", "seed1", "--names", "a"], "as many as the runs, 2"),
@@ -556,7 +647,6 @@ def test_two_runs_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> Non
         (["seed0", "seed1", "--out", "seed1/figures/x"], "outside of every run"),
         (["seed0", "seed1", "--out", "seed1"], "outside of every run"),
         (["seed0", "seed1", "--out", "file/x"], "Found a file, `file/x`"),
-        ([], "a run directory is missing"),
     ],
 )
 def test_what_cannot_be_compared_is_answered_in_a_sentence(
@@ -566,6 +656,26 @@ def test_what_cannot_be_compared_is_answered_in_a_sentence(
     said = refusal(capsys, *words)
     assert wanted in said
     assert not Path("comparison").exists()
+
+
+@pytest.mark.usefixtures("_inside")
+def test_a_comparison_of_other_runs_is_not_written_over(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shutil.copytree("seed1", "copy")
+    assert main(["compare", "seed0", "seed1"]) == 0
+    before = Path("comparison/comparison.html").read_bytes()
+    wanted = "Found one of `seed0` and `seed1` in `comparison`; name another, or remove it."
+    assert wanted in refusal(capsys, "seed0", "copy")
+    assert wanted in refusal(capsys, "seed0", "seed1", "copy")
+    assert Path("comparison/comparison.html").read_bytes() == before
+    assert main(["compare", "./seed1", "seed0"]) == 0
+    assert main(["compare", "seed0", "copy", "--out", "elsewhere"]) == 0
+    for damaged in ("{", "[]", '{"directories": 1}'):
+        Path("comparison/numbers.json").write_text(damaged)
+        assert "runs that are not on record" in refusal(capsys, "seed0", "seed1")
+    for made in ("copy", "elsewhere"):
+        shutil.rmtree(made)
 
 
 @pytest.mark.usefixtures("_inside")

@@ -16,7 +16,7 @@ from figures.comparison import PAGE, write_comparison
 from figures.formats import number, percent
 from figures.rates import rates_by_dimension
 from study.cli import main
-from test_compare import made_run
+from test_compare import STRANGERS, made_run, of_strangers
 from test_report import write_inputs
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -125,6 +125,26 @@ def test_the_page_of_several_runs_opens_sorts_and_shows_figures_large(
         assert head.get_attribute("aria-sort") == "ascending"
         page.locator("#figure-spectra .enlarge").click()
         assert page.locator("dialog img").is_visible()
+
+
+@pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
+def test_names_of_strangers_stay_text_on_the_page_of_several_runs(
+    browser: Any, viewport: dict[str, int], tmp_path: Path
+) -> None:
+    runs = tuple(of_strangers(name) for name in STRANGERS)
+    write_comparison(Comparison(runs), tmp_path)
+    with opened(browser, tmp_path, viewport=viewport) as page:
+        assert page.locator("main img").count() == page.locator("main figure").count()
+        assert page.locator("main :is(script, iframe, b, u, a)").count() == 0
+        heads = page.locator("#table thead th").all_inner_texts()
+        assert heads[1 : 1 + len(runs)] == [*STRANGERS]
+        for name in ("model", "images", "that class, l2"):
+            cells = page.locator("#table tr", has=page.get_by_text(name, exact=True)).first
+            shown = cells.locator("td").nth(1).inner_text()
+            assert shown in {STRANGERS[0], "<iframe src=//x.test>", "<u>class</u>"}
+        families = set(page.locator("#differences td:first-child").all_inner_texts())
+        assert {f"{stranger} (file)" for stranger in STRANGERS} <= families
+        assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
 
 
 def slide(page: Any, name: str, place: int) -> None:
