@@ -3,7 +3,7 @@
 R is chosen after looking, so intervals hold for all comparisons that are told of together.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from analysis.comparisons import PairDifference, compare_all
@@ -33,49 +33,61 @@ def dimension_finding(result: FoolingResult, clipped: bool) -> Finding | None:
         return None
     reference = result.reference_dimension
     differences = _differences(rates, reference)
+    tried = [family for family in _RIVALS if any(rival == family for rival, _ in differences)]
     best = max(own, key=lambda R: own[R].rate)
-    sentence = (
+    told = [
         f"{CLIPPING[clipped]}, at the reference norm {number(result.reference_norm)}, random "
         f"vectors of S_f fool most with the first {_directions(best)}, of R = {_listed(own)}: "
         f"{percent(own[best].rate)} of trials (95 % interval "
-        f"{percent_interval(own[best].interval)})."
-    )
-    sentence += _beside_reference(differences.get((SUBSPACE, best)), reference)
-    beaten = [
-        _beaten_at(differences, family, best) for family in _RIVALS if _tried(differences, family)
+        f"{percent_interval(own[best].interval)}).",
+        *_beside_reference(differences.get((SUBSPACE, best)), reference),
+        *(_beside_rival(differences, family, best) for family in tried),
     ]
-    sentence += "".join(f" {said}" for said, _ in beaten)
-    details = ""
+    numbers = {f"R {R}": _numbers(rate, differences) for R, rate in own.items()}
+    return Finding(
+        "dimensions_clipped" if clipped else "dimensions",
+        " ".join(told),
+        _beats(differences, tried, own),
+        {"best": best, "reference": reference, **numbers},
+        " ".join(_caveats(differences, best)),
+    )
+
+
+def _beats(
+    differences: Mapping[_Key, PairDifference], rivals: Sequence[str], own: Collection[int]
+) -> bool | None:
+    """Return whether S_f is above every rival at some R; None where what training adds is open."""
+    if not rivals:
+        return None
+    beaten = any(
+        all((rival, R) in differences and differences[rival, R].sign > 0 for rival in rivals)
+        for R in own
+    )
+    return None if beaten and UNTRAINED not in rivals else beaten
+
+
+def _numbers(rate: FoolingRate, differences: Mapping[_Key, PairDifference]) -> dict[str, Any]:
+    less = {
+        family: {"difference": pair.difference, "interval": pair.interval}
+        for (family, R), pair in differences.items()
+        if rate.subspace_dimension == R
+    }
+    return {"rate": rate.rate, "interval": rate.interval, "less": less}
+
+
+def _caveats(differences: Mapping[_Key, PairDifference], best: int) -> Iterator[str]:
     if differences:
-        details = (
+        yield (
             "Intervals of differences hold for all of these comparisons together. At small R a "
             "rival is a few directions, of one draw of the phases or of one untrained network, "
             "whose spread they do not cover."
         )
     chosen = differences.get((SUBSPACE, best))
     if chosen is not None and chosen.sign > 0:
-        details += (
-            f" Which R is best was seen on these images; `--universal.dimension {best}` with "
+        yield (
+            f"Which R is best was seen on these images; `--universal.dimension {best}` with "
             "another `--seed` tests it on others."
         )
-    numbers: dict[str, Any] = {
-        f"R {R}": {
-            "rate": rate.rate,
-            "interval": rate.interval,
-            "less": {
-                family: {"difference": pair.difference, "interval": pair.interval}
-                for (family, other), pair in differences.items()
-                if other == R
-            },
-        }
-        for R, rate in own.items()
-    }
-    name = "dimensions_clipped" if clipped else "dimensions"
-    present = any(all(R in places for _, places in beaten) for R in own) if beaten else None
-    if present and not _tried(differences, UNTRAINED):
-        present = None
-    numbers |= {"best": best, "reference": reference}
-    return Finding(name, sentence, present, numbers, details)
 
 
 def _differences(rates: Mapping[_Key, FoolingRate], reference: int) -> dict[_Key, PairDifference]:
@@ -93,45 +105,36 @@ def _differences(rates: Mapping[_Key, FoolingRate], reference: int) -> dict[_Key
     return dict(zip(compared, found, strict=True))
 
 
-def _tried(differences: Mapping[_Key, PairDifference], family: str) -> bool:
-    return any(rival == family for rival, _ in differences)
-
-
-def _beside_reference(pair: PairDifference | None, reference: int) -> str:
+def _beside_reference(pair: PairDifference | None, reference: int) -> list[str]:
     if pair is None:
-        return ""
+        return []
     verdict = "" if pair.sign > 0 else "; that it fools more than this is not shown"
-    return (
-        f" Against R = {reference}, of which the other findings are, that is "
+    return [
+        f"Against R = {reference}, of which the other findings are, that is "
         f"{points(pair.difference)} points ({points_interval(pair.interval)}){verdict}."
-    )
+    ]
 
 
-def _beaten_at(
-    differences: Mapping[_Key, PairDifference], rival: str, best: int
-) -> tuple[str, list[int]]:
-    """Return at which R S_f is above a rival, as a sentence and as numbers."""
+def _beside_rival(differences: Mapping[_Key, PairDifference], rival: str, best: int) -> str:
+    """Return at which R S_f is above a rival, and by how much where it fools most."""
     own = {R: pair for (family, R), pair in differences.items() if family == rival}
     above, not_shown = ([R for R in own if (own[R].sign > 0) == beaten] for beaten in (True, False))
+    what = f"more than {family_label(rival)} of equal R"
     at_best = (
         f" (at R = {best} {points(own[best].difference)} points, "
         f"{points_interval(own[best].interval)})"
         if best in own
         else ""
     )
-    where = f"at R = {_listed(above)}" if above else "at no R"
-    rest = f", and not shown to at R = {_listed(not_shown)}" if above and not_shown else ""
-    said = (
-        f"They fool more than {family_label(rival)} of equal R {where}{rest}{at_best}."
-        if above
-        else f"That they fool more than {family_label(rival)} of equal R is shown {where}{at_best}."
-    )
-    return said, above
+    if not above:
+        return f"That they fool {what} is shown at no R{at_best}."
+    rest = f", and not shown to at R = {_listed(not_shown)}" if not_shown else ""
+    return f"They fool {what} at R = {_listed(above)}{rest}{at_best}."
 
 
 def _directions(count: int) -> str:
     return "direction alone" if count == 1 else f"R = {count} directions"
 
 
-def _listed(dimensions: Any) -> str:
+def _listed(dimensions: Collection[int]) -> str:
     return ", ".join(map(str, dimensions))

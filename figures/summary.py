@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from analysis.intervals import Interval
 from analysis.perturbations import SUBSPACE
 from analysis.rivals import MATCHED, UNTRAINED
 from figures.finding import Finding
@@ -11,6 +10,7 @@ from figures.rates import family_label
 from figures.spectrum_findings import AGAINST, null_finding_name
 from figures.verdicts import ITEMS
 
+_MORE = {1: "more", 0: "no difference is shown", -1: "less"}
 _NOT_DECIDED = {False: "that is not shown", None: "that is not decided"}
 
 
@@ -69,11 +69,11 @@ def _of_fooling(told: Mapping[str, Finding]) -> Iterator[str]:
         f"{numbers['dimension']} directions (S_f) change the prediction of other images in "
         f"{percent(subspace['rate'])} ({percent_interval(subspace['interval'])}) of trials, and "
         f"directions of the whole sphere in {percent(sphere['rate'])} "
-        f"({percent_interval(sphere['interval'])}): {_more(numbers['difference_interval'])}."
+        f"({percent_interval(sphere['interval'])}): {_MORE[numbers['difference_interval'].sign]}."
     )
     rivals = told["rivals"].numbers if "rivals" in told else {}
     said = [
-        f"against {family_label(family)} {_more(rivals[family]['interval'])} "
+        f"against {family_label(family)} {_MORE[rivals[family]['interval'].sign]} "
         f"({points_interval(rivals[family]['interval'])} points)"
         for family in (MATCHED, UNTRAINED)
         if family in rivals
@@ -128,7 +128,3 @@ def _of_curvature(told: Mapping[str, Finding]) -> Iterator[str]:
             f"{supported} support it, {contradicted} contradict it, and "
             f"{settings - supported - contradicted} do neither."
         )
-
-
-def _more(interval: Interval) -> str:
-    return {1: "that is more", 0: "no difference is shown", -1: "that is less"}[interval.sign]
