@@ -12,7 +12,14 @@ from analysis.perturbations import SUBSPACE
 from analysis.results import FoolingResult
 from analysis.rivals import MATCHED, UNTRAINED
 from figures.finding import Finding
-from figures.formats import number, percent, percent_interval, points, points_interval
+from figures.formats import (
+    first_directions,
+    number,
+    percent,
+    percent_interval,
+    points,
+    points_interval,
+)
 from figures.rates import CLIPPING, family_label, rates_by_dimension
 
 _RIVALS = (MATCHED, UNTRAINED)
@@ -37,7 +44,7 @@ def dimension_finding(result: FoolingResult, clipped: bool) -> Finding | None:
     best = max(own, key=lambda R: own[R].rate)
     told = [
         f"{CLIPPING[clipped]}, at the reference norm {number(result.reference_norm)}, random "
-        f"vectors of S_f fool most with the first {_directions(best)}, of R = {_listed(own)}: "
+        f"vectors of S_f fool most with the {first_directions(best)}, of R = {_listed(own)}: "
         f"{percent(own[best].rate)} of trials (95 % interval "
         f"{percent_interval(own[best].interval)}).",
         *_beside_reference(differences.get((SUBSPACE, best)), reference),
@@ -130,10 +137,6 @@ def _beside_rival(differences: Mapping[_Key, PairDifference], rival: str, best: 
         return f"That they fool {what} is shown at no R{at_best}."
     rest = f", and not shown to at R = {_listed(not_shown)}" if not_shown else ""
     return f"They fool {what} at R = {_listed(above)}{rest}{at_best}."
-
-
-def _directions(count: int) -> str:
-    return "direction alone" if count == 1 else f"R = {count} directions"
 
 
 def _listed(dimensions: Collection[int]) -> str:

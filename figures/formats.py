@@ -32,6 +32,11 @@ def cosine(value: float) -> str:
     return f"{value:.{min(6, int(np.ceil(-np.log10(gap))) + 1)}f}".replace("-", "\N{MINUS SIGN}")
 
 
+def first_directions(dimension: int) -> str:
+    """Return the first R singular directions in words."""
+    return "first direction" if dimension == 1 else f"first R = {dimension} directions"
+
+
 def percent(share: float) -> str:
     """Return a share as a percentage with its sign."""
     return f"{_percentage(share)}{SPACE}%"

@@ -5,7 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from analysis.perturbations import SUBSPACE
 from analysis.rivals import MATCHED, UNTRAINED
 from figures.finding import Finding
-from figures.formats import number, number_interval, percent, percent_interval, points_interval
+from figures.formats import (
+    first_directions,
+    number,
+    number_interval,
+    percent,
+    percent_interval,
+    points_interval,
+)
 from figures.rates import family_label
 from figures.spectrum_findings import AGAINST, null_finding_name
 from figures.verdicts import ITEMS
@@ -49,7 +56,8 @@ def _of_normals(told: Mapping[str, Finding]) -> Iterator[str]:
         )
     energy = told["energy"].numbers
     yield (
-        f"The first R = {energy['dimension']} directions hold {percent(energy['held_out'])} "
+        f"The {first_directions(energy['dimension'])} hold{'s' if energy['dimension'] == 1 else ''} "
+        f"{percent(energy['held_out'])} "
         f"({percent_interval(energy['interval'])}) of the energy of other images' normals, against "
         f"R/D = {percent(energy['isotropic'])} at random."
     )
@@ -65,8 +73,8 @@ def _of_fooling(told: Mapping[str, Finding]) -> Iterator[str]:
     relative = "" if share is None else f", {percent(share)} of the mean image norm"
     subspace, sphere = numbers["subspace"], numbers["sphere"]
     yield (
-        f"At norm {number(numbers['norm'])}{relative}, random vectors of the first R = "
-        f"{numbers['dimension']} directions (S_f) change the prediction of other images in "
+        f"At norm {number(numbers['norm'])}{relative}, random vectors of the "
+        f"{first_directions(numbers['dimension'])} (S_f) change the prediction of other images in "
         f"{percent(subspace['rate'])} ({percent_interval(subspace['interval'])}) of trials, and "
         f"directions of the whole sphere in {percent(sphere['rate'])} "
         f"({percent_interval(sphere['interval'])}): {_MORE[numbers['difference_interval'].sign]}."
