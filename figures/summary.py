@@ -56,10 +56,9 @@ def _of_normals(told: Mapping[str, Finding]) -> Iterator[str]:
         )
     energy = told["energy"].numbers
     yield (
-        f"The {first_directions(energy['dimension'])} hold{'s' if energy['dimension'] == 1 else ''} "
-        f"{percent(energy['held_out'])} "
-        f"({percent_interval(energy['interval'])}) of the energy of other images' normals, against "
-        f"R/D = {percent(energy['isotropic'])} at random."
+        f"{percent(energy['held_out'])} ({percent_interval(energy['interval'])}) of the energy of "
+        f"other images' normals lies in the {first_directions(energy['dimension'])}, against R/D = "
+        f"{percent(energy['isotropic'])} at random."
     )
 
 
