@@ -27,7 +27,7 @@ from analysis.perturbations import SPHERE
 from analysis.results import FoolingResult, SpectrumResult
 from figures.families import FamilyLook, family_looks, family_name
 from figures.fooling import is_wide
-from figures.formats import number, percent, percent_interval
+from figures.formats import number, percent, percent_interval, prose
 from figures.rates import (
     SUBSPACES,
     family_label,
@@ -98,14 +98,7 @@ def spectrum_chart(result: SpectrumResult) -> dict[str, Any]:
     }
     line = chart.line("index", "value", source=ColumnDataSource(columns), color=BLUE, line_width=2)
     nulls = [(NULL_LABELS[null.name], f"@{null.name}") for null in result.nulls]
-    chart.add_tools(
-        HoverTool(
-            renderers=[line],
-            tooltips=[("index", "@index"), ("normals", "@normals"), *nulls],
-            mode="vline",
-            line_policy="nearest",
-        )
-    )
+    _add_tip(chart, line, [("index", "@index"), ("normals", "@normals"), *nulls])
     entries = [_Entry("normals", [line]), *bands, _Entry("Marchenko–Pastur law", [dashed])]
     return _finished(chart, entries, marker=True)
 
@@ -142,10 +135,13 @@ def norm_chart(result: FoolingResult, clipped: bool) -> dict[str, Any]:
         )
         for family, rates in found.items()
     ]
+    _read_off(
+        chart, "norm", {family: [(rate.norm, rate) for rate in found[family]] for family in found}
+    )
     reference = Span(location=result.reference_norm, dimension="height", line_dash="dotdash")
     reference.tags = [INK]
     chart.add_layout(reference)
-    return _finished(chart, entries, tips=True)
+    return _finished(chart, entries)
 
 
 def dimension_chart(result: FoolingResult, clipped: bool) -> dict[str, Any]:
@@ -160,13 +156,16 @@ def dimension_chart(result: FoolingResult, clipped: bool) -> dict[str, Any]:
         for family, rates in found.items()
         if rates
     ]
+    places = {family: [*zip(R[family], found[family], strict=True)] for family in found}
     sphere = reference_rate(result, SPHERE, clipped)
     if sphere is not None and every:
+        places[SPHERE] = [(dimension, sphere) for dimension in every]
         ends = [min(every), max(every)]
         drawn = _draw_rates(chart, ends, [sphere, sphere], looks[SPHERE])
         label = f"{family_label(SPHERE)}, R = D = {sphere.subspace_dimension}"
         entries.append(_Entry(label, drawn))
-    return _finished(chart, entries, tips=True, marker=True)
+    _read_off(chart, "R", places)
+    return _finished(chart, entries, marker=True)
 
 
 def _chart(x: str, y: str, log_x: Values = (), log_y: Values = ()) -> Chart:
@@ -224,12 +223,6 @@ def _draw_rates(
             "rate": [100 * rate.rate for rate in rates],
             "low": [100 * interval.low for interval in intervals],
             "high": [100 * interval.high for interval in intervals],
-            "family": [family_label(rate.family) for rate in rates],
-            "norm": [number(rate.norm) for rate in rates],
-            "R": [rate.subspace_dimension for rate in rates],
-            "shown": [percent(rate.rate) for rate in rates],
-            "interval": [percent_interval(interval) for interval in intervals],
-            "of": [f"{rate.count} of {rate.total}" for rate in rates],
         }
     )
     style: dict[str, Any] = {"source": source, "color": look.colour}
@@ -241,40 +234,59 @@ def _draw_rates(
     return [points, line, bars]
 
 
-def _finished(
-    chart: Chart, entries: Sequence[_Entry], *, tips: bool = False, marker: bool = False
-) -> dict[str, Any]:
+def _read_off(chart: Chart, where: str, places: dict[str, list[tuple[float, FoolingRate]]]) -> None:
+    """Have a chart tell the rates of all families at the place that is pointed at.
+
+    Args:
+        chart: With the rates drawn.
+        where: What its horizontal axis is, in a word.
+        places: Of each family, places on the axis and the rates there.
+    """
+    every = sorted({place for found in places.values() for place, _ in found})
+    columns: dict[str, Any] = {"where": every, "at": [number(place) for place in every]}
+    tops = dict.fromkeys(every, 0.0)
+    rows = [(where, "@at")]
+    for turn, (family, found) in enumerate(places.items()):
+        told = dict.fromkeys(every, "–")
+        for place, rate in found:
+            told[place] = f"{percent(rate.rate)} ({percent_interval(rate.interval)})"
+            tops[place] = max(tops[place], 100 * rate.rate)
+        columns[f"family{turn}"] = [*told.values()]
+        rows += [(family_label(family), f"@family{turn}")] * bool(found)
+    source = ColumnDataSource({**columns, "top": [*tops.values()]})
+    _add_tip(chart, chart.line("where", "top", source=source, alpha=0), rows)
+
+
+def _add_tip(chart: Chart, line: GlyphRenderer[Any], rows: Sequence[tuple[str, str]]) -> None:
+    """Show names and columns of a line's source at the point of it nearest to the pointer."""
+    cells = "".join(f"<tr><td>{_literal(name)}</td><td>{column}</td></tr>" for name, column in rows)
+    tip = f"<table style='border-spacing: .8em 0; margin: 0 -.5em'>{cells}</table>"
+    hover = HoverTool(renderers=[line], tooltips=tip, mode="vline", line_policy="nearest")
+    chart.add_tools(hover)
+
+
+def _literal(name: str) -> str:
+    """Return a name as markup in which no column is meant."""
+    return prose(name).replace("@", "&#64;").replace("$", "&#36;")
+
+
+def _finished(chart: Chart, entries: Sequence[_Entry], *, marker: bool = False) -> dict[str, Any]:
     """Give a chart its legend, whose lines hide what they name, and return it as JSON.
 
     Args:
         chart: With all that it draws.
         entries: Of its legend.
-        tips: Whether points of rates say what they are.
         marker: Whether a slider moves a line in it.
 
     Returns:
         What ``Bokeh.embed.embed_item`` takes.
     """
-    if tips:
-        chart.add_tools(
-            HoverTool(
-                renderers=[entry.drawn[0] for entry in entries],
-                tooltips=[
-                    ("family", "@family"),
-                    ("norm", "@norm"),
-                    ("R", "@R"),
-                    ("fooled", "@shown"),
-                    ("95 % interval", "@interval"),
-                    ("k of n", "@of"),
-                ],
-            )
-        )
     if marker:
         line = Span(location=1, dimension="height", name=MARKER, line_width=1.5)
         line.tags = [INK]
         chart.add_layout(line)
     items = [LegendItem(label={"value": label}, renderers=drawn) for label, drawn in entries]
-    legend = Legend(items=items, click_policy="hide", border_line_color=None)
+    legend = Legend(items=items, click_policy="hide", border_line_color=None, spacing=8)
     legend.background_fill_color = None
     legend.location = "top_left"
     chart.add_layout(legend, "below")

@@ -61,11 +61,20 @@ def dimension_steps(spectrum: SpectrumResult, fooling: FoolingResult) -> list[St
         value = f"{percent(held.held_out)} ({percent_interval(held.interval)})"
         times = f"{number(held.ratio)} ({number_interval(held.ratio_interval)})"
         rows.setdefault(held.dimension, []).extend(
-            [["energy of held-out normals", value], ["that energy over R / D", times]]
+            [
+                ["energy of held-out normals in them", value],
+                ["random directions would hold R / D", percent(held.isotropic)],
+                ["so many times as much", times],
+            ]
         )
     for halves in stability_rows(spectrum, *measured):
         value = f"{number(halves.shared)} ({number_interval(halves.spread)} over splits)"
-        rows.setdefault(halves.dimension, []).append(["shared by two halves", value])
+        rows.setdefault(halves.dimension, []).extend(
+            [
+                ["shared by two halves of the normals", value],
+                ["random subspaces would share R / D", number(halves.random)],
+            ]
+        )
     return [{"at": R, "rows": rows[R]} for R in sorted(rows)]
 
 

@@ -19,6 +19,14 @@
   };
   const paintAll = () => Object.values(documents).forEach((drawn) => drawn.all_models.forEach(paint));
 
+  const withSubscripts = (text) => text.split(/S_([fc])\b/).map((part, place) => {
+    if (place % 2 === 0) return part;
+    const symbol = document.createElement("span");
+    symbol.append("S", document.createElement("sub"));
+    symbol.lastChild.textContent = part;
+    return symbol;
+  });
+
   // A slider shows one of its steps, and moves the line of the charts beside it.
   const addSlider = (name, steps) => {
     const input = document.getElementById(name);
@@ -38,7 +46,7 @@
       list.replaceChildren(...step.rows.map(([term, value]) => {
         const row = document.createElement("div");
         row.append(document.createElement("dt"), document.createElement("dd"));
-        row.firstChild.textContent = term;
+        row.firstChild.append(...withSubscripts(term));
         row.lastChild.textContent = value;
         return row;
       }));
