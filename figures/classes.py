@@ -16,6 +16,7 @@ from figures.style import (
     TWO_COLUMNS,
     VERMILION,
     add_caption,
+    add_legend_above,
     new_figure,
     plain_log_ticks,
     styled,
@@ -27,7 +28,7 @@ _TICKS = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
 @styled
 def plot_classes(result: SpectrumResult) -> Figure:
     """Return what pair means explain of S_f, and how many directions classes and pairs fill."""
-    figure = new_figure(TWO_COLUMNS, 3.0)
+    figure = new_figure(TWO_COLUMNS, 3.4)
     left, right = figure.subplots(1, 2)
     _draw_explained(left, result)
     _draw_groups(right, result)
@@ -68,12 +69,12 @@ def _draw_explained(axes: Axes, result: SpectrumResult) -> None:
     random = rank / result.spectrum.dimension
     axes.axhline(random, color=BLACK, ls=":", lw=1, label="as many random directions")
     bottom = 0.5 * min(random, max(float(means.explained.min()), 1e-4))
-    axes.set_ylim(bottom, 4)  # room for the legend
+    axes.set_ylim(bottom, 1.15)
     axes.set_yticks([tick for tick in _TICKS if tick > bottom])
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
     plain_log_ticks(axes.xaxis, 1, len(R) + 1)
-    axes.legend(loc="upper left", fontsize=6.5)
+    add_legend_above(axes)
 
 
 def _draw_groups(axes: Axes, result: SpectrumResult) -> None:
@@ -98,4 +99,4 @@ def _draw_groups(axes: Axes, result: SpectrumResult) -> None:
     axes.set_ylabel("participation ratio (directions)")
     plain_log_ticks(axes.xaxis, low, high)
     plain_log_ticks(axes.yaxis, low, high)
-    axes.legend(loc="upper left", fontsize=6.5)
+    add_legend_above(axes, columns=2)

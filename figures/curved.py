@@ -164,7 +164,7 @@ def mean_with_ends(held_out: Array) -> tuple[Array, Array, Array]:
 def _log_axis(axes: Axes, values: Sequence[int]) -> None:
     if values and max(values) > min(values):
         axes.set_xscale("log")
-        low, high = min(values) / 1.25, max(values) * 1.25
+        low, high = min(values) / 1.4, max(values) * 1.4
         axes.set_xlim(low, high)
         plain_log_ticks(axes.xaxis, low, high)
 

@@ -13,14 +13,13 @@ from analysis.results import CurvatureResult
 from boundary.errors import InputError
 from figures.curves import tested_surface
 from figures.formats import number
-from figures.style import BLACK, TWO_COLUMNS, add_caption, new_figure, styled
+from figures.style import BLACK, SUPERSCRIPTS, TWO_COLUMNS, add_caption, new_figure, styled
 
 _POOLED = "all"
 """Label of the row of the S_c of all classes together."""
 _MOST_TOLD = 12
 """Classes whose cells hold their values."""
 _MOST_LABELS = 20
-_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 Array = NDArray[np.float64]
 
@@ -178,7 +177,7 @@ def _power(values: Array) -> int:
 
 
 def _in_units(power: int, unit: str) -> str:
-    factor = f"10{str(power).translate(_SUPERSCRIPTS)}" if power else "1" * bool(unit)
+    factor = f"10{str(power).translate(SUPERSCRIPTS)}" if power else "1" * bool(unit)
     return f" ({factor}{unit})" if factor else ""
 
 

@@ -15,7 +15,19 @@ from analysis.rivals import MATCHED
 from boundary.sections import GRADIENTS, SECTION, VALUES
 from figures.formats import SPACE, number, percent
 from figures.rates import curved_label, family_label
-from figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, PINK, SKY, VERMILION, YELLOW
+from figures.style import (
+    BLACK,
+    BLUE,
+    BROWN,
+    GREEN,
+    GREY,
+    ORANGE,
+    PINK,
+    PURPLE,
+    SKY,
+    VERMILION,
+    YELLOW,
+)
 
 ANCHOR_LABELS = {
     NEAREST: "nearest boundary point",
@@ -37,7 +49,7 @@ _COLOURS = {
     MATCHED: PINK,
     SPHERE: VERMILION,
 }
-_OF_OTHERS = ("#7a5195", "#5a3a1a")
+_OF_OTHERS = (PURPLE, BROWN)
 """Of the S_c of other models."""
 
 _FEW = 0.01

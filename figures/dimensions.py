@@ -2,6 +2,7 @@
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator
 
 from analysis.results import SpectrumResult
 from figures.spectrum_tables import NULL_LABELS, dimension_rows, null_rows
@@ -27,7 +28,12 @@ def plot_dimensions(result: SpectrumResult) -> Figure:
     found = dict(zip(*reversed(left.get_legend_handles_labels()), strict=True))
     labels = ["normals", *(label for label in found if label != "normals")]
     figure.legend(
-        [found[label] for label in labels], labels, loc="outside upper left", ncols=3, fontsize=6.5
+        [found[label] for label in labels],
+        labels,
+        loc="outside upper left",
+        ncols=3,
+        fontsize=6.5,
+        columnspacing=2.0,
     )
     halves = result.halves
     add_caption(
@@ -82,8 +88,13 @@ def _draw_dimensions(axes: Axes, result: SpectrumResult) -> None:
     low = 0.8 * min(value for value in shown if value > 0)
     axes.set_xlim(low, high)
     plain_log_ticks(axes.xaxis, low, high)
-    axes.set_yticks(range(len(rows)), [row.label for row in rows])
-    axes.set_ylim(len(rows) - 0.1, -0.4)
+    middle = len(names) * step / 2
+    axes.set_yticks([place + middle for place in range(len(rows))], [row.label for row in rows])
+    axes.grid(visible=False, axis="y", which="major")
+    axes.grid(visible=True, axis="y", which="minor")
+    axes.yaxis.set_minor_locator(FixedLocator([place - step for place in range(1, len(rows))]))
+    axes.set_ylim(len(rows) - step, -step)
+    axes.tick_params(axis="y", which="both", length=0)
     axes.set_xlabel("dimension (number of directions)")
     axes.set_ylabel("definition")
 

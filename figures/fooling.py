@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import offset_copy
 
 from analysis.fooling import FoolingRate
@@ -30,6 +30,7 @@ from figures.style import (
     PINK,
     TWO_COLUMNS,
     VERMILION,
+    Percentages,
     add_caption,
     new_figure,
     plain_log_ticks,
@@ -127,7 +128,7 @@ def _panels(result: FoolingResult) -> tuple[Figure, list[tuple[Axes, bool]]]:
 def show_percentages(axes: Axes) -> None:
     """Give an axis of rates plain percentages, and no grid across it."""
     axes.grid(visible=False, axis="x")
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
+    axes.yaxis.set_major_formatter(Percentages())
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
 
 

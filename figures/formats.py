@@ -1,9 +1,11 @@
 """Numbers, shares, intervals and class names as text, the same in figures, sentences and tables."""
 
+import re
 from collections.abc import Callable, Sequence
 from functools import cache
 
 import numpy as np
+from markupsafe import Markup, escape
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ft2font import FT2Font
 
@@ -11,6 +13,9 @@ from analysis.intervals import Interval
 
 SPACE = "\N{NO-BREAK SPACE}"
 _FONT = "DejaVu Sans"
+_CODE = re.compile("`([^`]+)`")
+_SUBSPACE = re.compile(r"(?<!\w)S_([fc])\b")
+_BEFORE_PERCENT = re.compile(r"(?<=\d) (?=%)")
 
 
 def number(value: float) -> str:
@@ -91,6 +96,30 @@ def drawable(text: str, longest: int = 40) -> str:
     return shown if len(shown) <= longest else shown[: longest - 1].rstrip() + "…"
 
 
+def unbroken(text: str) -> str:
+    """Return a text that no line can end between a number and its % sign."""
+    return _BEFORE_PERCENT.sub(SPACE, text)
+
+
+def prose(text: str) -> Markup:
+    """Return a text as markup: escaped, its numbers unbroken, S_f and S_c with a subscript.
+
+    What is between backticks is code.
+    """
+    shown = _SUBSPACE.sub(r"S<sub>\1</sub>", unbroken(str(escape(text))))
+    return Markup(_CODE.sub(r"<code>\1</code>", shown))
+
+
+def math_text(text: str) -> str:
+    """Return a text for matplotlib to parse, if S_f or S_c is in it, each with a subscript.
+
+    Without them it is empty: such a text may hold a stranger's ``$``, and is not parsed.
+    """
+    if not _SUBSPACE.search(text):
+        return ""
+    return _SUBSPACE.sub(r"$\\mathregular{S_\1}$", text.replace("$", r"\$"))
+
+
 FILTERS: dict[str, Callable[..., str]] = {
     function.__name__: function
     for function in (
@@ -101,6 +130,7 @@ FILTERS: dict[str, Callable[..., str]] = {
         percent_interval,
         points,
         points_interval,
+        prose,
     )
 }
 """Of templates, by name."""

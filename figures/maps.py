@@ -53,7 +53,7 @@ def plot_maps(result: CurvatureResult) -> Figure:
     for place, (axes, one) in enumerate(zip(grid, maps, strict=True)):
         _draw_map(axes, one, colours, result.reference_norm)
         axes.set_title(
-            f"image {place + 1}, class {one.source}: {percent(_own_share(one))} of the plane"
+            f"image {place + 1}, class {one.source}: {percent(_own_share(one))}", fontsize=7.5
         )
         axes.set_xlabel(f"{drawable(one.first)} (input units)")
     grid[0].set_ylabel(f"{drawable(maps[0].second)} (input units)")
@@ -139,9 +139,10 @@ def _caption(result: CurvatureResult, maps: Sequence[RegionMap]) -> str:
     extent, side = float(maps[0].coordinates[-1]), len(maps[0].coordinates)
     return (
         "Predicted class at image + a v + b w, v and w the two directions, made orthonormal; "
-        f"{side} x {side} points to {number(extent)} input units each way, not clipped to the "
+        f"{side} × {side} points to {number(extent)} input units each way, not clipped to the "
         f"bounds. Cross: the image. Circle: reference norm{SPACE}{number(result.reference_norm)}. "
-        "Numbers: classes; a colour is one class in all panels, light grey the image's own. "
+        "Titles: the share of the plane that the image's own class has, in light grey; other "
+        "colours are one class each in all panels, numbers their indices. "
         f"S_c of R = {result.dimension} made at s = {number(result.scale)}; the first {len(maps)} "
         f"of {result.tried} held-out images; seed {result.seed}. A few images show what a plane "
         "looks like, not how often."

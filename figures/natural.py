@@ -25,10 +25,18 @@ from figures.rates import family_label
 from figures.style import (
     BLACK,
     BLUE,
+    BROWN,
+    GREEN,
     GREY,
+    ORANGE,
+    PINK,
+    PURPLE,
+    SKY,
+    TEAL,
     TWO_COLUMNS,
     VERMILION,
     add_caption,
+    add_legend_above,
     new_figure,
     plain_log_ticks,
     styled,
@@ -37,17 +45,17 @@ from figures.style import (
 _COLOURS = {
     IMAGES: BLACK,
     DIFFERENCES: "#b08d57",
-    SPHERE: GREY,
+    SPHERE: VERMILION,
     DIRECTIONS: BLUE,
-    PHASES: "#56b4e9",
+    PHASES: PINK,
 }
-_OTHERS = (VERMILION, "#009e73", "#cc79a7", "#e69f00")
+_OTHERS = (SKY, GREEN, PURPLE, ORANGE, BROWN, TEAL)
 """Of the families beyond the references, in turn."""
 _STYLES = ("-", "--", ":")
 """Of their lines, one for each round of the colours."""
 _LEAST = 1e-9
 """Of the energies for which the axis makes room."""
-_ROW = 0.27
+_ROW = 0.3
 """Inches for a family in the panel of improbabilities."""
 _SPREAD = 0.22
 """Of the points of a family across its row."""
@@ -59,7 +67,7 @@ def plot_natural(result: NaturalResult) -> Figure:
 
     Power at zero frequency, the mean of each channel, has no place on the logarithmic axis.
     """
-    figure = new_figure(TWO_COLUMNS, max(3.3, 1.0 + _ROW * len(result.families)))
+    figure = new_figure(TWO_COLUMNS, max(3.9, 1.8 + _ROW * len(result.families)))
     left, middle, right = figure.subplots(1, 3)
     _draw_spectra(left, result)
     _draw_energy(middle, result.shared)
@@ -120,7 +128,7 @@ def _draw_energy(axes: Axes, shared: SharedEnergy) -> None:
     plain_log_ticks(axes.yaxis, *axes.get_ylim())
     axes.set_xlabel("P, principal components")
     axes.set_ylabel("energy (share)")
-    axes.legend(loc="lower right", fontsize=6)
+    add_legend_above(axes)
 
 
 def _draw_improbability(axes: Axes, result: NaturalResult) -> None:
@@ -135,12 +143,14 @@ def _draw_improbability(axes: Axes, result: NaturalResult) -> None:
     axes.axvline(1, color=BLACK, ls=":", lw=0.8)
     axes.axvline(result.ceiling, color=BLACK, ls="--", lw=0.8)
     names = [
-        f"{fill(family_label(family.name), 24)} ({len(family.improbability)})"
+        f"{fill(family_label(family.name), 28)} ({len(family.improbability)})"
         for family in result.families
     ]
     axes.set_yticks(range(len(names)), names, fontsize=6.5)
-    for place, label in enumerate(axes.get_yticklabels()):
-        label.set_color(_style(place, result.families[place])[0])
+    for place, tick in enumerate(axes.yaxis.get_major_ticks()):  # the key to the left panel
+        colour, _ = _style(place, result.families[place])
+        tick.set_pad(10)
+        tick.tick1line.set(markeredgecolor=colour, markersize=9, markeredgewidth=2.5)
     axes.set_ylim(len(names) - 0.5, -0.5)
     plain_log_ticks(axes.xaxis, *axes.get_xlim())
     axes.set_xlabel("improbability m")

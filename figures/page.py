@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from matplotlib.figure import Figure
 
 from boundary.files import write_text
+from figures.embedded import figure_uri
 from figures.export import FORMATS, save_plate
 from figures.formats import FILTERS
 from figures.plates import Plate, Source
-from figures.style import svg_bytes
+from figures.stacked import stack_panels
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -44,21 +46,28 @@ def drawn_plate(plate: Plate[Source], source: Source, folder: Path) -> dict[str,
     """Write a figure as PDF and PNG, and what it shows as CSV.
 
     Returns:
-        What a page shows of it, the picture as a data URI.
+        What a page shows of it, its pictures as data URIs: the ``whole``, and with its panels
+        ``stacked`` for narrow screens.
     """
     figure = plate.draw(source)
     save_plate(plate.name, figure, folder, FORMATS[:2])
-    if plate.embed == "svg":
-        content, kind = svg_bytes(figure), "svg+xml"
-    else:
-        content, kind = (folder / f"{plate.name}.png").read_bytes(), "png"
-    width, height = figure.get_size_inches()
+    pictures = {"whole": _picture(figure, plate.embed)}
+    if plate.wide and plate.stacked:
+        stack_panels(figure, plate.stacked)
+        pictures["stacked"] = _picture(figure, plate.embed)
     return {
         "name": plate.name,
         "title": plate.title,
         "how_to_read": plate.how_to_read,
         "wide": plate.wide,
-        "uri": f"data:image/{kind};base64,{b64encode(content).decode('ascii')}",
+        "pictures": pictures,
+    }
+
+
+def _picture(figure: Figure, kind: str) -> dict[str, Any]:
+    width, height = figure.get_size_inches()
+    return {
+        "uri": figure_uri(figure, kind),
         "width": round(96 * width),
         "height": round(96 * height),
     }

@@ -100,6 +100,8 @@ class Plate(Generic[Source]):
     wide: bool = True
     embed: str = "svg"
     """``svg`` for lines; ``png`` for pictures, which it holds in fewer bytes."""
+    stacked: int = 1
+    """Columns of panels of a wide figure on a narrow screen; 0: it stays as it is."""
     there: Callable[[Source], bool] = lambda _: True
     """Whether the source has what it shows."""
 
@@ -187,7 +189,8 @@ PLATES: tuple[Plate[RunResults], ...] = (
         "which made what is made of images; right: held-out ones, which is what counts. "
         "A universal perturbation was made at the reference norm and only scaled to the others. "
         "One image's displacement and spectrum-matched noise cost nothing to make: what random "
-        "vectors of S_f fool says little unless they fool more than these.",
+        "vectors of S_f, the span of the first R singular vectors of the normals, fool says little "
+        "unless they fool more than these.",
         there=lambda results: bool(results.fooling.own),
     ),
     Plate(
@@ -221,8 +224,8 @@ PLATES: tuple[Plate[RunResults], ...] = (
             f"Where images go, {norm}",
             partial(_plot_labels, p=p),
             "Left: an arrow leads from a class to the one that most of its fooled images are taken "
-            "for; a star is a class that attracts others. Right: how many images have a label "
-            "before and after.",
+            "for; an orange disc is a class that attracts others, the larger the more images come. "
+            "Right: how many images have a label before and after.",
             there=partial(_has_labels, p=p),
         )
         for name, norm, p in (("labels", "Euclidean", 2.0), ("labels_linf", "l-infinity", inf))
@@ -254,8 +257,9 @@ PLATES: tuple[Plate[RunResults], ...] = (
         lambda results: plot_curvature(_present(results.curvature)),
         "Mean curvature of the boundary at images that made no subspace, against the scale at "
         "which it is measured. Above the line of zero the boundary bends towards the image, as the "
-        "hypothesis says of S_c; below, away from it. A panel for each way to meet the boundary, "
-        "since the sign depends on it.",
+        "hypothesis says of S_c, the span of the directions along which it bends most on average "
+        "over images; below, away from it. A panel for each way to meet the boundary, since the "
+        "sign depends on it.",
         there=_has_curvature,
     ),
     Plate(
@@ -298,6 +302,7 @@ PLATES: tuple[Plate[RunResults], ...] = (
         "all rows of the test there. Not supported means not shown in this run; contradicted, that "
         "the sign is the other one.",
         there=lambda results: bool(results.curvature and results.curvature.rows),
+        stacked=0,
     ),
     Plate(
         "sections",
@@ -327,7 +332,7 @@ PLATES: tuple[Plate[RunResults], ...] = (
         "of any of a few classes. Curved: beyond a parabola with the curvature measured along the "
         "vector at that image. Shared curvature: with the mean curvature of the other images. A "
         "model that explains fooling has its points on the diagonal; curvature adds where its "
-        "line, on the right, is above that of the flat model.",
+        "line, in the last panel, is above that of the flat model.",
         there=lambda results: bool(results.curvature and results.curvature.predictions),
     ),
     Plate(
@@ -359,6 +364,7 @@ PLATES: tuple[Plate[RunResults], ...] = (
         "The directions that the normals share most, as images, with index and singular value. "
         "The sign of a vector means nothing, and each has its own scale.",
         embed="png",
+        stacked=3,
     ),
     Plate(
         "examples",
@@ -368,6 +374,7 @@ PLATES: tuple[Plate[RunResults], ...] = (
         "and a frame mark a prediction that changed. A few images show what a norm looks like, not "
         "how often it fools.",
         embed="png",
+        stacked=0,
     ),
     Plate(
         "margins",

@@ -6,8 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
-from matplotlib.typing import HashableList
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from analysis.intervals import RESAMPLES, TAILS, Interval, percentile_interval
@@ -33,6 +32,7 @@ from figures.style import (
     ONE_COLUMN,
     ORANGE,
     TWO_COLUMNS,
+    Percentages,
     add_caption,
     add_legend,
     new_figure,
@@ -47,6 +47,7 @@ _LOOKS = {
     CURVED_AT_NORM: (BLUE, ":"),
     SHARED_CURVATURE: (ORANGE, "-"),
 }
+_COLUMNS = 3
 _SIZES = (2.5, 6.5)
 """Points of the page of the markers of the least and the largest norm."""
 RANDOM = "random"
@@ -69,14 +70,15 @@ def plot_predicted(result: CurvatureResult) -> Figure:
     told = told_quality(result)
     if not told or not result.predictions:
         raise InputError("`result.predictions` should hold predictions. Found none.")
-    names = [quality.model for quality in told]
-    names += ["."] * (-len(names) % 2)
     bent = prediction_scale(result) > 0
-    figure = new_figure(TWO_COLUMNS, (2.1 if bent else 3.0) * len(names) / 2 + 1.5)
-    lines: list[HashableList[str]] = [
-        [*names[start : start + 2], *["scale"] * bent] for start in range(0, len(names), 2)
-    ]
-    panels = figure.subplot_mosaic(lines, width_ratios=[1, 1, *[0.9] * bent])
+    names = [*(quality.model for quality in told), *["scale"] * bent]
+    columns = min(len(names), _COLUMNS)
+    lines = -(-len(names) // columns)
+    figure = new_figure(TWO_COLUMNS, 2.4 * lines + 1.5)
+    grid = figure.subplots(lines, columns, squeeze=False).ravel()
+    for axes in grid[len(names) :]:
+        axes.remove()
+    panels = dict(zip(names, grid, strict=False))
     highest = max(max(row.predicted.max(), row.measured.max()) for row in result.predictions)
     room = min(1.0, 1.06 * float(highest) or 0.05)
     for place, quality in enumerate(told):
@@ -86,9 +88,8 @@ def plot_predicted(result: CurvatureResult) -> Figure:
         if place:
             axes.sharex(panels[told[0].model])
             axes.sharey(panels[told[0].model])
-        if place >= len(told) - 2:
-            axes.set_xlabel("predicted rate (%)")
-        if place % 2 == 0:
+        axes.set_xlabel("predicted rate (%)")
+        if place % columns == 0:
             axes.set_ylabel("measured rate (%)")
     if bent:
         _draw_scales(panels["scale"], result)
@@ -155,7 +156,7 @@ def _draw_model(
     axes.set_xlim(-0.03 * room, room)
     axes.set_ylim(-0.03 * room, room)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(PercentFormatter(1.0, symbol=""))
+        axis.set_major_formatter(Percentages())
         axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
 
 
@@ -195,7 +196,7 @@ def _caption(result: CurvatureResult) -> str:
     same = "the scale of S_c" if np.isclose(scale, result.scale) else "the one nearest that of S_c"
     by = ESTIMATOR_LABELS[result.predicted_by]
     at = (
-        f" Curvature by {by} at s = {number(scale)}, {same} (dotted, right), not chosen by R²."
+        f" Curvature by {by} at s = {number(scale)}, {same} (dotted, last panel), not chosen by R²."
         if scale
         else ""
     )
@@ -283,7 +284,7 @@ def plot_subspace_margins(result: CurvatureResult) -> Figure:
     rows = margin_rows(result)
     if not rows:
         raise InputError("`result.margins` should hold margins that were met. Found none.")
-    figure = new_figure(ONE_COLUMN, 3.6)
+    figure = new_figure(ONE_COLUMN, 4.2)
     axes = figure.subplots()
     names = [row.family for row in rows if row.family != RANDOM]
     colours = family_colours(names) | {RANDOM: GREY}

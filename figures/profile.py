@@ -6,7 +6,6 @@ from itertools import cycle
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from analysis.detector import Detector
@@ -23,6 +22,7 @@ from figures.style import (
     SKY,
     TWO_COLUMNS,
     VERMILION,
+    Percentages,
     add_caption,
     add_legend,
     new_figure,
@@ -51,7 +51,7 @@ def plot_profile(result: CurvatureResult) -> Figure:
     if not profiles and not detectors:
         raise InputError("`result` should hold profiles or detectors. Found neither.")
     count = 2 * bool(profiles) + bool(detectors)
-    figure = new_figure(TWO_COLUMNS, 3.5)
+    figure = new_figure(TWO_COLUMNS, 4.0)
     panels = list(figure.subplots(1, count, squeeze=False).ravel())
     if profiles:
         _draw_curvatures(panels[0], profiles)
@@ -112,7 +112,7 @@ def _draw_detectors(axes: Axes, detectors: Sequence[Detector]) -> None:
         )
     axes.set_aspect("equal")
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(PercentFormatter(1.0, symbol=""))
+        axis.set_major_formatter(Percentages())
         axis.set_ticks([0, 0.25, 0.5, 0.75, 1])
     axes.set_xlabel("clean called perturbed (%)")
     axes.set_ylabel("perturbed called so (%)")

@@ -44,7 +44,7 @@ def plot_spectrum(result: SpectrumResult) -> Figure:
     _draw_squares(right, result)
     handles, labels = left.get_legend_handles_labels()
     figure.legend(
-        handles, labels, loc="outside upper left", ncols=3, fontsize=6.5, columnspacing=1.2
+        handles, labels, loc="outside upper left", ncols=3, fontsize=6.5, columnspacing=2.0
     )
     add_caption(figure, _caption(result))
     return figure

@@ -11,6 +11,7 @@ from figures.style import (
     GREY,
     TWO_COLUMNS,
     add_caption,
+    add_legend_above,
     new_figure,
     plain_log_ticks,
     styled,
@@ -20,7 +21,7 @@ from figures.style import (
 @styled
 def plot_stability(result: SpectrumResult) -> Figure:
     """Return what the first R directions of two halves share, and their principal angles."""
-    figure = new_figure(TWO_COLUMNS, 3.0)
+    figure = new_figure(TWO_COLUMNS, 3.3)
     left, right = figure.subplots(1, 2)
     overlaps, random = result.halves.overlaps, result.random
     R = overlaps.dimensions
@@ -41,22 +42,21 @@ def plot_stability(result: SpectrumResult) -> Figure:
     left.set_ylabel("shared: mean cos² of the angles")
     rows = stability_rows(result)
     chosen = np.array([row.dimension for row in rows])
-    for place, (name, style) in enumerate((("smallest", ":"), ("median", "-"), ("largest", "--"))):
-        for colour, label, angles in (
-            (BLUE, f"{name}, two halves", [row.angles[place] for row in rows]),
-            (GREY, f"{name}, random", [row.random_angles[place] for row in rows]),
-        ):
-            right.plot(chosen, angles, style, color=colour, marker="o", ms=2.5, label=label)
+    names = ("smallest", ":"), ("median", "-"), ("largest", "--")
+    for whose, colour, angles in (
+        ("two halves", BLUE, [row.angles for row in rows]),
+        ("random", GREY, [row.random_angles for row in rows]),
+    ):
+        for place, (name, style) in enumerate(names):
+            shown, label = [three[place] for three in angles], f"{name}, {whose}"
+            right.plot(chosen, shown, style, color=colour, marker="o", ms=2.5, label=label)
     right.set(xscale="log", ylim=(0, 93), yticks=[0, 15, 30, 45, 60, 75, 90])
     right.set_ylabel("principal angle (degrees)")
     for axes in (left, right):
         plain_log_ticks(axes.xaxis, 1, len(R) + 1)
         axes.set_xlabel("R, number of leading directions")
-    handles, labels = left.get_legend_handles_labels()
-    more, others = right.get_legend_handles_labels()
-    figure.legend(
-        [*handles, *more], [*labels, *others], loc="outside upper left", ncols=4, fontsize=6.5
-    )
+    add_legend_above(left)
+    add_legend_above(right, columns=2)
     add_caption(
         figure,
         f"Leading singular directions of two disjoint random halves of {result.halves.count} "

@@ -1,7 +1,7 @@
 """What every figure shares: sizes, colours, log axes, the caption line, and how it is saved."""
 
 from collections.abc import Callable, Iterable
-from functools import wraps
+from functools import partial, wraps
 from io import BytesIO
 from itertools import cycle
 from pathlib import Path
@@ -14,9 +14,17 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.text import Text
+from matplotlib.ticker import (
+    FuncFormatter,
+    LogLocator,
+    NullFormatter,
+    NullLocator,
+    PercentFormatter,
+)
 
 from boundary.files import write_whole
+from figures.formats import math_text, unbroken
 
 STYLE = Path(__file__).with_name("boundary.mplstyle")
 
@@ -30,9 +38,14 @@ BLUE, VERMILION, GREY, BLACK = "#0072b2", "#d55e00", "#8c8c8c", "#000000"
 
 SKY, PINK, GREEN, ORANGE, YELLOW = "#56b4e9", "#cc79a7", "#009e73", "#e69f00", "#b8a800"
 
-_UNIVERSAL_COLOURS = (BLACK, VERMILION, GREEN, ORANGE, PINK, SKY, YELLOW, "#7a5195", "#5a3a1a")
+PURPLE, BROWN, TEAL = "#8f63b0", "#8c564b", "#00807a"
+
+_UNIVERSAL_COLOURS = (BLACK, PURPLE, BROWN, TEAL, "#c2457d", "#7d8c1f", "#5b7fbf", "#b5413a")
+"""None of which another family has."""
 
 NULL_COLOURS = {"isotropic": GREY, "permuted": GREEN, "phases": PINK, "untrained": ORANGE}
+
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 _CHARACTERS_PER_INCH = 19.0
 """Of the caption line, at its font size."""
@@ -51,6 +64,7 @@ def styled(draw: Callable[[Result], Figure]) -> Callable[[Result], Figure]:
     def inside(result: Result) -> Figure:
         with matplotlib.style.context(STYLE, after_reset=True):
             figure = draw(result)
+            set_subscripts(figure)
             figure.draw_without_rendering()
         figure.set_layout_engine("none")
         return figure
@@ -59,8 +73,12 @@ def styled(draw: Callable[[Result], Figure]) -> Callable[[Result], Figure]:
 
 
 def universal_colours(families: Iterable[str]) -> dict[str, str]:
-    """Return a colour for each universal perturbation, in their order."""
-    return dict(zip(families, cycle(_UNIVERSAL_COLOURS), strict=False))
+    """Return a colour for each universal perturbation, l-infinity ones last.
+
+    Figures without the last ones then give the others the colours that they have elsewhere.
+    """
+    ranked = sorted(families, key=lambda family: (" linf" in family, "subspace" in family, family))
+    return dict(zip(ranked, cycle(_UNIVERSAL_COLOURS), strict=False))
 
 
 class RunLook(NamedTuple):
@@ -74,7 +92,7 @@ class RunLook(NamedTuple):
 _RUN_LOOKS = tuple(
     map(
         RunLook,
-        (BLUE, VERMILION, GREEN, PINK, ORANGE, SKY, BLACK, "#7a5195"),
+        (BLUE, VERMILION, GREEN, PINK, ORANGE, SKY, BLACK, PURPLE),
         ("o", "s", "^", "D", "v", "P", "X", "h"),
         ("-", "--", "-.", ":", "-", "--", "-.", ":"),
     )
@@ -91,10 +109,10 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def add_caption(figure: Figure, text: str) -> None:
-    """Write the small line below a figure that says what it was drawn from."""
+def add_caption(figure: Figure, text: str) -> Text:
+    """Return the small line below a figure, now there, that says what it was drawn from."""
     width = int(figure.get_figwidth() * _CHARACTERS_PER_INCH)
-    figure.supxlabel(fill(text, width), x=0.012, ha="left", color="#404040")
+    return figure.supxlabel(fill(unbroken(text), width), x=0.012, ha="left", color="#404040")
 
 
 def add_legend(figure: Figure, panels: Iterable[Axes], columns: int) -> None:
@@ -106,13 +124,50 @@ def add_legend(figure: Figure, panels: Iterable[Axes], columns: int) -> None:
     figure.legend(list(shown.values()), list(shown), loc="outside upper center", ncols=columns)
 
 
+def add_legend_above(axes: Axes, columns: int = 1) -> None:
+    """Write the legend of one panel above it, where it hides nothing."""
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, fontsize=6.5)
+
+
+class Percentages(PercentFormatter):
+    """Ticks of shares as percentages, with no more digits than they need."""
+
+    def __init__(self) -> None:
+        super().__init__(1.0, symbol="")
+
+    def format_pct(self, x: float, display_range: float) -> str:
+        """Return the text of a tick."""
+        return f"{100 * x:.6g}".replace("-", "\N{MINUS SIGN}")
+
+
 def plain_log_ticks(axis: Axis, low: float, high: float) -> None:
     """Give a logarithmic axis from ``low`` to ``high`` plain numbers: 1, 2, 5, 10 or 1, 10, 100."""
     short = np.log10(high / low) < 2.2
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if short else (1.0,)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_major_formatter(FuncFormatter(_plain))
     axis.set_minor_locator(NullLocator() if short else LogLocator(subs=(2.0, 5.0)))
     axis.set_minor_formatter(NullFormatter())
+
+
+def set_subscripts(figure: Figure) -> None:
+    """Have S_f and S_c drawn with a subscript; texts stay what they are, and unparsed else."""
+    for text in figure.findobj(Text):
+        # What matplotlib asks before it lays out a line, and draws it: its text, and if to parse.
+        text.__dict__["_preprocess_math"] = partial(_with_subscripts, text)
+
+
+def _with_subscripts(text: Text, line: str) -> tuple[str, bool]:
+    symbols = math_text(line)
+    return (symbols, True) if symbols else Text._preprocess_math(text, line)  # type: ignore[attr-defined]
+
+
+def _plain(value: float, _: int | None = None) -> str:
+    """Return a number as a tick of a logarithmic axis has it: 0.001, or 10⁻⁵."""
+    if value <= 0 or value >= 1e-4:
+        return f"{value:g}"
+    digits, power = f"{value:.0e}".split("e")
+    times = "" if digits == "1" else f"{digits}·"
+    return f"{times}10{str(int(power)).translate(SUPERSCRIPTS)}"
 
 
 def save_figure(figure: Figure, path: Path) -> None:
@@ -120,15 +175,11 @@ def save_figure(figure: Figure, path: Path) -> None:
 
     No time is written into the file: equal results give equal files.
     """
-    write_whole(path, _content(figure, path.suffix.removeprefix(".")))
+    write_whole(path, figure_bytes(figure, path.suffix.removeprefix(".")))
 
 
-def svg_bytes(figure: Figure) -> bytes:
-    """Return a figure as SVG that needs no font and no other file."""
-    return _content(figure, "svg")
-
-
-def _content(figure: Figure, kind: str) -> bytes:
+def figure_bytes(figure: Figure, kind: str) -> bytes:
+    """Return a figure as the content of a file: pdf, png, or svg, which needs no font."""
     buffer = BytesIO()
     metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind)
     with matplotlib.style.context(STYLE, after_reset=True):

@@ -5,6 +5,7 @@ from base64 import b64encode
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
 
 def markup(page: Path) -> str:
@@ -44,6 +45,8 @@ def self_contained(page: Path) -> Tags:
         assert not any(name.startswith("on") for name in attributes)
         assert (attributes.get("src") or "data:image/").startswith("data:image/")
         assert (attributes.get("href") or "#").startswith("#")
-    text = re.sub(r"data:image/[a-z+]+;base64,[A-Za-z0-9+/=]+", "", source)
+    drawings = re.findall(r'data:image/svg\+xml,([^"]+)', source)
+    assert all(re.findall(r"https?:|<!--|<script", unquote(one)) == ["http:"] for one in drawings)
+    text = re.sub(r'data:image/(?:png;base64|svg\+xml),[^"]+', "", source)
     assert not re.search(r"https?://|@import|url\(|file:", text)
     return tags

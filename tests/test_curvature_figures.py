@@ -460,9 +460,9 @@ def test_maps_show_the_source_class_in_grey_and_a_class_in_one_colour() -> None:
     np.testing.assert_allclose(pictures[0][18, 2], shown["class 5"].get_facecolor()[:3])
     np.testing.assert_allclose(pictures[0][18, 18], shown["class 7"].get_facecolor()[:3])
     said = texts(figure)
-    assert "image 1, class 0: 76.2 % of the plane" in said
-    assert "image 2, class 3: 76.2 % of the plane" in said
-    assert "21 x 21 points to 4 input units" in said
+    assert "image 1, class 0: 76.2 %" in said
+    assert "image 2, class 3: 76.2 %" in said
+    assert "21 × 21 points to 4 input units" in said
 
 
 def test_classes_without_a_colour_are_one() -> None:
@@ -490,7 +490,7 @@ def test_predicted_rates_stand_beside_measured_ones() -> None:
         assert sorted(set(np.asarray(levels[model].get_ydata()).tolist())) == sorted(set(own))
     said = texts(figure)
     assert "12 rates over n = 20 images, seed 23" in said
-    at = "at s = 2, the scale of S_c (dotted, right), not chosen by R²."
+    at = "at s = 2, the scale of S_c (dotted, last panel), not chosen by R²."
     assert f"Curvature by normal sections {at}" in said
     by_values = figures.plot_predicted(replace(result, predicted_by="values"))
     assert f"Curvature by values {at}" in texts(by_values)

@@ -28,10 +28,11 @@ from analysis.nulls import NULLS, marchenko_pastur_values
 from analysis.results import CollectionResult, Examples, FoolingResult, SpectrumResult
 from analysis.shared import shared_directions
 from boundary.errors import InputError
-from figures.formats import class_label, cosine, number, percent, points
+from figures.families import family_looks
+from figures.formats import class_label, cosine, math_text, number, percent, points, prose
 from figures.rates import family_label, rates_by_norm
 from figures.spectrum_tables import NULL_LABELS, dimension_rows
-from figures.style import NULL_COLOURS, save_figure, svg_bytes
+from figures.style import NULL_COLOURS, figure_bytes, save_figure
 from made import curvature_result, natural_result, transfer_result, universal_result
 
 HOSTILE = ("<script>x()</script>", "$x$", r"\frac $", "cat & dog", "猫")
@@ -239,9 +240,9 @@ def test_figures_use_neither_pyplot_nor_torch() -> None:
 
 
 def test_the_style_of_the_caller_does_not_leak_in() -> None:
-    plain = svg_bytes(drawn("plot_energy"))
+    plain = figure_bytes(drawn("plot_energy"), "svg")
     with matplotlib.rc_context({"font.size": 30, "axes.grid": False, "lines.linewidth": 9}):
-        assert svg_bytes(figures.plot_energy(spectrum_result())) == plain
+        assert figure_bytes(figures.plot_energy(spectrum_result()), "svg") == plain
 
 
 @pytest.mark.parametrize("name", DRAWINGS)
@@ -567,7 +568,7 @@ def test_hostile_class_names_stay_text() -> None:
     assert said[3] == r"→ \frac $"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert b"<svg" in svg_bytes(figure)
+        assert b"<svg" in figure_bytes(figure, "svg")
 
 
 def test_no_examples_cannot_be_drawn() -> None:
@@ -601,6 +602,49 @@ def test_energy_of_one_direction_can_be_drawn() -> None:
     energy = CapturedEnergy(np.full((5, 1), 0.2), np.array([0.3]), fitted=9, dimension=60)
     figure = figures.plot_energy(replace(spectrum_result(), energy=energy))
     assert line(figure.axes[0], "held-out")[1].item() == pytest.approx(0.2)
+
+
+def test_symbols_are_drawn_with_a_subscript_and_texts_stay_what_they_are() -> None:
+    figure = figures.plot_fooling_norm(fooling_result())
+    (label,) = [text for text in figure.legends[0].get_texts() if "S_f" in text.get_text()]
+    assert label.get_text() == "random in S_f"
+    figure.draw_without_rendering()
+    wide = label.get_window_extent().width
+    label.set_text("random in S_x")
+    figure.draw_without_rendering()
+    assert wide < 0.97 * label.get_window_extent().width
+    assert math_text("S_f of $x$") == r"$\mathregular{S_f}$ of \$x\$"
+    assert math_text("class $x$ of S_few") == ""
+
+
+def test_prose_is_markup_of_a_text_and_never_of_a_stranger_s() -> None:
+    assert prose("95 % of <b> in S_f") == "95\N{NO-BREAK SPACE}% of &lt;b&gt; in S<sub>f</sub>"
+    assert prose("S_few, MS_f") == "S_few, MS_f"
+    caption = figures.plot_fooling_norm(fooling_result()).get_supxlabel()
+    assert not re.search(r"\d[ \n]%", caption)
+
+
+def test_families_of_a_figure_have_looks_of_their_own() -> None:
+    universal = [f"universal {name} l2" for name in ("a", "b", "a in subspace")]
+    looks = family_looks([*universal, "universal a linf"])
+    assert len(set(looks.values())) == len(looks)
+    colours = {family: look.colour for family, look in looks.items()}
+    assert not {colours[family] for family in universal} & {
+        colour for family, colour in colours.items() if not family.startswith("universal")
+    }
+    fewer = family_looks(universal)
+    assert {family: fewer[family] for family in universal} == {
+        family: looks[family] for family in universal
+    }
+    natural = figures.plot_natural(natural_result()).axes[2]
+    ticks = [tick.tick1line.get_markeredgecolor() for tick in natural.yaxis.get_major_ticks()]
+    assert len(set(ticks)) == len(ticks)
+
+
+def test_percentages_have_no_more_digits_than_they_need() -> None:
+    axes = figures.plot_fooling_dimension(fooling_result()).axes[0]
+    shown = [axes.yaxis.get_major_formatter()(value) for value in (0.0, 0.1, 0.025, -0.2)]
+    assert shown == ["0", "10", "2.5", "\N{MINUS SIGN}20"]
 
 
 def test_formats() -> None:

@@ -17,7 +17,7 @@ from analysis.labels import LabelFlows, label_entropy, label_flows
 from analysis.saved import load_result, save_result
 from boundary import Classifier, InputError
 from figures.labels import plot_labels
-from figures.style import svg_bytes
+from figures.style import figure_bytes
 from surfaces import Linear
 
 
@@ -234,7 +234,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
         assert getattr(loaded, name) == getattr(saved, name)
     np.testing.assert_array_equal(loaded.source, saved.source)
     np.testing.assert_array_equal(loaded.flows, saved.flows)
-    assert svg_bytes(plot_labels(loaded)) == svg_bytes(plot_labels(saved))
+    assert figure_bytes(plot_labels(loaded), "svg") == figure_bytes(plot_labels(saved), "svg")
 
 
 def texts(figure: Figure) -> str:
@@ -268,7 +268,7 @@ def test_the_figure_draws_what_the_result_holds() -> None:
     assert "n = 14 images, 11 fooled (78.6 %)" in said
     assert "l2 norm 2 input units, not clipped" in said
     assert "3 classes have a fooled image. Components: 1." in said
-    assert b"<svg" in svg_bytes(figure)
+    assert b"<svg" in figure_bytes(figure, "svg")
 
 
 @pytest.mark.parametrize("sinks", [1, 3, 30])

@@ -185,7 +185,7 @@ def test_a_slider_goes_through_r(browser: Any, real: Path) -> None:
             slide(page, "dimension", place)
             shown = rows(page, "#explore-dimensions")
             R = int(page.inner_text("#explore-dimensions output"))
-            seen[R] = shown.get("fooled by random in S_f, not clipped", "").split("(")[0].strip()
+            seen[R] = shown.get("fooled by random in Sf, not clipped", "").split("(")[0].strip()
         for rate in rates:
             assert seen[rate.subspace_dimension] == percent(rate.rate)
 
@@ -237,7 +237,7 @@ def test_a_table_sorts_by_a_click_on_its_head(browser: Any, real: Path) -> None:
             return [float(text.split("\xa0")[0]) for text in cells]
 
         before = values()
-        head.locator("button").click()
+        head.click(position={"x": 2, "y": 2})  # beside its words
         assert values() == sorted(before)
         assert head.get_attribute("aria-sort") == "ascending"
         head.locator("button").click()
@@ -256,11 +256,55 @@ def test_a_figure_opens_large(browser: Any, real: Path) -> None:
         assert not page.locator("dialog").is_visible()
 
 
+def test_a_figure_is_whole_at_first_where_it_opens(browser: Any, real: Path) -> None:
+    for viewport in (WIDE, PHONE):
+        with opened(browser, real, viewport=viewport) as page:
+            page.locator("#figure-spectrum .enlarge").click()
+            image = page.locator("dialog img").bounding_box()
+            pane = page.locator("dialog .pane").bounding_box()
+            assert image["width"] < pane["width"] + 1
+            assert image["height"] < pane["height"] + 1
+
+
+def test_a_narrow_screen_has_the_panels_below_each_other(browser: Any, real: Path) -> None:
+    for viewport, kind in ((WIDE, "whole"), (PHONE, "stacked")):
+        with opened(browser, real, viewport=viewport) as page:
+            shown = page.locator("#figure-spectrum img:visible")
+            assert shown.get_attribute("class") == kind
+            assert shown.bounding_box()["width"] <= viewport["width"]
+            assert page.locator("p.stacked").is_visible() == (kind == "stacked")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_one_tip_tells_all_families_in_the_colours_of_the_page(
+    browser: Any, real: Path, scheme: str
+) -> None:
+    with opened(browser, real, color_scheme=scheme) as page:
+        chart = page.locator("[data-chart=norm-free]")
+        chart.scroll_into_view_if_needed()
+        box = chart.bounding_box()
+        for share in (0.3, 0.5):
+            page.mouse.move(box["x"] + share * box["width"], box["y"] + 100)
+        tip = page.locator(".bk-Tooltip:visible")
+        tip.first.wait_for()
+        assert tip.count() == 1
+        said = tip.evaluate("tip => tip.shadowRoot.textContent")
+        assert "random in Sf" in said
+        assert "random directions (sphere)" in said
+        colours = "tip => [getComputedStyle(tip).backgroundColor, getComputedStyle(tip).color]"
+        background, text = (
+            int(found.split("(")[1].split(",")[0]) for found in tip.evaluate(colours)
+        )
+        assert (background > text) == (scheme == "light")
+
+
 def test_paper_and_browsers_without_scripts_get_the_figures_alone(browser: Any, real: Path) -> None:
     with opened(browser, real, java_script_enabled=False) as page:
         assert not page.locator("#explore").is_visible()
-        assert page.locator("#figure-spectrum img").is_visible()
+        assert page.locator("#figure-spectrum img.whole").is_visible()
     with opened(browser, real) as page:
         page.emulate_media(media="print")
         assert not page.locator("#explore").is_visible()
         assert not page.locator(".enlarge").first.is_visible()
+        assert not page.locator("img.stacked").first.is_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= WIDE["width"]

@@ -48,7 +48,7 @@
     }
   }
 
-  // Figures open in a window of their own, and grow there.
+  // Figures open in a window of their own, whole at first, and grow there.
   const dialog = document.getElementById("enlarged");
   const large = dialog.querySelector("img");
   let width = 0;
@@ -57,7 +57,7 @@
     large.style.width = `${width}px`;
   };
   for (const plate of document.querySelectorAll(".plate")) {
-    const image = plate.querySelector("img");
+    const image = plate.querySelector("img.whole");
     const opener = document.createElement("button");
     opener.type = "button";
     opener.className = "enlarge";
@@ -67,7 +67,9 @@
       large.alt = image.alt;
       dialog.querySelector("span").textContent = plate.parentElement.querySelector("figcaption strong").textContent;
       dialog.showModal();
-      width = Math.max(dialog.querySelector(".pane").clientWidth, image.width);
+      const pane = dialog.querySelector(".pane");
+      const shape = image.getAttribute("width") / image.getAttribute("height");
+      width = Math.min(pane.clientWidth, pane.clientHeight * shape);
       grow(1);
     });
     plate.after(opener);
