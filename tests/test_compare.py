@@ -419,7 +419,9 @@ def test_what_a_run_lacks_is_a_dash(tmp_path: Path) -> None:
     rows = list(csv.DictReader(StringIO((tmp_path / "comparison.csv").read_text())))
     assert {row["run"] for row in rows if row["quantity"] == "curved"} == {"a"}
     page = (tmp_path / "comparison.html").read_text()
-    assert re.search(r"mean curvature along S<sub>c</sub>, held out</td><td>.*?</td><td>–</td>", page)
+    assert re.search(
+        r"mean curvature along S<sub>c</sub>, held out</td><td>.*?</td><td>–</td>", page
+    )
     assert "hypothesis" in {one.name for one in comparison_findings(comparison, lines)}
 
 

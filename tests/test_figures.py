@@ -620,6 +620,7 @@ def test_symbols_are_drawn_with_a_subscript_and_texts_stay_what_they_are() -> No
 def test_prose_is_markup_of_a_text_and_never_of_a_stranger_s() -> None:
     assert prose("95 % of <b> in S_f") == "95\N{NO-BREAK SPACE}% of &lt;b&gt; in S<sub>f</sub>"
     assert prose("S_few, MS_f") == "S_few, MS_f"
+    assert prose("give `--out <DIR>`") == "give <code>--out &lt;DIR&gt;</code>"
     caption = figures.plot_fooling_norm(fooling_result()).get_supxlabel()
     assert not re.search(r"\d[ \n]%", caption)
 

@@ -270,9 +270,7 @@ def test_it_is_told_at_which_dimension_the_subspace_fools_most() -> None:
     result = over_dimensions({1: 0.5, 5: 0.1}, {1: 0.2, 5: 0.1})
     found = finding("dimensions", fooling=result)
     assert found.present is None  # the subspace of an untrained network was not tried
-    assert "fool most with the first direction, of R = 1, 5: 50.0 % of trials" in (
-        found.sentence
-    )
+    assert "fool most with the first direction, of R = 1, 5: 50.0 % of trials" in (found.sentence)
     assert "Against R = 5, of which the other findings are, that is +40.0 points" in found.sentence
     assert (
         "more than spectrum-matched noise of equal R at R = 1, and not shown to at R = 5 "
