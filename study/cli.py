@@ -16,7 +16,7 @@ from boundary.ranks import ALONE, Ranks, joined_ranks
 from boundary.termination import EXIT_STATUS, Terminated
 from figures.export import FORMATS
 from study import comparing, curving, natural, perturbing, stages, transferring, universals
-from study.config import FoolingOptions, StudyConfig, TrialConfig, config_from
+from study.config import COLLECT, EVALUATE, FoolingOptions, StudyConfig, TrialConfig, config_from
 from study.forecast import forecast
 from study.inspection import describe
 from study.known import known
@@ -304,15 +304,35 @@ def _named(given: dict[str, Any], ranks: Ranks) -> tuple[RunDirectory, StudyConf
     given.pop("config", None)
     config = config_from(given)
     subject = ranks.first_goes_ahead(lambda: load_subject(config))
+    if ranks.first:
+        _say_what_was_lowered(config, subject)
     config = replace(
         config,
+        collect=len(subject.collecting),
+        evaluate=len(subject.evaluating),
         model=subject.model.spec,
         images=subject.images.spec,
         weights=_absolute(config.weights),
         classes=_absolute(config.classes),
         fooling=_with_absolute_files(config.fooling),
     )
-    return run, config, subject
+    return run, config_from(asdict(config)), subject
+
+
+def _say_what_was_lowered(config: StudyConfig, subject: Subject) -> None:
+    """Log which number of images is not its default because there are too few."""
+    collect, evaluate = len(subject.collecting), len(subject.evaluating)
+    lowered = {
+        f"--collect from {COLLECT} to {collect}": config.collect is None and collect < COLLECT,
+        f"--evaluate from {EVALUATE} to {evaluate}": config.evaluate is None
+        and evaluate < EVALUATE,
+    }
+    if any(lowered.values()):
+        _log.info(
+            "there are %d images, so that defaults are lowered: %s",
+            len(subject.images),
+            ", ".join(said for said, is_so in lowered.items() if is_so),
+        )
 
 
 def _resume(

@@ -207,8 +207,10 @@ class StudyConfig(SubjectOptions):
     """A study: which classifier, which images, how many, and how.
 
     Args:
-        collect: How many images to find boundary points of.
-        evaluate: How many other images to measure fooling rates on.
+        collect: How many images to find boundary points of; by default 500, or 5 of every 9 where
+            there are fewer than 900.
+        evaluate: How many other images to measure fooling rates on; by default 400, or what is
+            left.
         accuracy_images: Clean accuracy and mean image norm are taken on all images, but no more
             than this many.
         untrained: Networks of the same architecture, weights initialised anew, whose boundary
@@ -222,8 +224,8 @@ class StudyConfig(SubjectOptions):
         with_curvature: Run the curvature stage too, which takes as long as all others together.
     """
 
-    collect: int = 500
-    evaluate: int = 400
+    collect: int | None = None
+    evaluate: int | None = None
     accuracy_images: int = 5000
     untrained: int = 3
     seed: int = 0
@@ -259,6 +261,9 @@ class TrialConfig(SubjectOptions):
     units: Literal[1, 255] | None = None
     save: str | None = None
 
+
+COLLECT, EVALUATE = 500, 400
+"""Images of each part, where there are as many."""
 
 DIMENSION = 50
 """The reference R, where the normals allow as many."""
@@ -397,7 +402,7 @@ def _check_ranges(config: StudyConfig) -> None:
         for length in _values(config, name):
             if not 0 < length < inf:
                 raise InputError(f"`--{name}` should be positive and finite. Found {length}.")
-    most = config.spectrum.directions or config.collect
+    most = config.spectrum.directions or config.collect or COLLECT
     for name in _DIMENSIONS:
         for dimension in _values(config, name):
             if not 1 <= dimension <= most:

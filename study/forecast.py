@@ -84,6 +84,10 @@ def forecast(
             f"{subject.model.name} on {len(subject.images)} images of {shape}, "
             f"{subject.device_name}, {subject.batch_size} images in one pass"
         )
+        lines.append(
+            f"{facts.collecting} images to collect boundary points of, {facts.evaluating} others "
+            "to evaluate on"
+        )
     left = [step for step in steps if step.state == TO_DO]
     if not left:
         return "\n".join([*lines, "Everything asked for is done."])

@@ -1,5 +1,6 @@
 """What a study is about: the classifier, the images and their two disjoint parts."""
 
+import logging
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -10,19 +11,25 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from analysis.survey import read_batches
+from boundary.arrays import ArrayImages
 from boundary.classifier import Classifier
 from boundary.errors import InputError
 from boundary.images import DIGITS, ImageSource, Unreadable, open_images, split_images
 from boundary.models import LoadedModel, load_model
 from boundary.speed import faster
 from boundary.untrained import untrained_copy
-from study.config import StudyConfig, SubjectOptions
+from study.config import COLLECT, EVALUATE, StudyConfig, SubjectOptions
 
 BATCH, BATCH_NUMBERS = 64, 2**20
 """Images in one pass, and on a CPU the most numbers that they may hold together."""
 
+FEWEST = 18
+"""Images that are shared out, where it is not said how many to take for what."""
+
 _AT_ONCE = 8
 """Images that are looked at together before anything is computed."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,11 +68,32 @@ def load_subject(config: StudyConfig) -> Subject:
     """
     model, classifier, images = load_classifier(config)
     _require_variety(images)
+    collect, evaluate = counts(config, images)
     collecting, evaluating = split_images(
-        images, collect=config.collect, evaluate=config.evaluate, seed=config.seed
+        images, collect=collect, evaluate=evaluate, seed=config.seed
     )
+    _check_classes(classifier, images, config)
     batch_size = batch_size_of(config, images.shape)
     return Subject(model, classifier, images, collecting, evaluating, batch_size)
+
+
+def counts(config: StudyConfig, images: ImageSource) -> tuple[int, int]:
+    """Return how many images to collect at and to evaluate on: as asked for, else what there are.
+
+    Raises:
+        InputError: If there are too few to share out.
+    """
+    total, share = len(images), COLLECT / (COLLECT + EVALUATE)
+    if config.collect is None and config.evaluate is None:
+        if total < FEWEST:
+            raise InputError(
+                f"{images.spec} should hold at least {FEWEST} images for a study. Found {total}; "
+                "bring more, or say with `--collect` and `--evaluate` how many to take for what."
+            )
+        collect = min(COLLECT, round(share * total))
+        return collect, min(EVALUATE, total - collect)
+    collect = config.collect or max(1, min(COLLECT, total - (config.evaluate or 0)))
+    return collect, config.evaluate or max(1, min(EVALUATE, total - collect))
 
 
 def load_classifier(options: SubjectOptions) -> tuple[LoadedModel, Classifier, ImageSource]:
@@ -129,6 +157,40 @@ def _require_variety(images: ImageSource) -> None:
             f"the images of {images.spec} should show something, and differ. Found that {found}; "
             "check how they were made."
         )
+
+
+def _check_classes(classifier: Classifier, images: ImageSource, config: StudyConfig) -> None:
+    """Refuse classes that the model lacks; warn where those of folders may be others of its own.
+
+    Raises:
+        InputError: If a label is beyond the logits.
+    """
+    logits, most = _count_logits(classifier, images), int(images.labels.max())
+    names, in_folders = images.class_names or (), not isinstance(images, ArrayImages)
+    if most >= logits:
+        name = f" (`{names[most]}`)" if most < len(names) else ""
+        way_out = "with `--classes FILE` the class of each folder"
+        raise InputError(
+            f"`{config.model}` should give a logit for each class of {images.spec}. Found {logits} "
+            f"logits, and class {most}{name}, counted from 0; bring another `--model`, images of "
+            f"its classes alone, or {way_out if in_folders else '-1 for what is not known'}."
+        )
+    if in_folders and config.classes is None and 0 < len(names) < logits:
+        _log.warning(
+            "%s has %d classes and `%s` %d: `%s` is taken to be class 0, and so on by rank. Where "
+            "that is not so, give them their classes with `--classes FILE`, or clean accuracy is "
+            "wrong.",
+            images.spec,
+            len(names),
+            config.model,
+            logits,
+            names[0],
+        )
+
+
+@torch.no_grad()
+def _count_logits(classifier: Classifier, images: ImageSource) -> int:
+    return classifier(classifier.place(_first_images(images)[:1])).shape[1]
 
 
 def untrained_classifier(

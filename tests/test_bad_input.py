@@ -89,6 +89,16 @@ def pictures(digits: NDArray[np.float32]) -> Path:
     return folder
 
 
+def class_folders(digits: NDArray[np.float32], classes: int) -> Path:
+    """Return a folder of class folders a, b, ... with pictures of the digits."""
+    folder = Path("photos").absolute()
+    for place, image in enumerate(digits):
+        inside = folder / "abcdefghij"[place % classes]
+        inside.mkdir(parents=True, exist_ok=True)
+        write_picture(inside / f"{place:02d}.png", image[0])
+    return folder
+
+
 def write_picture(file: Path, pixels: NDArray[np.float32], **options: str) -> None:
     Image.fromarray((pixels * 255).round().astype(np.uint8)).save(file, **options)
 
@@ -488,14 +498,18 @@ def test_outputs_of_a_sigmoid_give_a_warning(
 
 
 def test_another_number_of_classes_is_another_model(
-    net: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    net: str,
+    digits: NDArray[np.float32],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["collect", net, *SMALL, "--out=run"]) == 0
+    command = ["collect", net, saved(digits), *SMALL, "--out=run"]
+    assert main(command) == 0
     assert main(["spectrum", "run"]) == 0
     kept = contents(Path("run"))
     monkeypatch.setenv("CHANGE", "five")
     capsys.readouterr()
-    said = refusal(capsys, "collect", net, *SMALL, "--out=run")
+    said = refusal(capsys, *command)
     assert "`run/normals` was collected with other settings: " in said
     assert "logits was " in said
     said = refusal(capsys, "universal", "run")
@@ -504,6 +518,45 @@ def test_another_number_of_classes_is_another_model(
     assert contents(Path("run")) == kept
     monkeypatch.setenv("CHANGE", "as it is")
     assert main(["universal", "run"]) == 0
+
+
+def test_classes_beyond_the_logits_are_refused(
+    net: str,
+    digits: NDArray[np.float32],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("CHANGE", "five")
+    folder = class_folders(digits, 6)
+    options = [net, f"--images={folder}", "--channels=1", *FEW, "--out=run"]
+    said = refusal(capsys, "collect", *options)
+    assert f"`net.py:make` should give a logit for each class of {folder}. Found 5 logits, " in said
+    assert "and class 5 (`f`), counted from 0; bring another `--model`, " in said
+    assert "or with `--classes FILE` the class of each folder." in said
+    Path("classes.txt").write_text("a\nb\nc\nd\ne\nx\nf\n")
+    assert "class 6 (`f`)" in refusal(capsys, "collect", *options, "--classes=classes.txt")
+    np.savez("set.npz", images=digits, labels=np.arange(len(digits)) % 6)
+    said = refusal(capsys, "collect", net, "--images=set.npz", *FEW, "--out=run")
+    assert "Found 5 logits, and class 5, counted from 0" in said
+    assert "or -1 for what is not known." in said
+    assert not Path("run").exists()
+    np.savez("set.npz", images=digits, labels=np.arange(len(digits)) % 6 - 1)
+    assert main(["collect", net, "--images=set.npz", *FEW, "--out=run"]) == 0
+
+
+def test_fewer_class_folders_than_logits_are_told_of(
+    net: str, digits: NDArray[np.float32], caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = class_folders(digits, 6)
+    options = [net, f"--images={folder}", "--channels=1", *FEW]
+    assert main(["collect", *options, "--out=run"]) == 0
+    assert "has 6 classes and `net.py:make` 10: `a` is taken to be class 0, and so" in caplog.text
+    assert "`--classes FILE`" in caplog.text
+    caplog.clear()
+    Path("classes.txt").write_text("\n".join("ghijabcdef"))
+    assert main(["collect", *options, "--classes=classes.txt", "--out=other"]) == 0
+    assert main(["collect", net, *FEW, "--out=digits"]) == 0
+    assert "is taken to be class" not in caplog.text
 
 
 def test_other_classes_of_the_same_weights_do_not_share_a_store(tmp_path: Path) -> None:
@@ -655,7 +708,10 @@ def test_points_that_cannot_be_reached_are_flagged_and_never_nan() -> None:
         ("collect: five", "`--collect` should be a whole number. Found `five`."),
         ("collect: 5.5", "`--collect` should be a whole number. Found `5.5`."),
         ("collect: true", "`--collect` should be a whole number. Found `True`."),
-        ("seed: 0\ncollect:", "`--collect` should be a whole number. Found nothing; leave it out"),
+        (
+            "seed: 0\nuntrained:",
+            "`--untrained` should be a whole number. Found nothing; leave it out",
+        ),
         (
             "seed: 0\nmodel:",
             "`--model` should be a text. Found nothing; leave it out for its default.",
@@ -695,7 +751,10 @@ def test_files_that_hold_no_settings_are_refused(
         ({"search": {"max_step": 5}}, "`search.max_step` is not a setting"),
         ({5: 5}, "`5` is not a setting; `boundary run --help` lists them."),
         ({"collect": "5"}, "`--collect` should be a whole number. Found `'5'`."),
-        ({"collect": None}, "`--collect` should be a whole number. Found nothing; leave it out"),
+        (
+            {"untrained": None},
+            "`--untrained` should be a whole number. Found nothing; leave it out",
+        ),
         ({"with_curvature": 1}, "`--with_curvature` should be true or false. Found `1`."),
         ({"weights": 5}, "`--weights` should be a text. Found `5`."),
         ({"search": {"max_margin": "far"}}, "`--search.max_margin` should be a number. Found"),
@@ -729,7 +788,7 @@ def test_settings_of_every_right_kind_are_taken() -> None:
     [
         ("collect: 12\n", "collect: 12\ncolect: 4\n", "`colect` is not a setting; did you mean"),
         ("collect: 12\n", "collect: twelve\n", "`--collect` should be a whole number. Found"),
-        ("collect: 12\n", "collect:\n", "`--collect` should be a whole number. Found nothing"),
+        ("seed: 0\n", "seed:\n", "`--seed` should be a whole number. Found nothing"),
         ("seed: 0\n", "seed: -1\n", "`--seed` should not be negative, nor above 2^63. Found -1."),
         ("model: digits\n", "model:\n", "`--model` should be a text. Found nothing"),
     ],

@@ -395,6 +395,74 @@ def test_the_search_of_a_study_has_the_defaults_of_the_function() -> None:
     assert set(defaults) - set(settings) == {"classifier", "images", "targets", "subspace"}
 
 
+def kept(folder: str) -> tuple[int, int]:
+    """Return how many images a run collects at and evaluates on."""
+    settings = yaml.safe_load(Path(folder, "study.yaml").read_text())
+    return settings["collect"], settings["evaluate"]
+
+
+def few_images(count: int) -> str:
+    """Return the option that names so many of the digits, in a file."""
+    images = load_subject(config_from({})).images.read(range(count)).images.numpy()
+    np.save("few.npy", images)
+    return "--images=few.npy"
+
+
+@pytest.mark.parametrize(
+    ("count", "given", "shared"),
+    [
+        (201, [], (112, 89)),
+        (30, [], (17, 13)),
+        (899, [], (499, 400)),
+        (900, [], (500, 400)),
+        (201, ["--collect=20"], (20, 181)),
+        (450, ["--collect=20"], (20, 400)),
+        (201, ["--evaluate=20"], (181, 20)),
+        (201, ["--collect=20", "--evaluate=10"], (20, 10)),
+    ],
+)
+def test_few_images_are_shared_out_unless_it_is_said_how(
+    count: int, given: list[str], shared: tuple[int, int]
+) -> None:
+    config = config_from({name[2:]: int(n) for name, n in (one.split("=") for one in given)})
+    subject = load_subject(replace(config, images=few_images(count).removeprefix("--images=")))
+    assert (len(subject.collecting), len(subject.evaluating)) == shared
+    assert not set(subject.collecting) & set(subject.evaluating)
+
+
+def test_a_study_of_few_images_says_so_and_is_repeated_and_continued(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    images = few_images(40)
+    quick = [option for option in SMALL if "collect" not in option and "evaluate" not in option]
+    command = [images, *quick, "--out=run"]
+    assert main(["run", *command, "--dry_run"]) == 0
+    assert "22 images to collect boundary points of, 18 others" in capsys.readouterr().out
+    assert main(["collect", *command]) == 0
+    said = "40 images, so that defaults are lowered: --collect from 500 to 22, --evaluate from 400"
+    assert said in caplog.text
+    assert kept("run") == (22, 18)
+    assert main(["run", *command]) == 0
+    caplog.clear()
+    assert main(["collect", "--config=run/study.yaml", "--out=again"]) == 0
+    assert kept("again") == (22, 18)
+    assert "lowered" not in caplog.text
+    capsys.readouterr()
+    assert "collect was 22, is 20" in refusal(capsys, "run", *command, "--collect=20")
+
+
+def test_settings_are_held_against_what_is_collected_of_few_images(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = refusal(capsys, "run", few_images(40), "--fooling.dimensions=[23]")
+    assert "should lie in 1..22" in text
+    text = refusal(capsys, "run", few_images(3))
+    assert "few.npy should hold at least 18 images for a study. Found 3; bring more, or" in text
+    text = refusal(capsys, "run", few_images(40), "--collect=40")
+    assert "few.npy should hold at least 41 images, 40 to collect normals at and 1 others" in text
+    assert not Path("run").exists()
+
+
 def test_more_directions_than_normals_are_refused(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
