@@ -2,11 +2,15 @@
 
 import difflib
 import importlib
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+_MOST, _LONGEST = 8, 240
+"""Lines of an error of the user's code, and characters of each, that are kept."""
 
 
 class BoundaryError(Exception):
@@ -25,12 +29,15 @@ class StoreError(BoundaryError):
 
 
 @contextmanager
-def as_input_error(sentence: str, way_out: str = "") -> Iterator[None]:
+def as_input_error(
+    sentence: str, way_out: str = "", code: str | Path | None = None
+) -> Iterator[None]:
     """Turn any error of other people's code into an InputError that names it.
 
     Args:
         sentence: What failed; the error follows after a colon.
         way_out: What may help, from its semicolon on.
+        code: A file of the user's, who can mend it: its line and several lines of the error follow.
 
     Raises:
         InputError: If the code within raised an error, of whatever type.
@@ -42,8 +49,9 @@ def as_input_error(sentence: str, way_out: str = "") -> Iterator[None]:
     except StoreError as error:  # a sentence already
         raise InputError(str(error)) from error
     except (Exception, SystemExit) as error:
-        cause = f"{type(error).__name__}: {_first_line(error)}".rstrip(": .")
-        raise InputError(f"{sentence}: {cause}{way_out}.") from error
+        where, said = ("", _first_line(error)) if code is None else (_at(error, code), _said(error))
+        cause = f"{type(error).__name__}: {said}".rstrip(": .")
+        raise InputError(f"{sentence}{where}: {cause}{way_out}.") from error
 
 
 def did_you_mean(name: str, choices: Iterable[str], prefix: str = "") -> str:
@@ -110,5 +118,23 @@ def type_of(value: object) -> str:
     return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
 
 
+def _lines(error: BaseException) -> list[str]:
+    return [line.strip() for line in str(error).splitlines() if line.strip()]
+
+
 def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return next(iter(_lines(error)), "")
+
+
+def _said(error: BaseException) -> str:
+    """Return what an error says, as a list of missing keys has several lines; long ones are cut."""
+    lines = [line if len(line) <= _LONGEST else f"{line[:_LONGEST]} ..." for line in _lines(error)]
+    more = f" ({len(lines) - _MOST} lines more)" if len(lines) > _MOST else ""
+    return " ".join(lines[:_MOST]) + more
+
+
+def _at(error: BaseException, code: str | Path) -> str:
+    """Return in words at which line of a file an error arose, the last that was entered."""
+    frames = traceback.extract_tb(error.__traceback__)
+    line = next((frame.lineno for frame in reversed(frames) if frame.filename == str(code)), None)
+    return "" if line is None else f" at line {line}"

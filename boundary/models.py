@@ -1,5 +1,6 @@
 """Where models come from: the built-in one, a user's file or package, timm, torchvision, HF."""
 
+import ast
 import hashlib
 import importlib
 import importlib.util
@@ -31,6 +32,9 @@ RANDOM = "random"
 
 _SEED = 0
 """Every load draws from this seed, so that random weights are the same ones tomorrow."""
+
+_SHOWN = 5
+"""Factories of a file that are named."""
 
 _FILE_MODULE = "boundary_model_file_"
 """How the name begins under which a user's file is among the imported modules."""
@@ -137,6 +141,8 @@ def _from_digits(rest: str, weights: str | None) -> _Built:
 
 def _from_factory(spec: str, weights: str | None) -> _Built:
     place, _, factory_name = spec.rpartition(":")
+    if spec.endswith((".py", ".py:")):
+        raise InputError(_without_factory(spec.removesuffix(":")))
     if not place or not factory_name:
         patterns = [pattern for origin in ORIGINS for pattern in origin.patterns]
         raise InputError(
@@ -150,12 +156,39 @@ def _from_factory(spec: str, weights: str | None) -> _Built:
     if place.endswith(".py") or "/" in place:
         file = Path(place).expanduser().resolve()
         with _folder_importable(file.parent):
-            module = _call(_factory(_run_file(file), factory_name, file), factory_name, file)
+            module = _call(_run_file(file), factory_name, file)
         return _Built(module, module, factory_name, f"{file}:{factory_name}")
     with as_input_error(f"the package `{place}` could not be imported"):
         package = importlib.import_module(place)
-    module = _call(_factory(package, factory_name, place), factory_name, place)
+    module = _call(package, factory_name, place)
     return _Built(module, module, factory_name, spec)
+
+
+def _without_factory(name: str) -> str:
+    """Return a sentence on a file without a factory, with those that it has; it is not run."""
+    file = Path(name).expanduser()
+    require_path(file.resolve())
+    made = [f"`{name}:{factory}`" for factory in _factories(file)]
+    hint = f"did you mean {' or '.join(made[:_SHOWN])}?" if made else f"write `{name}:factory`."
+    return f"`{name}` names no function that returns a torch.nn.Module; {hint}"
+
+
+def _factories(file: Path) -> list[str]:
+    """Return the functions that take no arguments and the classes of a file, in its order."""
+    try:
+        parts = ast.parse(file.read_bytes()).body
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return []
+    functions = [one for one in parts if isinstance(one, ast.FunctionDef) and not _wants(one.args)]
+    classes = [one for one in parts if isinstance(one, ast.ClassDef)]
+    names = [one.name for one in functions] + [one.name for one in classes]
+    return [name for name in names if not name.startswith("_")]
+
+
+def _wants(arguments: ast.arguments) -> bool:
+    """Return whether a function cannot be called without arguments."""
+    first = len(arguments.posonlyargs) + len(arguments.args) > len(arguments.defaults)
+    return first or None in arguments.kw_defaults
 
 
 def _from_timm(name: str, weights: str | None) -> _Built:
@@ -313,7 +346,7 @@ def _run_file(file: Path) -> ModuleType:
         raise InputError(f"{file} is not a Python file; its name should end in `.py`.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickle look their module up by name
-    with as_input_error(f"{file} could not be loaded"):
+    with as_input_error(f"{file} could not be loaded", code=file):
         spec.loader.exec_module(module)
     return module
 
@@ -365,8 +398,9 @@ def _factory(module: ModuleType, name: str, place: Path | str) -> Callable[[], o
     return made
 
 
-def _call(factory: Callable[[], object], name: str, place: Path | str) -> nn.Module:
-    with as_input_error(f"`{name}()` of {place} failed"):
+def _call(code: ModuleType, name: str, place: Path | str) -> nn.Module:
+    factory = _factory(code, name, place)
+    with as_input_error(f"`{name}()` of {place} failed", code=getattr(code, "__file__", None)):
         module = factory()
     if not isinstance(module, nn.Module):
         raise InputError(

@@ -82,7 +82,7 @@ def test_a_users_module_keeps_its_mode(linear_file: Path) -> None:
     ("factory", "message"),
     [
         ("text", "`text()` of .* should return a torch.nn.Module. Found a str"),
-        ("broken", "`broken()` of .* failed: RuntimeError: no weights here"),
+        ("broken", "`broken()` of .* failed at line \\d+: RuntimeError: no weights here"),
         ("needs_an_argument", "`needs_an_argument()` of .* failed: TypeError: .*'width'"),
         ("number", "`number` of .* should be a function .* Found an int"),
         ("network", "`network` of .* should be a function .* Found a Sequential"),
@@ -98,8 +98,11 @@ def test_what_is_no_factory_is_named(linear_file: Path, factory: str, message: s
     ("code", "message"),
     [
         ("def f(:", "could not be loaded: SyntaxError"),
-        ("import nowhere_to_be_found", "could not be loaded: ModuleNotFoundError.*nowhere"),
-        ("raise SystemExit(2)", "could not be loaded: SystemExit: 2"),
+        (
+            "import nowhere_to_be_found",
+            "at line 1: ModuleNotFoundError.*nowhere",
+        ),
+        ("raise SystemExit(2)", "could not be loaded at line 1: SystemExit: 2"),
     ],
 )
 def test_a_file_that_fails_is_named(tmp_path: Path, code: str, message: str) -> None:
@@ -108,10 +111,58 @@ def test_a_file_that_fails_is_named(tmp_path: Path, code: str, message: str) -> 
         load_model(f"{file}:f")
 
 
-@pytest.mark.parametrize("spec", ["resnet20", "", ":", "file.py:", ":make"])
+@pytest.mark.parametrize("spec", ["resnet20", "", ":", ":make"])
 def test_a_text_that_names_no_model(spec: str) -> None:
     with pytest.raises(InputError, match=r"does not name a model; use digits, FILE.py:factory"):
         load_model(spec)
+
+
+def test_a_file_without_a_factory_is_answered_with_its_own(tmp_path: Path) -> None:
+    code = """
+        raise SystemExit("run")
+        class Net: ...
+        def _hidden(): ...
+        def load(path): ...
+        def keyword(*, path): ...
+        def make(width=8, *, depth=2): ...
+        """
+    file = write(tmp_path, "net.py", code)
+    for spec in (f"{file}", f"{file}:"):
+        with pytest.raises(InputError) as refused:
+            load_model(spec)
+        assert str(refused.value) == (
+            f"`{file}` names no function that returns a torch.nn.Module; "
+            f"did you mean `{file}:make` or `{file}:Net`?"
+        )
+    file = write(tmp_path, "broken.py", "def make(:")
+    with pytest.raises(InputError, match=r"write `.*broken.py:factory`\."):
+        load_model(str(file))
+    with pytest.raises(InputError, match=r"nett.py does not exist; did you mean `net.py`\?"):
+        load_model(str(tmp_path / "nett.py"))
+
+
+def test_weights_that_a_factory_loads_in_vain_are_named(tmp_path: Path) -> None:
+    code = """
+        from torch import nn
+        def load(net, state):
+            net.load_state_dict(state)
+        def make():
+            net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 3))
+            load(net, {**nn.Linear(2, 4).state_dict(prefix="0."), "head": nn.Linear(1, 1).weight})
+        def tell():
+            raise ValueError("\\n".join(f"{line} " + 300 * "x" for line in range(20)))
+        """
+    file = write(tmp_path, "net.py", code)
+    with pytest.raises(InputError) as refused:
+        load_model(f"{file}:make")
+    said = str(refused.value)
+    assert f"`make()` of {file} failed at line 4: RuntimeError: Error(s) in loading" in said
+    assert 'Missing key(s) in state_dict: "1.weight", "1.bias"' in said
+    assert 'Unexpected key(s) in state_dict: "head"' in said
+    with pytest.raises(
+        InputError, match=r"0 x{238} \.\.\. 1 x.* 7 x.* \(12 lines more\)\."
+    ) as refused:
+        load_model(f"{file}:tell")
 
 
 def test_a_missing_file_is_answered_with_its_neighbours(linear_file: Path) -> None:
