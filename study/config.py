@@ -110,13 +110,13 @@ class FoolingOptions:
     """The fooling rates of all families of perturbations.
 
     Args:
-        norms: Euclidean norms to try, input units, like [0.5,1,2]; by default the numbers 1, 2, 5
+        norms: Euclidean norms to try, input units, like 0.5,1,2; by default the numbers 1, 2, 5
             times powers of ten from 1 % to 20 % of the mean image norm, or to 5 median margins
             where that is more. The reference norm is always added.
-        dimensions: Subspace dimensions to try, like [1,10,100]; by default 1, 2, 5, 10, 20, 50,
+        dimensions: Subspace dimensions to try, like 1,10,100; by default 1, 2, 5, 10, 20, 50,
             100, ... as far as directions were kept. The reference one is always added.
         draws: Random perturbations of each family, norm and dimension.
-        files: Perturbations of others to compare with, like [v.mat,w.npy], scaled to each norm.
+        files: Perturbations of others to compare with, like v.mat,w.npy, scaled to each norm.
     """
 
     norms: list[float] | None = None
@@ -134,7 +134,7 @@ class CurvatureOptions:
         judge: The most held-out images at which curvature is measured.
         dimension: R of S_c.
         scale: s at which S_c is made, input units; by default the reference norm.
-        scales: At which curvature is measured, like [0.05,0.5,1]; by default five, from a quarter
+        scales: At which curvature is measured, like 0.05,0.5,1; by default five, from a quarter
             of the median margin to a half, once and twice the reference norm.
         surface: `region`, the boundary with any other class, or `pair`, with one.
         draws: Directions of the subspaces that other methods make; of S_c and its rivals a whole

@@ -2,10 +2,11 @@
 
 import argparse
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args, get_origin
 
 from jsonargparse import ActionYesNo, ArgumentParser, DefaultHelpFormatter
 
@@ -93,12 +94,12 @@ COMMANDS = {
     "universal": About(
         "Make universal perturbations, and judge them on other images.",
         "RUN [options]",
-        "boundary universal RUN --algorithms [smooth_rate,deepfool] --redo",
+        "boundary universal RUN --algorithms smooth_rate,deepfool --redo",
     ),
     "fooling": About(
         "Measure how often every family of perturbations changes predictions.",
         "RUN [options]",
-        "boundary fooling RUN --norms [0.5,1,2] --files [v.mat] --redo",
+        "boundary fooling RUN --norms 0.5,1,2 --files v.mat --redo",
     ),
     "natural": About(
         "Hold the subspace and the perturbations against natural images.",
@@ -113,7 +114,7 @@ COMMANDS = {
     "transfer": About(
         "Try what each of several models made on the others.",
         "RUN OTHER [OTHER ...] [options]",
-        "boundary transfer RUN OTHER --families [subspace]",
+        "boundary transfer RUN OTHER --families subspace",
     ),
     "compare": About(
         "Hold finished runs side by side: their numbers, differences and subspaces.",
@@ -183,6 +184,10 @@ class Parser(ArgumentParser):  # type: ignore[misc]
         sentence = one_sentence(message, self.known_names(), list(COMMANDS))
         sys.stderr.write(f"boundary: {printable(sentence)}\n")
         sys.exit(MISTAKE)
+
+    def parse_args(self, args: Sequence[str], *rest: Any, **options: Any) -> Any:
+        """Return what a command line says; a list may be written with commas alone."""
+        return super().parse_args(bracketed(args), *rest, **options)
 
     def parse_path(self, path: Any, *rest: Any, **options: Any) -> Any:
         """Return the settings of a file, if it is a plain one and names no other file."""
@@ -324,6 +329,44 @@ def _add_output_options(command: Parser) -> None:
     command.add_argument(
         "-v", "--verbose", action="store_true", help="the log of all packages, with times"
     )
+
+
+def bracketed(words: Sequence[str]) -> list[str]:
+    """Return the words of a command with ``[a,b]`` for ``a,b`` where an option takes a list."""
+    command = next((word for word in words if word in COMMANDS), "")
+    options = {f"--{name}" for name in _lists_of(command)}
+
+    def as_list(text: str) -> str:
+        return text if text.startswith(("[", "--")) or text in {"", "null"} else f"[{text}]"
+
+    found = []
+    for before, word in zip(["", *words], words, strict=False):
+        name, equals, value = word.partition("=")
+        if equals and name in options:
+            word = f"{name}={as_list(value)}"
+        found.append(as_list(word) if before in options else word)
+    return found
+
+
+def _lists_of(command: str) -> set[str]:
+    """Return the options of a command that take a list."""
+    if command == "transfer":
+        return {"families"}
+    if command in SECTIONS:
+        return _list_settings(SECTIONS[command])
+    if command not in BEGINNING:
+        return set()
+    return {
+        f"{stage}.{name}" for stage, group in SECTIONS.items() for name in _list_settings(group)
+    }
+
+
+def _list_settings(group: type[Any]) -> set[str]:
+    return {
+        one.name
+        for one in fields(group)
+        if any(get_origin(kind) is list for kind in (one.type, *get_args(one.type)))
+    }
 
 
 def underscored(word: str) -> str:

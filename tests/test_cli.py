@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -138,6 +139,29 @@ def test_every_example_of_the_first_help_is_taken(capsys: pytest.CaptureFixture[
     for example in examples:
         words = [underscored(word) for word in shlex.split(example)[1:]]
         build_parser().parse_args(words, defaults=False)
+
+
+def test_a_list_may_be_written_with_commas_alone() -> None:
+    def parsed(*words: str) -> dict[str, Any]:
+        given = build_parser().parse_args(words, defaults=False).as_dict()
+        settings: dict[str, Any] = given[given["subcommand"]]
+        return settings
+
+    for norms in (["--fooling.norms", "0.5,1,2"], ["--fooling.norms=[0.5,1,2]"]):
+        assert parsed("run", *norms)["fooling"] == {"norms": [0.5, 1, 2]}
+    assert parsed("collect", "--curvature.others=a,b/c")["curvature"] == {"others": ["a", "b/c"]}
+    one = parsed(
+        "fooling", "RUN", "--norms=1", "--files", "v.mat", "--dimensions", "null", "--redo"
+    )
+    assert (one["norms"], one["files"], one["dimensions"]) == ([1], ["v.mat"], None)
+    made = parsed("universal", "RUN", "--algorithms", "smooth_rate,deepfool", "--counts", "[]")
+    assert (made["algorithms"], made["counts"]) == (["smooth_rate", "deepfool"], [])
+    assert parsed("transfer", "A", "B", "--families", "subspace")["families"] == ["subspace"]
+    assert parsed("curvature", "RUN", "--images", "5", "--sections_at=image,random") == {
+        "run": "RUN",
+        "images": 5,
+        "sections_at": ["image", "random"],
+    }
 
 
 # Lists

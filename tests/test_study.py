@@ -244,7 +244,7 @@ def test_an_interrupted_run_is_finished_by_the_same_command(
         ("rnu", "`rnu` is not a command; did you mean `run`?"),
         ("run --colect 5", "`--colect` is no option here; did you mean `--collect`?"),
         ("run --collect five", "`--collect` should be a whole number. Found `five`."),
-        ("run --fooling.norms 1,2", "`--fooling.norms` should be a list of numbers, like [0.5,1]."),
+        ("run --fooling.norms 1,x", "`--fooling.norms` should be a list of numbers, like [0.5,1]."),
         ("run --collect 0", "`--collect` should be at least 1. Found 0."),
         ("run --seed -1", "`--seed` should not be negative, nor above 2^63. Found -1."),
         ("run --search.max_gradients 2", "`--search.max_gradients` should be at least 3. Found 2."),
