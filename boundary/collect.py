@@ -225,9 +225,10 @@ def _summary(logits: Tensor) -> list[list[float]]:
 def _open_or_create(
     directory: Path, source: ImageSource, settings: Mapping[str, Any]
 ) -> NormalsStore:
-    if not (directory / MANIFEST).exists():
+    store = NormalsStore.open(directory) if (directory / MANIFEST).exists() else None
+    if store is None or not store.shards:
+        (directory / MANIFEST).unlink(missing_ok=True)
         return NormalsStore.create(directory, source.shape, settings)
-    store = NormalsStore.open(directory)
     changed = changed_settings(store, settings)
     if changed:
         raise StoreError(

@@ -299,7 +299,7 @@ def _named(given: dict[str, Any], ranks: Ranks) -> tuple[RunDirectory, StudyConf
         StoreError: If the directory holds a study that is not to be continued.
     """
     run = RunDirectory(given.pop("out", OUT), ranks)
-    if not given.pop("resume", True) and ranks.from_first(run.config_file.exists):
+    if not given.pop("resume", True) and ranks.from_first(run.is_begun):
         raise StoreError(f"`{run.path}` holds a study already; name another --out.")
     given.pop("config", None)
     config = config_from(given)

@@ -229,9 +229,19 @@ class RunDirectory:
                 f"`boundary run --config {self.config_file} --out {self.path}`."
             )
 
+    def is_begun(self) -> bool:
+        """Return whether something in the directory was computed.
+
+        Raises:
+            StoreError: If the store of normals is damaged.
+        """
+        if any(self.result(stage).exists() for stage in (*STAGES, *OPTIONAL)):
+            return True
+        return (self.normals / MANIFEST).exists() and NormalsStore.open(self.normals).covered > 0
+
     def _binding(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings that something in the directory was made with."""
-        if not (self.normals / MANIFEST).exists():
+        if not self.is_begun():
             return {}
         unused = {stage for stage in (*STAGES, *OPTIONAL) if not self.result(stage).exists()}
         return {name: config[name] for name in config if name not in {*FREE, *unused}}
@@ -343,8 +353,8 @@ class RunDirectory:
         return str(name or self.path.resolve().name)
 
     def begin_record(self, facts: Mapping[str, Any]) -> None:
-        """Begin ``provenance.json`` with where, when and on what; one that is there stays."""
-        if not self.provenance.exists():
+        """Begin ``provenance.json`` with where, when and on what; that of what is begun stays."""
+        if not (self.provenance.exists() and self.is_begun()):
             self._write_record({"begun": _now(), **facts, **_environment(), "stages": {}})
 
     def record_stage(self, stage: str, facts: Mapping[str, Any]) -> None:

@@ -14,7 +14,14 @@ import yaml
 
 from analysis.results import CollectionResult, FoolingResult, SpectrumResult
 from analysis.saved import load_result
-from boundary import Classifier, NormalsStore, StoreError, nearest_boundary_points
+from boundary import (
+    Classifier,
+    InputError,
+    NormalsStore,
+    StoreError,
+    collect,
+    nearest_boundary_points,
+)
 from study import perturbing, stages, universals
 from study.cli import main
 from study.config import SearchOptions, SubjectOptions, config_from
@@ -393,6 +400,34 @@ def test_the_search_of_a_study_has_the_defaults_of_the_function() -> None:
     for name, value in settings.items():
         assert defaults[name].default == value
     assert set(defaults) - set(settings) == {"classifier", "images", "targets", "subspace"}
+
+
+@pytest.mark.parametrize("at", ["survey", "first batch"])
+def test_a_run_that_failed_before_anything_was_computed_binds_nothing(
+    at: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise InputError("it failed")
+
+    begin = ["collect", "--collect=20", "--evaluate=10", "--untrained=0", "--out=run"]
+    with monkeypatch.context() as patch:
+        if at == "survey":
+            patch.setattr(stages, "survey", failing)
+        else:
+            patch.setattr(collect, "_search", failing)
+        assert "it failed" in refusal(capsys, *begin)
+    Path("net.py").write_text(
+        "from boundary import load_model\ndef make():\n    return load_model('digits').module"
+    )
+    other = [*begin, "--seed=1", "--search.candidates=3", "--model=net.py:make", "--no_resume"]
+    assert main(other) == 0
+    record = json.loads(Path("run/provenance.json").read_text())
+    assert record["model"]["spec"].endswith("net.py:make")
+    assert record["seed"] == 1
+    capsys.readouterr()
+    assert "holds a study already" in refusal(capsys, *other)
+    assert "seed was 1, is 0" in refusal(capsys, *begin)
+    assert json.loads(Path("run/provenance.json").read_text()) == record
 
 
 def kept(folder: str) -> tuple[int, int]:
