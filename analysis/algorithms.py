@@ -122,6 +122,9 @@ def make_universal(
         raise InputError(
             f"`{algorithm}` takes no `subspace`. Found one; leave it out, or take `smooth_rate`."
         )
+    inside = subspace is not None
+    name = family_name(algorithm, ball.p, inside=inside, target=recipe.target)
+    title = f"{name}, {len(images)} images"
     if algorithm == "deepfool":
         return deepfool_perturbation(
             classifier,
@@ -131,6 +134,7 @@ def make_universal(
             watch=watch,
             seed=recipe.seed,
             progress=progress,
+            title=title,
         )
     if algorithm == "hidden_layer":
         return singular_perturbation(
@@ -155,6 +159,7 @@ def make_universal(
         watch=watch,
         seed=recipe.seed,
         progress=progress,
+        title=title,
     )
 
 

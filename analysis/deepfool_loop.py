@@ -35,6 +35,7 @@ def deepfool_perturbation(
     watch: Tensor | None = None,
     seed: int = 0,
     progress: bool = False,
+    title: str = "universal, loop",
 ) -> UniversalPerturbation:
     """Return the universal perturbation of the loop over images.
 
@@ -57,6 +58,7 @@ def deepfool_perturbation(
         watch: Other images, whose fooling rate is taken after each pass and shown.
         seed: Of the orders.
         progress: Show a progress bar on standard error.
+        title: Of the bar.
 
     Raises:
         InputError: If the images cannot be used, or an option is out of range.
@@ -71,7 +73,7 @@ def deepfool_perturbation(
     best, most = loop.vector.clone(), -1.0
     trace: list[tuple[int, float]] = []
     generator = torch.Generator().manual_seed(seed)
-    with progress_bar("universal, loop", passes * len(images), "images", shown=progress) as bar:
+    with progress_bar(title, passes * len(images), "images", shown=progress) as bar:
         for _ in range(passes):
             for seen in loop.one_pass(torch.randperm(len(images), generator=generator)):
                 bar.update(seen)

@@ -120,6 +120,7 @@ def universal_perturbation(
     watch: Tensor | None = None,
     seed: int = 0,
     progress: bool = False,
+    title: str = "universal perturbation",
 ) -> UniversalPerturbation:
     """Return a universal perturbation found by projected stochastic ascent.
 
@@ -146,6 +147,7 @@ def universal_perturbation(
         watch: Other images, whose fooling rate is taken on the way and shown.
         seed: Of the order of the images.
         progress: Show a progress bar on standard error.
+        title: Of the bar.
 
     Raises:
         InputError: If the images cannot be used, an option is out of range, or no image has a
@@ -165,7 +167,7 @@ def universal_perturbation(
     ahead, total, momentum = vector, torch.zeros_like(vector), torch.zeros_like(vector)
     steps, spent = 0, 0
     trace: list[tuple[int, float]] = []
-    with progress_bar("universal perturbation", gradients, "gradients", shown=progress) as bar:
+    with progress_bar(title, gradients, "gradients", shown=progress) as bar:
         for batch in _batches(len(images), batch_size, gradients, generator):
             chosen = classifier.place(images[batch])
             if mirror:

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Sequence
 from itertools import groupby
-from textwrap import fill, wrap
+from shutil import get_terminal_size
+from textwrap import wrap
 from typing import Any, NamedTuple, TypeVar
 
 from analysis.curved_checks import CURVED
@@ -64,6 +65,7 @@ _LEGEND = "+ an effect was found, - none was, * nothing is claimed"
 _SPARKS = 52
 _FAMILIES = 14
 _LINES_EACH = 2
+_NARROWEST = 40
 
 
 class _Results(NamedTuple):
@@ -202,19 +204,7 @@ def _row(rate: FoolingRate, own: FoolingRate | None) -> str:
 
 
 def _every(found: tuple[Finding, ...]) -> list[str]:
-    return [
-        "",
-        _LEGEND,
-        *(
-            fill(
-                one.sentence,
-                WIDTH,
-                initial_indent=f"{_MARKS[one.present]} ",
-                subsequent_indent="  ",
-            )
-            for one in found
-        ),
-    ]
+    return ["", _LEGEND, *(line for one in found for line in _wrapped(one, one.sentence))]
 
 
 def _main(
@@ -238,19 +228,18 @@ def _is_named(finding: Finding, name: str) -> bool:
 
 
 def _short(finding: Finding) -> list[str]:
-    """Return a finding in two lines: without numbers in brackets, and cut, where it is longer."""
+    """Return a whole finding, but without numbers in brackets where it is longer than two lines."""
+    said = _wrapped(finding, finding.sentence)
+    if len(said) <= _LINES_EACH:
+        return said
+    return _wrapped(finding, re.sub(r"\s\([^()]*\d[^()]*\)", "", finding.sentence))
 
-    def lines(text: str) -> list[str]:
-        return wrap(text, WIDTH - 2)
 
-    said = lines(finding.sentence)
-    if len(said) > _LINES_EACH:
-        said = lines(re.sub(r"\s\([^()]*\d[^()]*\)", "", finding.sentence))
-    if len(said) > _LINES_EACH:
-        last = said[_LINES_EACH - 1]
-        cut = last if len(last) <= WIDTH - 4 else last.rpartition(" ")[0]
-        said = [*said[: _LINES_EACH - 1], f"{cut.rstrip(',;:.')} …"]
-    return [f"{_MARKS[finding.present]} {said[0]}", *(f"  {line}" for line in said[1:])]
+def _wrapped(finding: Finding, sentence: str) -> list[str]:
+    """Return lines as wide as the terminal, marked by whether an effect was found."""
+    mark = f"{_MARKS[finding.present]} "
+    columns = max(_NARROWEST, get_terminal_size((WIDTH, HEIGHT)).columns)
+    return wrap(sentence, columns, initial_indent=mark, subsequent_indent="  ")
 
 
 def _of_report(run: RunDirectory) -> list[str]:

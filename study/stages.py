@@ -200,6 +200,7 @@ def report(run: RunDirectory, *, redo: bool = False) -> None:
     results = [*map(run.finished, STAGES), *map(run.result, optional)]
     newest = max(path.stat().st_mtime for path in results)
     if redo or not run.report.exists() or run.report.stat().st_mtime < newest:
+        _log.info("writing the report")
         with run.shown():
             write_report(run.path, optional)
         run.record_stage("report", {})

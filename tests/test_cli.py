@@ -195,7 +195,10 @@ def test_every_family_of_a_run_is_listed(run: Path) -> None:
 # A run at a glance
 
 
-def test_a_run_fits_one_screen(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_fits_one_screen(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
     lines = printed(capsys, "inspect", str(run)).splitlines()
     assert len(lines) <= HEIGHT
     assert max(len(line.replace(str(run), "RUN")) for line in lines) <= 100
@@ -209,6 +212,21 @@ def test_a_run_fits_one_screen(run: Path, capsys: pytest.CaptureFixture[str]) ->
     whole = printed(capsys, "inspect", str(run), "--all")
     assert len(whole.splitlines()) > HEIGHT
     assert "…" not in whole
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+def test_findings_are_shown_whole_and_as_wide_as_the_terminal(
+    columns: int, run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = printed(capsys, "inspect", str(run)).splitlines()
+    marked = [place for place, line in enumerate(lines) if re.match(r"[+*-] ", line)]
+    *findings, legend = marked
+    assert lines[legend].startswith("+ an effect was found")
+    assert len(findings) >= 3
+    assert max(map(len, lines[findings[0] : legend])) <= columns
+    for end in [*findings[1:], legend]:
+        assert lines[end - 1].endswith(".")
 
 
 def test_a_terminal_without_blocks_gets_letters(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -360,6 +378,29 @@ def test_verbose_logs_what_is_done(
     assert cli.main(["spectrum", str(run), "--redo"]) == 0
     assert "stage `spectrum` done in" not in caplog.text
     assert "contradict" in refusal(capsys, "inspect", str(run), "-q", "-v")
+
+
+def test_what_takes_long_is_named(
+    run: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(run, folder)
+    capsys.readouterr()
+    assert cli.main(["universal", str(folder), "--redo", "--counts=20"]) == 0
+    bars = re.findall(r"^(universal .*?): 100 %", capsys.readouterr().err, re.MULTILINE)
+    assert bars == [
+        "universal smooth_rate l2, 60 images",
+        "universal smooth_rate linf, 60 images",
+        "universal smooth_rate l2 in subspace, 60 images",
+        "universal smooth_rate l2, 20 images",
+    ]
+    assert cli.main(["fooling", str(folder)]) == 0
+    assert "writing the report" not in caplog.text
+    assert cli.main(["report", str(folder)]) == 0
+    assert "writing the report" in caplog.text
 
 
 def test_a_bar_in_a_log_file_is_a_line_now_and_then(
