@@ -13,7 +13,7 @@ from typing import Any
 
 from boundary.errors import StoreError
 
-WAY_OUT = "; `boundary verify --repair` keeps what is sound."
+WAY_OUT = "; `boundary verify FOLDER --repair` keeps what is sound."
 """Of a damaged store."""
 
 FORMAT, VERSION = "boundary-normals", 1

@@ -45,7 +45,7 @@ class LoadedModel:
     """A model and what has to be known to load it again and to recognise it."""
 
     module: nn.Module  # images in [0, 1], (N, C, H, W), to logits (N, K)
-    name: str  # for titles: "resnet20", "digits", "vit_tiny_patch16_224"
+    name: str  # for titles: "net.py:make", "digits", "vit_tiny_patch16_224"
     spec: str  # what loads it again from any folder
     image_shape: tuple[int, int, int] | None  # (C, H, W), where the model states it
     class_names: tuple[str, ...] | None  # index -> name, where the model states it
@@ -157,11 +157,11 @@ def _from_factory(spec: str, weights: str | None) -> _Built:
         file = Path(place).expanduser().resolve()
         with _folder_importable(file.parent):
             module = _call(_run_file(file), factory_name, file)
-        return _Built(module, module, factory_name, f"{file}:{factory_name}")
+        return _Built(module, module, f"{file.name}:{factory_name}", f"{file}:{factory_name}")
     with as_input_error(f"the package `{place}` could not be imported"):
         package = importlib.import_module(place)
     module = _call(package, factory_name, place)
-    return _Built(module, module, factory_name, spec)
+    return _Built(module, module, spec, spec)
 
 
 def _without_factory(name: str) -> str:

@@ -207,6 +207,8 @@ class StudyConfig(SubjectOptions):
     """A study: which classifier, which images, how many, and how.
 
     Args:
+        name: Of the model, in titles and in what is recorded; by default the name that it has where
+            it comes from, or FILE.py:factory.
         collect: How many images to find boundary points of; by default 500, or 5 of every 9 where
             there are fewer than 900.
         evaluate: How many other images to measure fooling rates on; by default 400, or what is
@@ -224,6 +226,7 @@ class StudyConfig(SubjectOptions):
         with_curvature: Run the curvature stage too, which takes as long as all others together.
     """
 
+    name: str | None = None
     collect: int | None = None
     evaluate: int | None = None
     accuracy_images: int = 5000
@@ -272,9 +275,9 @@ REFERENCE, REFERENCE_IN_MARGINS = 0.04, 2.0
 """The reference norm, as a share of the mean image norm, or in median margins where that is more:
 a robust model would not be fooled at all."""
 
-FREE = ("device", "batch_size", "untrained", "with_curvature")
-"""Settings that may differ when a run is continued: they change the speed alone, or, as the number
-of untrained networks, what is collected beside the normals."""
+FREE = ("name", "device", "batch_size", "untrained", "with_curvature")
+"""Settings that may differ when a run is continued: they change titles or the speed alone, or, as
+the number of untrained networks, what is collected beside the normals."""
 
 
 RETIRED = {"search": (RETIRED_OPTION,), "fooling": ("reference", "dimension")}

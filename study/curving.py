@@ -350,8 +350,9 @@ class _Curving:
         if len(by_class) < 2:
             _log.warning(
                 "fewer than two classes have %d collected boundary points: no curved subspace of "
-                "a class was made; collect more with `boundary collect --collect`",
+                "a class was made; collect more than %d in a new directory (--collect)",
                 _FEWEST_OF_CLASS,
+                self._config.collect,
             )
             return []
         place = self._checkpoint.within("classes")

@@ -257,7 +257,7 @@ class RunDirectory:
         except OSError as error:
             raise StoreError(
                 f"`{self.path}` holds no study: `study.yaml` cannot be read ({error.strerror}); "
-                "`boundary run --out` or `boundary collect --out` begins one."
+                f"`boundary run --out {self.path}` begins one."
             ) from error
         # A study of an earlier version has no untrained networks.
         return {"untrained": 0, **without_retired(config)}
@@ -353,9 +353,27 @@ class RunDirectory:
         return str(name or self.path.resolve().name)
 
     def begin_record(self, facts: Mapping[str, Any]) -> None:
-        """Begin ``provenance.json`` with where, when and on what; that of what is begun stays."""
-        if not (self.provenance.exists() and self.is_begun()):
+        """Begin ``provenance.json`` with where, when and on what; that of what is begun stays.
+
+        Args:
+            facts: Among them the ``name`` of the ``model``, which may have changed.
+
+        Raises:
+            StoreError: If the one that is there is damaged.
+        """
+        if self.provenance.exists() and self.is_begun():
+            self._rename(facts["model"]["name"])
+        else:
             self._write_record({"begun": _now(), **facts, **_environment(), "stages": {}})
+
+    def _rename(self, name: str) -> None:
+        """Give the model another name; a report under the old one counts as not made."""
+        record = self.record()
+        model = record.get("model")
+        if isinstance(model, dict) and model.get("name") != name:
+            model["name"] = name
+            record.get("stages", {}).pop("report", None)
+            self._write_record(record)
 
     def record_stage(self, stage: str, facts: Mapping[str, Any]) -> None:
         """Add to ``provenance.json`` that a stage is done, and what had changed since the begin."""

@@ -199,7 +199,8 @@ def report(run: RunDirectory, *, redo: bool = False) -> None:
     optional = _shown(run)
     results = [*map(run.finished, STAGES), *map(run.result, optional)]
     newest = max(path.stat().st_mtime for path in results)
-    if redo or not run.report.exists() or run.report.stat().st_mtime < newest:
+    made = run.report.exists() and "report" in run.record().get("stages", {})
+    if redo or not made or run.report.stat().st_mtime < newest:
         _log.info("writing the report")
         with run.shown():
             write_report(run.path, optional)

@@ -1,7 +1,7 @@
 """What a study is about: the classifier, the images and their two disjoint parts."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 
@@ -74,6 +74,7 @@ def load_subject(config: StudyConfig) -> Subject:
     )
     _check_classes(classifier, images, config)
     batch_size = batch_size_of(config, images.shape)
+    model = replace(model, name=config.name or model.name)
     return Subject(model, classifier, images, collecting, evaluating, batch_size)
 
 

@@ -241,7 +241,8 @@ def _same_families(contenders: list[_Contender]) -> None:
                 f"the runs should have the same universal perturbations. Found "
                 f"{', '.join(wanted)} in `{first.run.path}` and "
                 f"{', '.join(_described(contender))} in `{contender.run.path}`; make them alike "
-                "with `boundary universal`."
+                f"with `boundary universal {contender.run.path} --redo` and the settings of the "
+                "first."
             )
 
 

@@ -65,7 +65,7 @@ def same_layout() -> nn.Sequential:
 def test_a_file_and_its_factory(linear_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(linear_file.parent)
     loaded = load_model("nets.py:linear")
-    assert loaded.name == "linear"
+    assert loaded.name == "nets.py:linear"
     assert loaded.spec == f"{linear_file}:linear"
     assert loaded.image_shape is None
     assert loaded.class_names is None
@@ -214,7 +214,7 @@ def test_a_package_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     loaded = load_model("zoo_for_test.small:make")
-    assert (loaded.name, loaded.spec) == ("make", "zoo_for_test.small:make")
+    assert (loaded.name, loaded.spec) == ("zoo_for_test.small:make",) * 2
     with pytest.raises(InputError, match=r"`zoo_for_test.large` could not be imported"):
         load_model("zoo_for_test.large:make")
 

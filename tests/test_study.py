@@ -402,6 +402,23 @@ def test_the_search_of_a_study_has_the_defaults_of_the_function() -> None:
     assert set(defaults) - set(settings) == {"classifier", "images", "targets", "subspace"}
 
 
+def test_a_model_is_called_what_the_last_command_says(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    command = ["run", *SMALL, "--out", str(folder)]
+    written = (folder / "report.html").stat().st_mtime_ns
+    assert main(command) == 0
+    assert (folder / "report.html").stat().st_mtime_ns == written
+    assert main([*command, "--name=A net of mine"]) == 0
+    assert "A net of mine on digits" in capsys.readouterr().out
+    assert "A net of mine" in (folder / "report.html").read_text()
+    assert json.loads((folder / "provenance.json").read_text())["model"]["name"] == "A net of mine"
+    assert main(["run", "--config", str(folder / "study.yaml"), "--out", str(folder)]) == 0
+    assert RunDirectory(folder).model_name() == "A net of mine"
+
+
 @pytest.mark.parametrize("at", ["survey", "first batch"])
 def test_a_run_that_failed_before_anything_was_computed_binds_nothing(
     at: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
