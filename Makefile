@@ -5,7 +5,7 @@ READY := .venv/.ready
 .PHONY: run test slow soak check docs clean
 
 run: $(READY)  ## the whole study on the built-in digits network: runs/digits/report.html
-	$(BIN)/boundary run --out runs/digits
+	OMP_NUM_THREADS=1 $(BIN)/boundary run --out runs/digits
 
 test: $(READY)  ## the tests, without the slow ones
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
@@ -29,6 +29,7 @@ clean:
 	rm -rf .venv build docs/_build *.egg-info
 
 $(READY): pyproject.toml constraints.txt
+	@echo "Setting up .venv: pip downloads packages, torch the largest, in silence; it takes a few minutes."
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,dev,docs]'
 	touch $@

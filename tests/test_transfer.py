@@ -138,7 +138,7 @@ def test_the_stage_tries_every_model_on_every_other(
     assert "Tried on another model, universal (smooth rate) fools between" in printed
     assert "The subspaces of R = " in printed
     result = load_result(runs[0] / "transfer.h5", TransferResult)
-    assert result.models == ("digits", "turned")
+    assert result.models == ("digits", "net.py:turned")
     names = [matrix.family for matrix in result.matrices]
     assert names[0] == "universal smooth_rate l2"
     assert names[-2:] == ["subspace", "spectrum-matched"]
