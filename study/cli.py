@@ -288,7 +288,10 @@ def _begun(
     with run.locked():
         if ranks.first:
             run.prepare(asdict(config))
-            run.begin_record({"command": command, **stages.identities(config, subject)})
+            if run.provenance.path.exists() and run.is_begun():
+                run.provenance.rename(subject.model.name)
+            else:
+                run.provenance.begin({"command": command, **stages.identities(config, subject)})
         yield run, config, subject
 
 

@@ -52,7 +52,8 @@ from study.config import CurvatureOptions, StudyConfig
 from study.directions import RIVALS, Directions, draws_of
 from study.perturbing import basis, judging, rates_on, require_same_subject
 from study.predicting import geometry
-from study.run import DISTRIBUTION, RunDirectory, digest
+from study.provenance import DISTRIBUTION, digest
+from study.run import RunDirectory
 from study.subject import Subject
 from study.testing import rows_of_items, rows_of_prediction
 

@@ -22,7 +22,7 @@ from study.config import (
     UniversalOptions,
 )
 from study.mistakes import one_sentence
-from study.run import DISTRIBUTION
+from study.provenance import DISTRIBUTION
 from study.settings_file import read_settings
 
 MISTAKE = 2

@@ -1,15 +1,10 @@
-"""The run directory: configuration, one result file a stage, and the record of its making."""
+"""The run directory: configuration, and one result file a stage."""
 
-import hashlib
-import json
 import logging
-import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
-from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,6 +19,7 @@ from boundary.manifest import MANIFEST
 from boundary.ranks import ALONE, Ranks
 from boundary.store import NormalMatrix, NormalsStore, differences
 from study.config import FREE, StudyConfig, config_from, without_retired
+from study.provenance import Provenance, digest
 from study.settings_file import read_settings
 
 STAGES = ("collect", "spectrum", "universal", "fooling")
@@ -40,9 +36,6 @@ _RESTS_ON = {
 }
 
 _log = logging.getLogger(__name__)
-
-DISTRIBUTION = "boundary-geometry"
-PACKAGES = (DISTRIBUTION, "torch", "numpy", "scipy", "h5py", "matplotlib")
 
 
 class RunDirectory:
@@ -141,9 +134,9 @@ class RunDirectory:
         return self.path / "report.html"
 
     @property
-    def provenance(self) -> Path:
+    def provenance(self) -> Provenance:
         """The record of what was made when, on what, and the checksums of results."""
-        return self.path / "provenance.json"
+        return Provenance(self.path / "provenance.json")
 
     def result(self, stage: str) -> Path:
         """Return the file that a stage writes."""
@@ -295,8 +288,8 @@ class RunDirectory:
             _log.info("`%s` was made from another `%s` and is made anew.", path, basis)
             return False
         self.refuse_other(stage, changed)
-        if stage not in self.record().get("stages", {}):  # killed before it could say so
-            self.record_stage(stage, {"sha256": sha256_of_file(path)})
+        if stage not in self.provenance.stages():  # killed before it could say so
+            self.provenance.add(stage, {"sha256": sha256_of_file(path)})
         return True
 
     def refuse_other(self, stage: str, changed: Sequence[str]) -> None:
@@ -352,38 +345,16 @@ class RunDirectory:
         name = model.get("name") if isinstance(model, dict) else None
         return str(name or self.path.resolve().name)
 
-    def begin_record(self, facts: Mapping[str, Any]) -> None:
-        """Begin ``provenance.json`` with where, when and on what; that of what is begun stays.
-
-        Args:
-            facts: Among them the ``name`` of the ``model``, which may have changed.
+    def record(self) -> dict[str, Any]:
+        """Return what ``provenance.json`` says; nothing where there is none.
 
         Raises:
-            StoreError: If the one that is there is damaged.
+            StoreError: If it is damaged.
         """
-        if self.provenance.exists() and self.is_begun():
-            self._rename(facts["model"]["name"])
-        else:
-            self._write_record({"begun": _now(), **facts, **_environment(), "stages": {}})
-
-    def _rename(self, name: str) -> None:
-        """Give the model another name; a report under the old one counts as not made."""
-        record = self.record()
-        model = record.get("model")
-        if isinstance(model, dict) and model.get("name") != name:
-            model["name"] = name
-            record.get("stages", {}).pop("report", None)
-            self._write_record(record)
-
-    def record_stage(self, stage: str, facts: Mapping[str, Any]) -> None:
-        """Add to ``provenance.json`` that a stage is done, and what had changed since the begin."""
-        record = self.record()
-        changed = {name: now for name, now in _environment().items() if record.get(name) != now}
-        record.setdefault("stages", {})[stage] = {"finished": _now(), **facts, **changed}
-        self._write_record(record)
+        return self.provenance.read()
 
     def record_done(self, stage: str, begun: float, device: str) -> None:
-        """Add to ``provenance.json`` that a stage is done, how long it took and where.
+        """Add to the record that a stage is done, how long it took and where.
 
         Args:
             stage: Name of the stage.
@@ -394,41 +365,8 @@ class RunDirectory:
         facts = {"seconds": seconds, "device": device, "processes": self.ranks.count}
         if self.result(stage).exists():
             facts["sha256"] = sha256_of_file(self.result(stage))
-        self.record_stage(stage, facts)
+        self.provenance.add(stage, facts)
         _log.debug("stage `%s` done in %.1f s on %s", stage, seconds, device)
-
-    def checksums(self) -> dict[str, str]:
-        """Return the SHA-256 of each stage's result, as far as the record has it.
-
-        Raises:
-            StoreError: If the record is damaged.
-        """
-        stages = self.record().get("stages", {})
-        known = {name: facts.get("sha256") for name, facts in stages.items() if _is_object(facts)}
-        return {name: text for name, text in known.items() if isinstance(text, str)}
-
-    def record(self) -> dict[str, Any]:
-        """Return what ``provenance.json`` says; nothing where there is none.
-
-        Raises:
-            StoreError: If it is damaged.
-        """
-        try:
-            record = json.loads(self.provenance.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {}
-        except (ValueError, RecursionError) as error:
-            record, reason = None, f": {error}"
-        else:
-            reason = ""
-        if not isinstance(record, dict) or not isinstance(record.get("stages", {}), dict):
-            raise StoreError(
-                f"`{self.provenance}` is damaged{reason}; delete it, and the record begins anew."
-            )
-        return record
-
-    def _write_record(self, record: Mapping[str, Any]) -> None:
-        write_text(self.provenance, json.dumps(record, indent=2) + "\n")
 
     def finished(self, stage: str) -> Path:
         """Return the file that a stage has written.
@@ -461,27 +399,3 @@ class RunDirectory:
             StoreError: If the stage has not been run.
         """
         return digest(load_settings(self.finished(stage)))
-
-
-def _is_object(value: object) -> bool:
-    return isinstance(value, dict)
-
-
-def digest(settings: Mapping[str, Any]) -> str:
-    """Return a short hash of settings, JSON values."""
-    text = json.dumps(dict(settings), sort_keys=True)
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
-
-
-def _environment() -> dict[str, Any]:
-    """Return the versions and the machine that a number may depend on."""
-    return {
-        "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in PACKAGES},
-        "machine": f"{platform.platform()}, {platform.machine()}",
-    }
-
-
-def _now() -> str:
-    """Return the present time, UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")

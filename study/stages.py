@@ -199,12 +199,12 @@ def report(run: RunDirectory, *, redo: bool = False) -> None:
     optional = _shown(run)
     results = [*map(run.finished, STAGES), *map(run.result, optional)]
     newest = max(path.stat().st_mtime for path in results)
-    made = run.report.exists() and "report" in run.record().get("stages", {})
+    made = run.report.exists() and "report" in run.provenance.stages()
     if redo or not made or run.report.stat().st_mtime < newest:
         _log.info("writing the report")
         with run.shown():
             write_report(run.path, optional)
-        run.record_stage("report", {})
+        run.provenance.add("report", {})
 
 
 def draw(

@@ -31,7 +31,8 @@ from boundary.errors import InputError
 from boundary.images import ImageBatch
 from study.config import DIMENSION, REFERENCE, REFERENCE_IN_MARGINS, StudyConfig
 from study.perturbing import basis, judging, origin, rates_on, require_same_subject
-from study.run import RunDirectory, digest
+from study.provenance import digest
+from study.run import RunDirectory
 from study.subject import Subject
 
 WATCHED = 64

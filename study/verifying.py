@@ -138,8 +138,9 @@ def answer_in_child() -> None:
 
 def _run(run: RunDirectory, found: Examination, *, repair: bool) -> None:
     _looked_at(found, run.config_file, run.study)
-    recorded = run.provenance.exists() and _looked_at(found, run.provenance, run.checksums)
-    made = run.checksums() if recorded else {}
+    record = run.provenance
+    recorded = record.path.exists() and _looked_at(found, record.path, record.checksums)
+    made = record.checksums() if recorded else {}
     stores = [run.normals, *sorted((run.path / "untrained").glob("*"))]
     for folder in (one for one in stores if (one / MANIFEST).exists()):
         _store(folder, str(folder.relative_to(run.path)), found, repair=repair)

@@ -196,7 +196,7 @@ def _of_images(work: Path) -> Iterator[Target]:
 def _of_runs(work: Path) -> Iterator[Target]:
     run = RunDirectory(work)
     run.prepare(asdict(StudyConfig()))
-    run.begin_record({"model": {"name": "digits"}})
+    run.provenance.begin({"model": {"name": "digits"}})
     save_result(run.result("universal"), universal_result(), {"seed": 0})
     run.record_done("universal", 0.0, "cpu")
 
@@ -206,7 +206,7 @@ def _of_runs(work: Path) -> Iterator[Target]:
 
     yield Target("result", run.result("universal"), read)
     yield Target("study.yaml", run.config_file, run.study)
-    yield Target("provenance.json", run.provenance, run.checksums)
+    yield Target("provenance.json", run.provenance.path, run.provenance.checksums)
 
 
 def _of_settings(work: Path) -> Iterator[Target]:
