@@ -24,11 +24,23 @@ from figures.summary import summarise
 from figures.tables import PairRow, pair_rows
 from figures.transfer_findings import transfer_findings
 
+_TITLES = {
+    "collect": "The classifier and its boundary points",
+    "spectrum": "Directions that the normals share",
+    "fooling": "Random perturbations of the shared subspace",
+    "universal": "Universal perturbations",
+    "natural": "Beside natural images",
+    "transfer": "On other models",
+    "curvature": "Curvature of the boundary",
+}
+
 
 @dataclass(frozen=True)
 class FindingsSection:
     """Findings of one subject."""
 
+    stage: str
+    """That made what they rest on."""
     title: str
     findings: tuple[Finding, ...]
 
@@ -70,24 +82,24 @@ def list_findings(
         transfer: None where other models were not tried.
         curvature: None where the curvature of the boundary was not measured.
     """
-    found = {"The classifier and its boundary points": collection_findings(collection)}
+    found = {"collect": collection_findings(collection)}
     if spectrum is not None:
         kept = len(spectrum.energy.in_sample)
-        found["Directions that the normals share"] = spectrum_findings(
+        found["spectrum"] = spectrum_findings(
             spectrum, kept if fooling is None else fooling.reference_dimension
         )
     if fooling is not None:
-        found["Random perturbations of the shared subspace"] = fooling_findings(fooling)
+        found["fooling"] = fooling_findings(fooling)
     if universal is not None:
-        found["Universal perturbations"] = universal_findings(universal)
+        found["universal"] = universal_findings(universal)
     if natural is not None:
-        found["Beside natural images"] = natural_findings(natural)
+        found["natural"] = natural_findings(natural)
     if transfer is not None:
-        found["On other models"] = transfer_findings(transfer)
+        found["transfer"] = transfer_findings(transfer)
     if curvature is not None:
-        found["Curvature of the boundary"] = curvature_findings(curvature)
+        found["curvature"] = curvature_findings(curvature)
     return Findings(
         summarise([finding for findings in found.values() for finding in findings]),
-        tuple(FindingsSection(title, tuple(findings)) for title, findings in found.items()),
+        tuple(FindingsSection(stage, _TITLES[stage], tuple(own)) for stage, own in found.items()),
         () if fooling is None else pair_rows(fooling),
     )

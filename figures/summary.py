@@ -6,6 +6,7 @@ from analysis.perturbations import SUBSPACE
 from analysis.rivals import MATCHED, UNTRAINED
 from figures.finding import Finding
 from figures.formats import (
+    cosine,
     first_directions,
     number,
     number_interval,
@@ -29,8 +30,28 @@ def summarise(findings: Sequence[Finding]) -> tuple[str, ...]:
     """
     told = {finding.name: finding for finding in findings}
     doubts = [finding.sentence for finding in findings if finding.doubtful]
-    parts = (_of_normals(told), _of_fooling(told), _of_universal(findings), _of_curvature(told))
+    parts = (
+        _of_points(told),
+        _of_normals(told),
+        _of_fooling(told),
+        _of_universal(findings),
+        _of_curvature(told),
+    )
     return (*doubts, *(" ".join(said) for said in map(list, parts) if said))
+
+
+def _of_points(told: Mapping[str, Finding]) -> Iterator[str]:
+    """Return how good the classifier and its boundary points are, where nothing is in doubt."""
+    accuracy, points = told["clean_accuracy"], told["collection"]
+    if accuracy.doubtful or points.doubtful:
+        return
+    known = accuracy.numbers["count"] is not None
+    yield (
+        f"Clean accuracy is {percent(accuracy.numbers['rate']) if known else 'not known'}; "
+        f"{percent(points.numbers['rate'])} of {points.numbers['total']} images have a boundary "
+        f"point, with a median margin of {number(points.numbers['median_margin'])} and a median "
+        f"alignment of {cosine(points.numbers['alignment_median'])}."
+    )
 
 
 def _of_normals(told: Mapping[str, Finding]) -> Iterator[str]:
@@ -48,7 +69,7 @@ def _of_normals(told: Mapping[str, Finding]) -> Iterator[str]:
             f"The normals at {count} boundary points share directions more than "
             f"{AGAINST[beaten[-1]]}: {found['leading']} leading singular values (95 % interval "
             f"{number_interval(found['leading_interval'])}) stand above every draw"
-            f"{''.join(f'; more than {said}' for said in rest)}."
+            f"{''.join(f'; against {said}' for said in rest)}."
         )
     else:
         yield (

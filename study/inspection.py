@@ -1,8 +1,7 @@
 """A run at a glance: what is done, and what it found."""
 
 import re
-from collections.abc import Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from shutil import get_terminal_size
 from textwrap import wrap
 from typing import Any, NamedTuple, TypeVar
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 from analysis.curved_checks import CURVED
 from analysis.fooling import FoolingRate
 from analysis.natural import NaturalResult
+from analysis.perturbations import SPHERE
 from analysis.results import (
     CollectionResult,
     CurvatureResult,
@@ -22,7 +22,7 @@ from analysis.transfer import TransferResult
 from boundary.manifest import MANIFEST
 from boundary.store import NormalsStore
 from figures.finding import Finding
-from figures.findings import list_findings
+from figures.findings import Findings, list_findings
 from figures.formats import number, percent, percent_interval
 from figures.rates import SUBSPACES, family_label, ranked_rates, reference_rate, same_norm
 from study.run import OPTIONAL, STAGES, RunDirectory
@@ -33,38 +33,11 @@ Result = TypeVar("Result")
 WIDTH, HEIGHT = 100, 40
 """Of a screen."""
 
-MAIN = (
-    "clean_accuracy",
-    "collection",
-    "networks_left_out",
-    "spectrum_phases",
-    "energy",
-    "fooling",
-    "rivals",
-    "curved",
-    "curved_fooling",
-    "stability",
-    "predicted_curvature",
-    "classes",
-    "natural",
-    "universal_",
-)
-"""Findings by what they say of a run, those first that are shown where there is little room. A name
-that ends in an underscore is that of all that begin so."""
-
-OF_STAGE = {
-    "universal": ("universal_", "labels_"),
-    "natural": ("natural",),
-    "transfer": ("transfer_",),
-    "curvature": ("curved", "curved_fooling", "hypothesis_", "exact_curvature"),
-}
-"""Findings that are shown before those where a stage has just been done."""
-
 _MARKS = {True: "+", False: "-", None: "*"}
-_LEGEND = "+ an effect was found, - none was, * nothing is claimed"
+_LEGEND = "+ an effect was found, - none was, * nothing is claimed, ! puts the others in doubt"
 _SPARKS = 52
-_FAMILIES = 14
-_LINES_EACH = 2
+_FAMILIES = 9
+"""Listed, and the sphere beside them."""
 _NARROWEST = 40
 
 
@@ -87,7 +60,7 @@ def describe(
 
     Args:
         run: The directory.
-        stage: Whose findings are shown before others; none by default.
+        stage: Whose findings are shown; by default a summary of all.
         everything: Say every finding as it is, however long that becomes.
         marks: Of the sparkline, lowest first.
     """
@@ -96,10 +69,12 @@ def describe(
     if results is not None:
         lines += _spectrum(results.spectrum, marks)
         lines += _rates(results.fooling, results.curvature)
-        found = list_findings(*results).findings
-        room = HEIGHT - len(lines) - 3  # the legend, what is left out, the report
-        first = (*OF_STAGE.get(stage, ()), *MAIN)
-        lines += _every(found) if everything else _main(found, first, room, run)
+        found = list_findings(*results)
+        room = HEIGHT - len(lines) - 3  # the legend, where all are, the report
+        if everything:
+            lines += _every(found)
+        else:
+            lines += [*_main(found, stage, room), *_of_others(found, run)]
     return "\n".join([*lines, *_of_report(run)])
 
 
@@ -179,13 +154,15 @@ def _rates(fooling: FoolingResult | None, curvature: CurvatureResult | None) -> 
     if curvature is not None:
         ranked += [(rate, None) for rate in curvature.rates if _of_curved(rate, curvature)]
     ranked.sort(key=lambda one: -one[0].rate)
+    shown = [one for rank, one in enumerate(ranked) if rank < _FAMILIES or one[0].family == SPHERE]
+    left = len(ranked) - len(shown)
     share = norm / fooling.mean_image_norm
     title = f"fooling rates at norm {number(norm)} ({percent(share)} of an image's), not clipped"
     return [
         "",
         f"{title:<66}  {'others':>7}  {'95 %':<14}  {'own':>7}",
-        *(_row(rate, own) for rate, own in ranked[:_FAMILIES]),
-        *([f"  and {len(ranked) - _FAMILIES} less"] if len(ranked) > _FAMILIES else []),
+        *(_row(rate, own) for rate, own in shown),
+        *([f"  and {left} others"] if left else []),
     ]
 
 
@@ -203,43 +180,41 @@ def _row(rate: FoolingRate, own: FoolingRate | None) -> str:
     return f"  {name:<64}  {percent(rate.rate):>7}  {ends:<14}  {beside:>7}".rstrip()
 
 
-def _every(found: tuple[Finding, ...]) -> list[str]:
-    return ["", _LEGEND, *(line for one in found for line in _wrapped(one, one.sentence))]
+def _every(found: Findings) -> list[str]:
+    """Return all findings, as they are."""
+    lines = ["", _LEGEND]
+    for section in found.sections:
+        lines += ["", section.title, *chain(*(_marked(one, one.text) for one in section.findings))]
+    return lines
 
 
-def _main(
-    found: tuple[Finding, ...], names: Sequence[str], room: int, run: RunDirectory
-) -> list[str]:
-    """Return findings in the order of names, each in short, as many as there is room for."""
-    chosen = {one.name: one for name in names for one in found if _is_named(one, name)}
-    lines: list[str] = []
-    shown = 0
-    for one in chosen.values():
-        added = _short(one)
-        if len(lines) + len(added) <= room - 1:
-            lines, shown = [*lines, *added], shown + 1
-    left = len(found) - shown
-    more = f"{left} findings more, and all as they are: boundary inspect {run.path} --all"
-    return ["", *lines, _LEGEND, *([more] if left else [])]
+def _main(found: Findings, stage: str, room: int) -> list[str]:
+    """Return the findings of a stage, as many as there is room for; of no one stage the summary."""
+    own = [one for section in found.sections if section.stage == stage for one in section.findings]
+    if not own:
+        return ["", *chain(*(_wrapped(said, "") for said in found.summary))]
+    lines = _marked(own[0], own[0].sentence)
+    for one in own[1:]:
+        added = _marked(one, one.sentence)
+        if len(lines) + len(added) > room:
+            break
+        lines += added
+    return ["", *lines, _LEGEND]
 
 
-def _is_named(finding: Finding, name: str) -> bool:
-    return finding.name == name or (name.endswith("_") and finding.name.startswith(name))
+def _of_others(found: Findings, run: RunDirectory) -> list[str]:
+    return [f"all {len(found.findings)} findings, in full: boundary inspect {run.path} --all"]
 
 
-def _short(finding: Finding) -> list[str]:
-    """Return a whole finding, but without numbers in brackets where it is longer than two lines."""
-    said = _wrapped(finding, finding.sentence)
-    if len(said) <= _LINES_EACH:
-        return said
-    return _wrapped(finding, re.sub(r"\s\([^()]*\d[^()]*\)", "", finding.sentence))
+def _marked(finding: Finding, text: str) -> list[str]:
+    """Return lines marked by whether an effect was found."""
+    return _wrapped(text, "! " if finding.doubtful else f"{_MARKS[finding.present]} ")
 
 
-def _wrapped(finding: Finding, sentence: str) -> list[str]:
-    """Return lines as wide as the terminal, marked by whether an effect was found."""
-    mark = f"{_MARKS[finding.present]} "
+def _wrapped(text: str, mark: str) -> list[str]:
+    """Return lines as wide as the terminal."""
     columns = max(_NARROWEST, get_terminal_size((WIDTH, HEIGHT)).columns)
-    return wrap(sentence, columns, initial_indent=mark, subsequent_indent="  ")
+    return wrap(text, columns, initial_indent=mark, subsequent_indent="  ")
 
 
 def _of_report(run: RunDirectory) -> list[str]:

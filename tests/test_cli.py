@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.results import FoolingResult
+from analysis.results import CollectionResult, FoolingResult, SpectrumResult, UniversalResult
 from analysis.saved import load_result
 from boundary import Classifier, progress
 from boundary.images import IMAGE_ORIGINS
 from boundary.models import ORIGINS
 from boundary.progress import no_progress_bars, progress_bar
+from figures.findings import list_findings
 from study import cli, forecast
 from study.config import StudyConfig, config_from
 from study.inspection import HEIGHT, describe
@@ -43,6 +44,12 @@ SMALL = [
     "--fooling.draws=2",
     "--device=cpu",
 ]
+KINDS = {
+    "collect": CollectionResult,
+    "spectrum": SpectrumResult,
+    "fooling": FoolingResult,
+    "universal": UniversalResult,
+}
 STAGES = ("collect", "untrained", "spectrum", "universal", "fooling")
 
 
@@ -216,17 +223,26 @@ def test_a_run_fits_one_screen(
 
 @pytest.mark.parametrize("columns", [60, 100])
 def test_findings_are_shown_whole_and_as_wide_as_the_terminal(
-    columns: int, run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    columns: int, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
-    lines = printed(capsys, "inspect", str(run)).splitlines()
-    marked = [place for place, line in enumerate(lines) if re.match(r"[+*-] ", line)]
-    *findings, legend = marked
-    assert lines[legend].startswith("+ an effect was found")
-    assert len(findings) >= 3
-    assert max(map(len, lines[findings[0] : legend])) <= columns
-    for end in [*findings[1:], legend]:
-        assert lines[end - 1].endswith(".")
+    for stage in ("", "fooling"):
+        lines = describe(RunDirectory(run), stage=stage).splitlines()
+        first = next(
+            place
+            for place, line in enumerate(lines)
+            if line.startswith(("Clean accuracy", "* Without clipping"))
+        )
+        last = next(place for place, line in enumerate(lines) if line.startswith("all "))
+        assert max(map(len, lines[first : last - bool(stage)])) <= columns
+        text = " ".join(" ".join(lines[first:last]).split())
+        results = {name: load_result(run / f"{name}.h5", kind) for name, kind in KINDS.items()}
+        told = list_findings(*results.values())
+        if stage:
+            assert lines[last - 1].startswith("+ an effect was found")
+            assert " ".join(told.sections[2].findings[0].sentence.split()) in text
+        else:
+            assert text == " ".join(" ".join(told.summary).split())
 
 
 def test_a_terminal_without_blocks_gets_letters(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
