@@ -1,5 +1,6 @@
 """A drawn figure once more for a narrow screen: its panels below each other."""
 
+from collections.abc import Iterable
 from textwrap import fill
 from typing import Any
 
@@ -46,11 +47,12 @@ def stack_panels(figure: Figure, columns: int = 1) -> None:
         figure.set_layout_engine("constrained")
         figure.set_figwidth(ONE_COLUMN)
         grid = GridSpec(lines, columns, figure=figure, height_ratios=tallest)
+        if columns == 1:
+            for axes in panels:
+                _label(axes)
         for place, axes in enumerate(panels):
             # Each in a grid of its own: long labels of one leave the others their room.
             axes.set_subplotspec(grid[divmod(place, columns)].subgridspec(1, 1)[0])
-            if columns == 1:
-                _label(axes)
         beside = _refill_caption(figure) + sum(map(_rewrap_legend, list(figure.legends)))
         set_subscripts(figure)
         figure.set_figheight(sum(tallest) + beside + _ROOM)
@@ -71,16 +73,23 @@ def _height(figure: Figure, axes: Axes, width: float) -> float:
 
 
 def _label(axes: Axes) -> None:
-    """Give a panel the labels that it shared with its neighbours."""
-    across, along = axes.get_shared_x_axes(), axes.get_shared_y_axes()
-    x_labels = [one.get_xlabel() for one in across.get_siblings(axes)]
-    y_labels = [one.get_ylabel() for one in along.get_siblings(axes)]
-    axes.set_xlabel(fill(max(x_labels, key=len), _LETTERS))
-    axes.set_ylabel(max(y_labels, key=len))
-    if len(x_labels) > 1:
+    """Give a panel the labels and the title that it shared with its row and its column."""
+    column = _lined_up(axes, axes.get_shared_x_axes().get_siblings(axes), "colspan")
+    row = _lined_up(axes, axes.get_shared_y_axes().get_siblings(axes), "rowspan")
+    axes.set_xlabel(fill(max((one.get_xlabel() for one in column), key=len), _LETTERS))
+    axes.set_ylabel(max((one.get_ylabel() for one in row), key=len))
+    if not axes.get_title("left"):
+        axes.set_title(max((one.get_title("left") for one in column), key=len))
+    if len(axes.get_shared_x_axes().get_siblings(axes)) > 1:
         axes.tick_params(labelbottom=True)
-    if len(y_labels) > 1:
+    if len(axes.get_shared_y_axes().get_siblings(axes)) > 1:
         axes.tick_params(labelleft=True)
+
+
+def _lined_up(axes: Axes, others: Iterable[Axes], span: str) -> list[Axes]:
+    """Return those of some panels that span the rows, or columns, that a panel spans."""
+    own = getattr(axes.get_subplotspec(), span)
+    return [one for one in others if getattr(one.get_subplotspec(), span) == own]
 
 
 def _refill_caption(figure: Figure) -> float:

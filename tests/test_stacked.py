@@ -69,6 +69,28 @@ def test_each_panel_has_the_labels_that_it_shared() -> None:
         assert any(label.get_visible() for label in axes.get_xticklabels())
 
 
+def test_labels_come_from_the_row_and_the_column_of_a_panel() -> None:
+    figure = Figure(layout="constrained")
+    grid = figure.subplots(2, 2, sharex=True, sharey=True)
+    for row, line in enumerate(grid):
+        line[0].set_ylabel(f"row {row}" + "!" * (1 - row))
+        for axes in line:
+            axes.plot([0, 1])
+    for column in (0, 1):
+        grid[0][column].set_title(f"column {column}", loc="left")
+        grid[1][column].set_xlabel(f"below {column}")
+    figure.draw_without_rendering()
+    told = [
+        (axes.get_title("left"), axes.get_xlabel(), axes.get_ylabel())
+        for axes in stacked(figure).axes
+    ]
+    assert told == [
+        (f"column {column}", f"below {column}", label)
+        for label in ("row 0!", "row 1")
+        for column in (0, 1)
+    ]
+
+
 def test_a_legend_keeps_its_words_and_markers() -> None:
     whole = figures.plot_fooling_norm(fooling_result())
     words = [text.get_text() for text in whole.legends[0].get_texts()]

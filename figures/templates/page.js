@@ -65,7 +65,8 @@
     opener.addEventListener("click", () => {
       large.src = image.src;
       large.alt = image.alt;
-      dialog.querySelector("span").textContent = plate.parentElement.querySelector("figcaption strong").textContent;
+      const title = plate.parentElement.querySelector("figcaption strong").cloneNode(true);
+      dialog.querySelector("span").replaceChildren(...title.childNodes);
       dialog.showModal();
       const pane = dialog.querySelector(".pane");
       const shape = image.getAttribute("width") / image.getAttribute("height");
