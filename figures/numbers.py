@@ -138,7 +138,11 @@ def plain_numbers(findings: Findings, tables: Mapping[str, Any]) -> dict[str, An
         for clip, pairs in tables["family_differences"].items()
     }
     found = {**_findings_as_json(findings), **tables, "family_differences": differences}
-    return {name: _by_name(plain(value), name) for name, value in found.items()}
+    numbers = {name: _by_name(plain(value), name) for name, value in found.items()}
+    spectrum = numbers["spectrum"]
+    for row in (*spectrum["dimensions"].values(), *spectrum["values"].values()):
+        row["nulls"] = dict(zip(spectrum["nulls"], row["nulls"], strict=True))
+    return numbers
 
 
 def _named_difference(pair: PairDifference, families: Sequence[FamilyRow]) -> dict[str, Any]:

@@ -622,6 +622,9 @@ def test_numbers_are_strict_json_and_those_of_compare(run: Path) -> None:
         rate = rates[row["family"], row["dimension"], row["norm"], row["clipped"]]
         assert (row["count"], row["total"], row["rate"]) == (rate.count, rate.total, rate.rate)
         assert row["interval"] == {"low": rate.interval.low, "high": rate.interval.high}
+    dimensions = numbers["spectrum"]["dimensions"]["participation_ratio"]
+    null = numbers["spectrum"]["nulls"]["phases"]["participation_ratio"]
+    assert dimensions["nulls"]["phases"] == null
     for row in numbers["subspace_against_sphere"].values():
         key = row["norm"], row["clipped"]
         expected = compare(rates["subspace", 5, *key], rates["sphere", 48, *key])
