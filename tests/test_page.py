@@ -97,6 +97,29 @@ def test_it_opens_without_a_word_and_fits_the_window(
         assert light == (scheme == "light")
 
 
+def test_findings_are_folded_on_a_phone_and_open_on_paper(browser: Any, real: Path) -> None:
+    shown = "[...document.querySelectorAll('.subject')].map((subject) => subject.open)"
+    with opened(browser, real, viewport=WIDE) as page:
+        assert all(page.evaluate(shown))
+    with opened(browser, real, viewport=PHONE) as page:
+        assert not any(page.evaluate(shown))
+        assert page.locator(".summary").is_visible()
+        page.locator(".subject > summary").first.click()
+        assert page.evaluate(shown)[:2] == [True, False]
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert page.locator("details:not([open])").count() == 0
+        page.evaluate("dispatchEvent(new Event('afterprint'))")
+        assert page.evaluate(shown)[:2] == [True, False]
+
+
+def test_legends_follow_the_width_of_the_window(browser: Any, real: Path) -> None:
+    columns = "Object.values(Bokeh.index)[0].model.below.find((one) => one.type === 'Legend').ncols"
+    with opened(browser, real, viewport=WIDE) as page:
+        assert page.evaluate(columns) > 1
+        page.set_viewport_size(PHONE)
+        page.wait_for_function(f"{columns} === 1")
+
+
 def test_names_stay_text_and_no_script_but_the_pages_own_runs(browser: Any, hostile: Path) -> None:
     with opened(browser, hostile) as page:
         assert page.locator("main b, main u, main i, main script, main iframe").count() == 0

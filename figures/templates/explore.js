@@ -72,7 +72,9 @@
       documents[chart.dataset.chart] = view.model.document;
       const legend = view.model.below.find((model) => model.type === "Legend");
       const longest = Math.max(...legend.items.map((item) => (item.label?.value ?? "").length));
-      legend.ncols = Math.max(1, Math.floor(chart.clientWidth / (60 + 6.5 * longest)));
+      new ResizeObserver(() => {
+        if (!chart.hidden) legend.ncols = Math.max(1, Math.floor(chart.clientWidth / (60 + 6.5 * longest)));
+      }).observe(chart);
     }
     paintAll();
     document.addEventListener("theme", paintAll);

@@ -18,6 +18,17 @@
   button.hidden = false;
   showTheme();
 
+  // Findings are folded where there is little room, and everything is open on paper.
+  if (matchMedia("(max-width: 40rem)").matches) {
+    for (const subject of document.querySelectorAll(".subject:not(:has(.doubtful))")) subject.open = false;
+  }
+  addEventListener("beforeprint", () => {
+    for (const folded of document.querySelectorAll("details:not([open])")) {
+      folded.open = true;
+      addEventListener("afterprint", () => { folded.open = false; }, { once: true });
+    }
+  });
+
   // Tables sort by the first number of a cell, or by its text.
   const sortKey = (row, column) => {
     const text = row.cells[column].textContent.trim().replaceAll("\u2212", "-");
