@@ -1,9 +1,11 @@
 """The report in a browser: what it asks for, what a reader can do with it, and what it refuses."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import run
 from typing import Any
 
 import pytest
@@ -331,3 +333,14 @@ def test_paper_and_browsers_without_scripts_get_the_figures_alone(browser: Any, 
         assert not page.locator(".enlarge").first.is_visible()
         assert not page.locator("img.stacked").first.is_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= WIDE["width"]
+
+
+@pytest.mark.skipif(not shutil.which("pdftotext"), reason="no pdftotext")
+def test_a_table_has_its_head_on_every_sheet(browser: Any, real: Path, tmp_path: Path) -> None:
+    with opened(browser, real) as page:
+        page.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true; })")
+        page.pdf(path=tmp_path / "report.pdf", format="A4")
+    command = ["pdftotext", "-layout", str(tmp_path / "report.pdf"), "-"]
+    sheets = run(command, capture_output=True, text=True, check=True).stdout.split("\f")
+    heads = [bool(re.search(r"margins +draws +k +n", sheet)) for sheet in sheets]
+    assert sum(heads) > 1  # of the table of every rate
