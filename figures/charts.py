@@ -267,7 +267,7 @@ def _add_tip(chart: Chart, line: GlyphRenderer[Any], rows: Sequence[tuple[str, s
 
 def _literal(name: str) -> str:
     """Return a name as markup in which no column is meant."""
-    return prose(name).replace("@", "&#64;").replace("$", "&#36;")
+    return str(prose(name)).replace("@", "&#64;").replace("$", "&#36;")
 
 
 def _finished(chart: Chart, entries: Sequence[_Entry], *, marker: bool = False) -> dict[str, Any]:

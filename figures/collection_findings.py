@@ -78,7 +78,8 @@ def _of_collection(result: CollectionResult) -> Finding:
         "forward_passes": passes[0],
         "backward_passes": passes[1],
     }
-    unread = f" {missing} images could not be read and are left out." if missing else ""
+    images = "image" if missing == 1 else "images"
+    unread = f" {missing} {images} could not be read and left out." if missing else ""
     doubt = " The points that were found may not stand for the other images." if few else ""
     sentence = (
         f"A boundary point with a usable normal was found for {percent(count / total)} of the "
@@ -104,7 +105,7 @@ def _of_collection(result: CollectionResult) -> Finding:
 def _failures(result: CollectionResult) -> str:
     """Return why images have no boundary point."""
     counts = {status: int((result.status == status).sum()) for status in _FAILED}
-    said = [f"of {count} {_FAILED[status]}" for status, count in counts.items() if count]
+    said = [f"for {count} {_FAILED[status]}" for status, count in counts.items() if count]
     return f"; {', '.join(said)}" if said else ""
 
 

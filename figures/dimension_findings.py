@@ -8,44 +8,36 @@ from typing import Any
 
 from analysis.comparisons import PairDifference, compare_all
 from analysis.fooling import FoolingRate
-from analysis.perturbations import SUBSPACE
+from analysis.perturbations import SPHERE, SUBSPACE
 from analysis.results import FoolingResult
 from analysis.rivals import MATCHED, UNTRAINED
 from figures.finding import Finding
-from figures.formats import (
-    first_directions,
-    number,
-    percent,
-    percent_interval,
-    points,
-    points_interval,
-)
-from figures.rates import CLIPPING, family_label, rates_by_dimension
+from figures.formats import number, percent, percent_interval, points, points_interval
+from figures.rates import CLIPPING, family_label, rates_by_dimension, reference_rate
 
-_RIVALS = (MATCHED, UNTRAINED)
+RIVALS = (MATCHED, UNTRAINED)
+"""Subspaces that S_f must beat at equal R."""
+
+_FEW = 5
+"""Directions of a rival below which it hangs on one draw, of the phases or of a network."""
 
 _Key = tuple[str, int]
-"""A family and its R."""
+"""A family that S_f is compared with, and the R of S_f."""
 
 
 def dimension_finding(result: FoolingResult, clipped: bool) -> Finding | None:
     """Return how much hangs on R; None where one alone was tried."""
-    rates = {
-        (family, rate.subspace_dimension): rate
-        for family in (SUBSPACE, *_RIVALS)
-        for rate in rates_by_dimension(result, clipped, family)
-    }
-    own = {R: rate for (family, R), rate in rates.items() if family == SUBSPACE}
+    own = {rate.subspace_dimension: rate for rate in rates_by_dimension(result, clipped)}
     if len(own) < 2:
         return None
     reference = result.reference_dimension
-    differences = _differences(rates, reference)
-    tried = [family for family in _RIVALS if any(rival == family for rival, _ in differences)]
+    differences = _differences(own, _others(result, clipped, own))
+    tried = [family for family in RIVALS if any(rival == family for rival, _ in differences)]
     best = max(own, key=lambda R: own[R].rate)
     told = [
-        f"{CLIPPING[clipped]}, at the reference norm {number(result.reference_norm)}, random "
-        f"vectors of S_f fool most with the {first_directions(best)}, of R = {_listed(own)}: "
-        f"{percent(own[best].rate)} of trials (95 % interval "
+        f"{CLIPPING[clipped]}, at the reference norm {number(result.reference_norm)}, of "
+        f"R = {_listed(own)} random vectors of S_f fool most with R = {best}: "
+        f"{percent(own[best].rate)} of trials (95 % interval of this R alone "
         f"{percent_interval(own[best].interval)}).",
         *_beside_reference(differences.get((SUBSPACE, best)), reference),
         *(_beside_rival(differences, family, best) for family in tried),
@@ -56,21 +48,57 @@ def dimension_finding(result: FoolingResult, clipped: bool) -> Finding | None:
         " ".join(told),
         _beats(differences, tried, own),
         {"best": best, "reference": reference, **numbers},
-        " ".join(_caveats(differences, best)),
+        " ".join(_caveats(len(told) > 1, tried, best)),
     )
+
+
+def _others(
+    result: FoolingResult, clipped: bool, own: Mapping[int, FoolingRate]
+) -> dict[_Key, FoolingRate]:
+    """Return what S_f is compared with at each R: itself at the reference R, rivals, the sphere."""
+    others = {
+        (family, rate.subspace_dimension): rate
+        for family in RIVALS
+        for rate in rates_by_dimension(result, clipped, family)
+        if rate.subspace_dimension in own
+    }
+    reference, sphere = own.get(result.reference_dimension), reference_rate(result, SPHERE, clipped)
+    for R, rate in own.items():
+        if reference is not None and rate is not reference:
+            others[SUBSPACE, R] = reference
+        if sphere is not None:
+            others[SPHERE, R] = sphere
+    return others
+
+
+def _differences(
+    own: Mapping[int, FoolingRate], others: Mapping[_Key, FoolingRate]
+) -> dict[_Key, PairDifference]:
+    """Return S_f at R less another family, with intervals that hold for all together."""
+    rates = list({id(rate): rate for rate in (*own.values(), *others.values())}.values())
+    places = {id(rate): place for place, rate in enumerate(rates)}
+    pairs = [(places[id(own[R])], places[id(other)]) for (_, R), other in others.items()]
+    found = compare_all(rates, pairs) if pairs else ()
+    return dict(zip(others, found, strict=True))
 
 
 def _beats(
     differences: Mapping[_Key, PairDifference], rivals: Sequence[str], own: Collection[int]
 ) -> bool | None:
-    """Return whether S_f is above every rival at some R; None where what training adds is open."""
+    """Return whether S_f is above every rival at some R.
+
+    None where that is open: what training adds was not tried, or the rivals have few directions.
+    """
     if not rivals:
         return None
-    beaten = any(
-        all((rival, R) in differences and differences[rival, R].sign > 0 for rival in rivals)
+    beaten = [
+        R
         for R in own
-    )
-    return None if beaten and UNTRAINED not in rivals else beaten
+        if all((rival, R) in differences and differences[rival, R].sign > 0 for rival in rivals)
+    ]
+    if not beaten:
+        return False
+    return True if UNTRAINED in rivals and max(beaten) >= _FEW else None
 
 
 def _numbers(rate: FoolingRate, differences: Mapping[_Key, PairDifference]) -> dict[str, Any]:
@@ -82,34 +110,18 @@ def _numbers(rate: FoolingRate, differences: Mapping[_Key, PairDifference]) -> d
     return {"rate": rate.rate, "interval": rate.interval, "less": less}
 
 
-def _caveats(differences: Mapping[_Key, PairDifference], best: int) -> Iterator[str]:
-    if differences:
+def _caveats(compared: bool, rivals: Sequence[str], best: int) -> Iterator[str]:
+    if compared:
+        yield "Intervals of differences hold for all comparisons over R together."
+    if rivals:
         yield (
-            "Intervals of differences hold for all of these comparisons together. At small R a "
-            "rival is a few directions, of one draw of the phases or of one untrained network, "
-            "whose spread they do not cover."
+            "At small R a rival is a few directions, of one draw of the phases or of one untrained "
+            "network, whose spread they do not cover."
         )
-    chosen = differences.get((SUBSPACE, best))
-    if chosen is not None and chosen.sign > 0:
-        yield (
-            f"Which R is best was seen on these images; `--universal.dimension {best}` with "
-            "another `--seed` tests it on others."
-        )
-
-
-def _differences(rates: Mapping[_Key, FoolingRate], reference: int) -> dict[_Key, PairDifference]:
-    """Return S_f at R less a rival at R, by both; with S_f in place of a rival, less reference R.
-
-    The intervals hold for all together.
-    """
-    places = {key: place for place, key in enumerate(rates)}
-    compared = {}
-    for family, R in rates:
-        own, other = (SUBSPACE, R), (family, reference if family == SUBSPACE else R)
-        if own != other and own in rates and other in rates:
-            compared[family, R] = places[own], places[other]
-    found = compare_all([*rates.values()], [*compared.values()]) if compared else ()
-    return dict(zip(compared, found, strict=True))
+    yield (
+        f"Which R is best was seen on these images; a run with `--universal.dimension {best}` on "
+        "images that had no part in this one tests it."
+    )
 
 
 def _beside_reference(pair: PairDifference | None, reference: int) -> list[str]:
@@ -117,7 +129,7 @@ def _beside_reference(pair: PairDifference | None, reference: int) -> list[str]:
         return []
     verdict = "" if pair.sign > 0 else "; that it fools more than this is not shown"
     return [
-        f"Against R = {reference}, of which the other findings are, that is "
+        f"Against R = {reference}, at which the other findings were made, that is "
         f"{points(pair.difference)} points ({points_interval(pair.interval)}){verdict}."
     ]
 
@@ -136,7 +148,7 @@ def _beside_rival(differences: Mapping[_Key, PairDifference], rival: str, best: 
     if not above:
         return f"That they fool {what} is shown at no R{at_best}."
     rest = f", and not shown to at R = {_listed(not_shown)}" if not_shown else ""
-    return f"They fool {what} at R = {_listed(above)}{rest}{at_best}."
+    return f"They fool {what} at R = {_listed(above)}{at_best}{rest}."
 
 
 def _listed(dimensions: Collection[int]) -> str:

@@ -74,11 +74,14 @@ def _order(result: FoolingResult, clipped: bool) -> Finding | None:
     sentence = (
         f"{CLIPPING[clipped]}, at the reference norm {number(result.reference_norm)}, families in "
         f"the order of their fooling rates on {len(result.image_ids)} images that made none of "
-        f"them{unknown}: {listed}. {shown} (95 % intervals that hold for all {pairs} pairs "
-        "together)."
+        f"them{unknown}: {listed}. {shown} ({_together(pairs)})."
     )
     name = "families_clipped" if clipped else "families"
     return Finding(name, sentence, None, {"families": rows})
+
+
+def _together(pairs: int) -> str:
+    return f"95 % intervals that hold for all {pairs} pairs together" if pairs > 1 else "95 %"
 
 
 def _beyond_rivals(result: FoolingResult, clipped: bool) -> Finding | None:

@@ -14,7 +14,7 @@ from analysis.intervals import Interval
 SPACE = "\N{NO-BREAK SPACE}"
 _FONT = "DejaVu Sans"
 _CODE = re.compile("`([^`]+)`")
-_SUBSPACE = re.compile(r"(?<!\w)S_([fc])\b")
+_SUBSPACE = re.compile(r"(?<![\w\\])S_([fc])\b")
 _BEFORE_PERCENT = re.compile(r"(?<=\d) (?=%)")
 
 
@@ -93,7 +93,10 @@ def drawable(text: str, longest: int = 40) -> str:
     """
     seen = f" {text}" if text.startswith("_") else text  # legends leave out what begins with _
     shown = "".join(letter if _drawable(letter) else "?" for letter in seen)
-    return shown if len(shown) <= longest else shown[: longest - 1].rstrip() + "…"
+    if len(shown) <= longest:
+        return shown
+    tail = (longest - 1) // 3  # what tells long names apart is often at their ends
+    return f"{shown[: longest - 1 - tail].rstrip()}…{shown[-tail:].lstrip()}"
 
 
 def unbroken(text: str) -> str:

@@ -93,7 +93,7 @@ def geometry_numbers(result: CurvatureResult) -> dict[str, Any]:
         "profiles": [profile_numbers(profile) for profile in result.profiles],
         "detectors": [detector_numbers(detector) for detector in result.detectors],
         "sections": [_section_numbers(sections) for sections in result.sections],
-        "maps": [_map_numbers(one) for one in result.maps],
+        "maps": [_map_numbers(*one) for one in enumerate(result.maps, start=1)],
     }
 
 
@@ -171,10 +171,11 @@ def _section_numbers(sections: BoundarySections) -> dict[str, Any]:
     }
 
 
-def _map_numbers(one: RegionMap) -> dict[str, Any]:
+def _map_numbers(image: int, one: RegionMap) -> dict[str, Any]:
     indices, counts = np.unique(one.classes, return_counts=True)
     shares = (counts / one.classes.size).tolist()
     return {
+        "image": image,
         "first": one.first,
         "second": one.second,
         "extent": float(one.coordinates[-1]),

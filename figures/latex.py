@@ -59,6 +59,7 @@ _SPECIAL = {
     "\N{LEFT DOUBLE QUOTATION MARK}": "``",
     "\N{RIGHT DOUBLE QUOTATION MARK}": "''",
 }
+_UNFIT = re.compile(r"[^A-Za-z0-9_ .-]")
 _SPACES = re.compile(r"[ \t\r\n]+")
 _CODE = re.compile("`([^`]+)`")
 _SUBSPACE = re.compile(r"\bS\\_([cf])\b")
@@ -103,6 +104,11 @@ def _code(text: str) -> str:
     return rf"\texttt{{{shown.replace('--', '-{}-')}}}"
 
 
+def fit_key(name: str) -> str:
+    """Return a name as LaTeX reads it back: of few letters, with single spaces."""
+    return " ".join(_UNFIT.sub("-", name).split())
+
+
 def latex_macros(numbers: Mapping[str, Any]) -> str:
     """Return the macros of every number of a run, as a file for a paper to read in.
 
@@ -144,7 +150,8 @@ def _lines(value: Any, key: str) -> Iterator[str]:
         if told and key and key.rpartition("/")[2].isdigit():
             yield f"% {key}: {_comment(', '.join(told))}"
         for name, item in value.items():
-            yield from _lines(item, f"{key}/{_key(str(name))}" if key else _key(str(name)))
+            fit = fit_key(str(name))
+            yield from _lines(item, f"{key}/{fit}" if key else fit)
     elif isinstance(value, Sequence) and not isinstance(value, str):
         if len(value) <= _LONGEST_LIST or any(isinstance(item, Mapping) for item in value):
             for place, item in enumerate(value):
@@ -153,10 +160,6 @@ def _lines(value: Any, key: str) -> Iterator[str]:
         share = formats.percent(value).replace(f"{formats.SPACE}%", "")
         shown = escaped(formats.number(value)), repr(value), escaped(share)
         yield rf"\boundaryset{{{key}}}" + "".join(f"{{{part}}}" for part in shown)
-
-
-def _key(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_ .-]", "-", name)
 
 
 def _comment(text: str) -> str:

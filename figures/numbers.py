@@ -1,9 +1,9 @@
 """Every number of a run as plain data: what the report's tables show, and ``numbers.json``."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from fnmatch import fnmatchcase
+from itertools import chain, count
 from math import isfinite
 from typing import Any
 
@@ -12,6 +12,7 @@ from boundary.points import Status
 from figures.curvature_tables import curvature_numbers
 from figures.findings import Findings
 from figures.formats import number
+from figures.latex import fit_key
 from figures.plates import RunResults
 from figures.rates import CLIPPED, clip_policies
 from figures.spectrum_tables import energy_rows, spectrum_numbers
@@ -24,9 +25,6 @@ from figures.tables import (
     transfer_rows,
     universal_rows,
 )
-
-_UNFIT = re.compile(r"[^A-Za-z0-9_ .-]")
-"""What a key of LaTeX cannot hold."""
 
 _HYPOTHESIS = (
     "{item} {question} {family} {rival} {anchor} {estimator} {surface} "
@@ -69,7 +67,7 @@ _NAMES = {
     "curvature/profiles": "scale {scale}",
     "curvature/detectors": _DETECTOR,
     "curvature/sections": "{family} {surface}",
-    "curvature/maps": "{first} and {second}",
+    "curvature/maps": "image {image}",
     "findings/families*/families": "{family}",
     "findings/hypothesis_*/told": _HYPOTHESIS,
     "findings/curved_fooling/rows": _HYPOTHESIS,
@@ -158,21 +156,25 @@ def _by_name(value: Any, path: str) -> Any:
         path: To them from the whole.
     """
     if isinstance(value, Mapping):
-        return {key: _by_name(item, f"{path}/{key}") for key, item in value.items()}
+        return _unique((key, _by_name(item, f"{path}/{key}")) for key, item in value.items())
     name = next((name for kind, name in _NAMES.items() if fnmatchcase(path, kind)), None)
     if name is None or not isinstance(value, list):
         return value
-    rows: dict[str, Any] = {}
-    for row in value:
-        key = _row_name(name, row)
-        same = sum(other == key or other.startswith(f"{key} again ") for other in rows)
-        rows[f"{key} again {same}" if same else key] = _by_name(row, f"{path}/*")
-    return rows
+    return _unique((_row_name(name, row), _by_name(row, f"{path}/*")) for row in value)
+
+
+def _unique(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a mapping whose keys fit LaTeX; of those that are alike then, later ones are told."""
+    found: dict[str, Any] = {}
+    for name, value in items:
+        fit = fit_key(name)
+        others = (f"{fit} again {turn}" for turn in count(1))
+        found[next(key for key in chain([fit], others) if key not in found)] = value
+    return found
 
 
 def _row_name(name: str, row: Mapping[str, Any]) -> str:
-    shown = {key: _in_a_name(value) for key, value in row.items()}
-    return " ".join(_UNFIT.sub("-", name.format(**shown)).split())
+    return name.format(**{key: _in_a_name(value) for key, value in row.items()})
 
 
 def _in_a_name(value: Any) -> str:
@@ -208,5 +210,5 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     if isinstance(value, float):
-        return value if isfinite(value) else None
+        return float(value) if isfinite(value) else None
     return value

@@ -43,8 +43,7 @@ def _of_null(result: SpectrumResult, row: NullRow) -> Finding:
     what = AGAINST[row.name]
     interval = number_interval(row.leading_interval)
     if row.leading:
-        values = "value stands" if row.leading == 1 else "values stand"
-        count = f"{row.leading} leading singular {values} above {draws} of {what} (95 % {interval})"
+        count = f"{leading_values(row.leading)} above {draws} of {what} (95 % {interval})"
     else:
         count = f"no leading singular value stands above {draws} of {what}"
     largest = float(result.spectrum.singular_values[0])
@@ -65,6 +64,11 @@ def _of_null(result: SpectrumResult, row: NullRow) -> Finding:
         "null_participation_ratio": row.participation_ratio,
     }
     return Finding(null_finding_name(row.name), sentence, row.beaten, numbers)
+
+
+def leading_values(count: int) -> str:
+    """Return that some leading singular values stand above what follows."""
+    return f"{count} leading singular {'value stands' if count == 1 else 'values stand'}"
 
 
 def null_finding_name(null: str) -> str:

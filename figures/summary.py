@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from analysis.perturbations import SUBSPACE
-from analysis.rivals import MATCHED, UNTRAINED
+from analysis.perturbations import SPHERE, SUBSPACE
+from figures.dimension_findings import RIVALS
 from figures.finding import Finding
 from figures.formats import (
     cosine,
@@ -15,11 +15,12 @@ from figures.formats import (
     points_interval,
 )
 from figures.rates import family_label
-from figures.spectrum_findings import AGAINST, null_finding_name
+from figures.spectrum_findings import AGAINST, leading_values, null_finding_name
 from figures.verdicts import ITEMS
 
-_MORE = {1: "more", 0: "no difference is shown", -1: "less"}
-_NOT_DECIDED = {False: "that is not shown", None: "that is not decided"}
+_THAN = {1: "more than", 0: "not shown to differ from", -1: "less than"}
+_AGAINST = {1: "they fool more", 0: "no difference is shown", -1: "they fool less"}
+_NOT = {False: "is not shown", None: "is not decided"}
 
 
 def summarise(findings: Sequence[Finding]) -> tuple[str, ...]:
@@ -59,28 +60,33 @@ def _of_normals(told: Mapping[str, Finding]) -> Iterator[str]:
     nulls = {null: told[name] for null in AGAINST if (name := null_finding_name(null)) in told}
     if not nulls:
         return
-    beaten = [null for null, finding in nulls.items() if finding.present]
-    harder = [*nulls][[*nulls].index(beaten[-1]) + 1 :] if beaten else [*nulls][-1:]
-    rest = [f"{AGAINST[null]} {_NOT_DECIDED[nulls[null].present]}" for null in harder]
     count = told["collection"].numbers["count"]
+    beaten = [null for null, finding in nulls.items() if finding.present]
     if beaten:
-        found = nulls[beaten[-1]].numbers
+        hardest = beaten[-1]
+        harder = list(nulls)[list(nulls).index(hardest) + 1 :]
+        found = nulls[hardest].numbers
+        rest = [f"; against {AGAINST[null]} that {_NOT[nulls[null].present]}" for null in harder]
         yield (
             f"The normals at {count} boundary points share directions more than "
-            f"{AGAINST[beaten[-1]]}: {found['leading']} leading singular values (95 % interval "
-            f"{number_interval(found['leading_interval'])}) stand above every draw"
-            f"{''.join(f'; against {said}' for said in rest)}."
+            f"{AGAINST[hardest]}: {leading_values(found['leading'])} above every draw (95 % "
+            f"interval {number_interval(found['leading_interval'])}){''.join(rest)}."
         )
     else:
+        weakest = next(iter(nulls))
         yield (
-            f"Whether the normals at {count} boundary points share directions: more than {rest[0]}."
+            f"The normals at {count} boundary points: that they share directions "
+            f"{_NOT[nulls[weakest].present]}, not even against {AGAINST[weakest]}."
         )
-    energy = told["energy"].numbers
-    yield (
-        f"{percent(energy['held_out'])} ({percent_interval(energy['interval'])}) of the energy of "
-        f"other images' normals lies in the {first_directions(energy['dimension'])}, against R/D = "
-        f"{percent(energy['isotropic'])} at random."
-    )
+    energy = told["energy"]
+    if energy.present is not None:
+        numbers = energy.numbers
+        yield (
+            f"{percent(numbers['held_out'])} ({percent_interval(numbers['interval'])}) of the "
+            f"energy of other images' normals lies in the {first_directions(numbers['dimension'])},"
+            f" against R/D = {percent(numbers['isotropic'])} at random"
+            f"{'' if energy.present else ', which is not shown to be less'}."
+        )
 
 
 def _of_fooling(told: Mapping[str, Finding]) -> Iterator[str]:
@@ -95,29 +101,30 @@ def _of_fooling(told: Mapping[str, Finding]) -> Iterator[str]:
     yield (
         f"At norm {number(numbers['norm'])}{relative}, random vectors of the "
         f"{first_directions(numbers['dimension'])} (S_f) change the prediction of other images in "
-        f"{percent(subspace['rate'])} ({percent_interval(subspace['interval'])}) of trials, and "
-        f"directions of the whole sphere in {percent(sphere['rate'])} "
-        f"({percent_interval(sphere['interval'])}): {_MORE[numbers['difference_interval'].sign]}."
+        f"{percent(subspace['rate'])} ({percent_interval(subspace['interval'])}) of trials, "
+        f"{_THAN[numbers['difference_interval'].sign]} random directions of the whole sphere: "
+        f"{percent(sphere['rate'])} ({percent_interval(sphere['interval'])})."
     )
     rivals = told["rivals"].numbers if "rivals" in told else {}
-    said = [
-        f"against {family_label(family)} {_MORE[rivals[family]['interval'].sign]} "
+    said = "; ".join(
+        f"against {family_label(family)} {_AGAINST[rivals[family]['interval'].sign]} "
         f"({points_interval(rivals[family]['interval'])} points)"
-        for family in (MATCHED, UNTRAINED)
+        for family in RIVALS
         if family in rivals
-    ]
+    )
     if said:
-        yield f"A{'; '.join(said)[1:]}."
+        yield f"{said[0].upper()}{said[1:]}."
     over = told.get("dimensions")
     if over is None:
         return
     best = over.numbers[f"R {over.numbers['best']}"]
-    above = [family for family, less in best["less"].items() if less["interval"].low > 0]
+    above = {family for family, less in best["less"].items() if less["interval"].low > 0}
     if SUBSPACE in above:
-        rivals_too = " and than each rival" if len(above) == len(best["less"]) > 1 else ""
+        beaten = [family_label(family) for family in (SPHERE, *RIVALS) if family in above]
+        rivals_too = f", and more than {', '.join(beaten)}" if beaten else ""
         yield (
-            f"With R = {over.numbers['best']} they fool more, {percent(best['rate'])}: more than "
-            f"with R = {over.numbers['reference']}{rivals_too}."
+            f"With R = {over.numbers['best']} they fool {percent(best['rate'])}, more than with "
+            f"R = {over.numbers['reference']}{rivals_too}."
         )
 
 
@@ -140,9 +147,10 @@ def _of_curvature(told: Mapping[str, Finding]) -> Iterator[str]:
     if found is None:
         return
     interval = found.numbers["interval"]
-    towards = "bends towards" if interval.low > 0 else "is not shown to bend towards"
+    bends = {1: "bends towards", 0: "is not shown to bend towards", -1: "bends away from"}
     yield (
-        f"Along the curved subspace S_c the boundary {towards} images that had no part in it: mean "
+        f"Along the curved subspace S_c the boundary {bends[interval.sign]} images that had no "
+        "part in it: mean "
         f"curvature {number(found.numbers['held_out'])} ({number_interval(interval)}) at the scale "
         f"{number(found.numbers['scale'])}."
     )
@@ -153,6 +161,5 @@ def _of_curvature(told: Mapping[str, Finding]) -> Iterator[str]:
         )
         yield (
             f"Of {settings} verdicts on the curvature hypothesis, over items, anchors and scales, "
-            f"{supported} support it, {contradicted} contradict it, and "
-            f"{settings - supported - contradicted} do neither."
+            f"the number that support it is {supported}, that contradict it {contradicted}."
         )

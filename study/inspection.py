@@ -67,8 +67,8 @@ def describe(
     lines = _header(run)
     results = _results(run)
     if results is not None:
-        lines += _spectrum(results.spectrum, marks)
-        lines += _rates(results.fooling, results.curvature)
+        lines += _spectrum(results.spectrum, marks) if stage in {"", "spectrum"} else []
+        lines += _rates(results.fooling, results.curvature) if stage in {"", "fooling"} else []
         found = list_findings(*results)
         room = HEIGHT - len(lines) - 3  # the legend, where all are, the report
         if everything:
@@ -196,9 +196,7 @@ def _main(found: Findings, stage: str, room: int) -> list[str]:
     lines = _marked(own[0], own[0].sentence)
     for one in own[1:]:
         added = _marked(one, one.sentence)
-        if len(lines) + len(added) > room:
-            break
-        lines += added
+        lines += added if len(lines) + len(added) <= room else []
     return ["", *lines, _LEGEND]
 
 

@@ -1,6 +1,7 @@
 """The words of the command line: which commands there are, their options and their help."""
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -334,38 +335,45 @@ def _add_output_options(command: Parser) -> None:
 def bracketed(words: Sequence[str]) -> list[str]:
     """Return the words of a command with ``[a,b]`` for ``a,b`` where an option takes a list."""
     command = next((word for word in words if word in COMMANDS), "")
-    options = {f"--{name}" for name in _lists_of(command)}
-
-    def as_list(text: str) -> str:
-        return text if text.startswith(("[", "--")) or text in {"", "null"} else f"[{text}]"
-
+    kinds = {f"--{name}": kind for name, kind in _lists_of(command).items()}
     found = []
     for before, word in zip(["", *words], words, strict=False):
         name, equals, value = word.partition("=")
-        if equals and name in options:
-            word = f"{name}={as_list(value)}"
-        found.append(as_list(word) if before in options else word)
+        if equals and name in kinds:
+            word = f"{name}={_as_list(value, kinds[name])}"
+        found.append(_as_list(word, kinds[before]) if before in kinds else word)
     return found
 
 
-def _lists_of(command: str) -> set[str]:
-    """Return the options of a command that take a list."""
+def _as_list(text: str, kind: Any) -> str:
+    """Return a list as YAML writes it; each of it that is a text, in quotes."""
+    if text.startswith(("[", "--")) or text in {"", "null"}:
+        return text
+    parts = text.split(",")
+    return f"[{','.join(parts if kind in {int, float} else map(json.dumps, parts))}]"
+
+
+def _lists_of(command: str) -> dict[str, Any]:
+    """Return the options of a command that take a list, and of what."""
     if command == "transfer":
-        return {"families"}
+        return {"families": str}
     if command in SECTIONS:
         return _list_settings(SECTIONS[command])
     if command not in BEGINNING:
-        return set()
+        return {}
     return {
-        f"{stage}.{name}" for stage, group in SECTIONS.items() for name in _list_settings(group)
+        f"{stage}.{name}": kind
+        for stage, group in SECTIONS.items()
+        for name, kind in _list_settings(group).items()
     }
 
 
-def _list_settings(group: type[Any]) -> set[str]:
+def _list_settings(group: type[Any]) -> dict[str, Any]:
     return {
-        one.name
+        one.name: get_args(kind)[0]
         for one in fields(group)
-        if any(get_origin(kind) is list for kind in (one.type, *get_args(one.type)))
+        for kind in (one.type, *get_args(one.type))
+        if get_origin(kind) is list
     }
 
 

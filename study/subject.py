@@ -89,7 +89,7 @@ def counts(config: StudyConfig, images: ImageSource) -> tuple[int, int]:
         if total < FEWEST:
             raise InputError(
                 f"{images.spec} should hold at least {FEWEST} images for a study. Found {total}; "
-                "bring more, or say with `--collect` and `--evaluate` how many to take for what."
+                "bring more, or say with `--collect` how many to find boundary points of."
             )
         collect = min(COLLECT, round(share * total))
         return collect, min(EVALUATE, total - collect)

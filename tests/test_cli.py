@@ -161,6 +161,8 @@ def test_a_list_may_be_written_with_commas_alone() -> None:
         "fooling", "RUN", "--norms=1", "--files", "v.mat", "--dimensions", "null", "--redo"
     )
     assert (one["norms"], one["files"], one["dimensions"]) == ([1], ["v.mat"], None)
+    awkward = ["x[1].npy", "{a}", "007", "b #2.npy", "c: d"]
+    assert parsed("fooling", "RUN", f"--files={','.join(awkward)}")["files"] == awkward
     made = parsed("universal", "RUN", "--algorithms", "smooth_rate,deepfool", "--counts", "[]")
     assert (made["algorithms"], made["counts"]) == (["smooth_rate", "deepfool"], [])
     assert parsed("transfer", "A", "B", "--families", "subspace")["families"] == ["subspace"]

@@ -540,6 +540,7 @@ STRANGERS = (
     "$$x$$",
     r"\frac{1}{$",
     "_hidden",
+    r"x\S_c",
     "</script><b>`bold`</b>",
     "javascript:alert(1)",
 )

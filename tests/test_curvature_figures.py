@@ -395,7 +395,7 @@ def test_families_of_s_c_have_names_and_strangers_letters_are_drawn() -> None:
     assert family_label("curved (eigenvectors)") == "random in S_c (eigenvectors)"
     assert space_label("curved of net (run)") == "S_c of net (run)"
     assert drawable("S_c of 猫") == "S_c of ?"
-    assert drawable("a" * 50, 10) == "a" * 9 + "…"
+    assert drawable("a" * 30 + "b" * 20, 10) == "aaaaaa…bbb"
 
 
 def test_what_is_not_there_cannot_be_drawn() -> None:

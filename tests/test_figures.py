@@ -32,7 +32,7 @@ from figures.families import family_looks
 from figures.formats import class_label, cosine, math_text, number, percent, points, prose
 from figures.rates import family_label, rates_by_norm
 from figures.spectrum_tables import NULL_LABELS, dimension_rows
-from figures.style import NULL_COLOURS, figure_bytes, save_figure
+from figures.style import NULL_COLOURS, figure_bytes, save_figure, set_subscripts
 from made import curvature_result, natural_result, transfer_result, universal_result
 
 HOSTILE = ("<script>x()</script>", "$x$", r"\frac $", "cat & dog", "猫")
@@ -615,6 +615,16 @@ def test_symbols_are_drawn_with_a_subscript_and_texts_stay_what_they_are() -> No
     assert wide < 0.97 * label.get_window_extent().width
     assert math_text("S_f of $x$") == r"$\mathregular{S_f}$ of \$x\$"
     assert math_text("class $x$ of S_few") == ""
+
+
+@pytest.mark.parametrize(
+    "name", [r"x\S_c", r"S_f\S_c", r"\$ S_f", r"$\ S_f $", r"\frac S_f", "{S_f", "S_f^2_", "S_f$"]
+)
+def test_a_stranger_s_name_with_a_symbol_in_it_is_drawn(name: str) -> None:
+    figure = Figure()
+    figure.text(0.5, 0.5, name)
+    set_subscripts(figure)
+    figure.draw_without_rendering()
 
 
 def test_prose_is_markup_of_a_text_and_never_of_a_stranger_s() -> None:

@@ -5,9 +5,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from figures.latex import escaped, latex_macros
+from figures.latex import escaped, fit_key, latex_macros
+from figures.numbers import _by_name, plain
 from study.cli import main
 
 needs_latex = pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex")
@@ -48,6 +50,22 @@ def test_every_number_has_a_macro_but_those_of_curves() -> None:
 )
 def test_texts_are_set_as_texts(text: str, wanted: str) -> None:
     assert escaped(text) == wanted
+
+
+def test_keys_that_latex_reads_alike_stay_apart() -> None:
+    assert fit_key("file a+b  <c>") == "file a-b -c-"
+    rows = [{"family": f"file x{end}", "images": 1, "rate": end} for end in "+=-"]
+    rows.append({"family": "file x- images 1 again 1", "images": 1, "rate": "?"})
+    named = _by_name(rows, "learning")
+    assert len(named) == len(rows)
+    assert [row["rate"] for row in named.values()] == [row["rate"] for row in rows]
+    assert len(_by_name({"a+": 1, "a=": 2}, "x")) == 2
+
+
+def test_numbers_are_plain_ones() -> None:
+    assert repr(plain({"x": np.float64(0.5), "y": (np.float64("nan"),)})) == (
+        "{'x': 0.5, 'y': [None]}"
+    )
 
 
 @needs_latex

@@ -159,7 +159,7 @@ def test_names_of_strangers_stay_text_on_the_page_of_several_runs(
     runs = tuple(of_strangers(name) for name in STRANGERS)
     write_comparison(Comparison(runs), tmp_path)
     with opened(browser, tmp_path, viewport=viewport) as page:
-        assert page.locator("main img").count() == page.locator("main figure").count()
+        assert page.locator("main img.whole").count() == page.locator("main figure").count()
         assert page.locator("main :is(script, iframe, b, u, a)").count() == 0
         heads = page.locator("#table thead th").all_inner_texts()
         assert heads[1 : 1 + len(runs)] == [*STRANGERS]

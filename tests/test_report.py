@@ -270,16 +270,36 @@ def test_it_is_told_at_which_dimension_the_subspace_fools_most() -> None:
     result = over_dimensions({1: 0.5, 5: 0.1}, {1: 0.2, 5: 0.1})
     found = finding("dimensions", fooling=result)
     assert found.present is None  # the subspace of an untrained network was not tried
-    assert "fool most with the first direction, of R = 1, 5: 50.0 % of trials" in (found.sentence)
-    assert "Against R = 5, of which the other findings are, that is +40.0 points" in found.sentence
-    assert (
-        "more than spectrum-matched noise of equal R at R = 1, and not shown to at R = 5 "
-        "(at R = 1 +30.0 points"
-    ) in found.sentence
-    assert "`--universal.dimension 1` with another `--seed`" in found.sentence
+    for words in (
+        "of R = 1, 5 random vectors of S_f fool most with R = 1: 50.0 % of trials",
+        "Against R = 5, at which the other findings were made, that is +40.0 points",
+        "more than spectrum-matched noise of equal R at R = 1 (at R = 1 +30.0 points",
+        "), and not shown to at R = 5.",
+        "`--universal.dimension 1` on images that had no part in this one",
+    ):
+        assert words in found.sentence
     less = found.numbers["R 1"]["less"]
     assert less["subspace"]["difference"] == pytest.approx(0.4)
     assert less["spectrum-matched"]["interval"].low > 0
+    assert less["sphere"]["difference"] == pytest.approx(0.3)
+    summary = list_findings(collection_result(), spectrum_result(), result).summary[2]
+    assert "With R = 1 they fool 50.0" in summary
+    assert summary.endswith(
+        "more than with R = 5, and more than random directions (sphere), spectrum-matched noise."
+    )
+
+
+def test_a_rival_of_few_directions_decides_nothing() -> None:
+    def present(*best: int) -> bool | None:
+        own = {R: 0.6 if R in best else 0.1 for R in (1, 5, 10)}
+        result = over_dimensions(own, dict.fromkeys(own, 0.1))
+        untrained = [FoolingRate("untrained", R, 2.0, False, outcomes(0.1)) for R in own]
+        result = replace(result, rates=(*result.rates, *untrained))
+        return finding("dimensions", fooling=result).present
+
+    assert present(10) is True
+    assert present(1) is None
+    assert present() is False
 
 
 def test_an_advantage_of_another_dimension_may_not_be_shown() -> None:
@@ -288,7 +308,11 @@ def test_an_advantage_of_another_dimension_may_not_be_shown() -> None:
     assert found.present is False
     assert "that it fools more than this is not shown" in found.sentence
     assert "more than spectrum-matched noise of equal R is shown at no R" in found.sentence
-    assert "--universal.dimension" not in found.sentence
+    assert "Intervals of differences hold" in found.sentence
+    bare = finding("dimensions", fooling=over_dimensions({1: 0.1, 5: 0.2}, {}))
+    assert bare.present is None
+    assert "Intervals of differences" not in bare.sentence
+    assert "a rival is a few directions" not in bare.sentence
     alone = list_findings(collection_result(), fooling=over_dimensions({5: 0.1}, {5: 0.1}))
     assert "dimensions" not in {one.name for one in alone.findings}
 
@@ -487,9 +511,13 @@ def test_a_summary_says_what_is_not_shown() -> None:
     alike = fooling_result((0.2, 0.2, 0.2), (0.2, 0.2, 0.2))
     told = list_findings(collection_result(), spectrum_result(1.0), alike, universal_result())
     _, normals, random, universal = told.summary
-    assert normals.startswith("Whether the normals at 18 boundary points share directions")
-    assert "more than" in normals
-    assert "no difference is shown" in random
+    assert normals == (
+        "The normals at 18 boundary points: that they share directions is not shown, not even "
+        "against random directions. 10.3 % (9.5 to 11.1 %) of the energy of other images' normals "
+        "lies in the first R = 5 directions, against R/D = 10.4 % at random, which is not shown to "
+        "be less."
+    ).replace(" %", "\xa0%")
+    assert "not shown to differ from random directions of the whole sphere" in random
     assert "of images that had no part in it" in universal
     assert len(list_findings(collection_result()).summary) == 1
 
@@ -501,7 +529,7 @@ def test_collection_averages_over_points_on_the_boundary() -> None:
     assert found.numbers["alignment_median"] == pytest.approx(0.915)
     assert found.numbers["alignment_tenth"] == pytest.approx(0.847)
     assert "9.5 forward and 7 backward passes" in found.sentence
-    assert "of 2 no boundary was met within the allowed distance" in found.sentence
+    assert "for 2 no boundary was met within the allowed distance" in found.sentence
     assert "44.4 % are smooth minima" in found.sentence
     assert "55.6 % are the nearest that were seen when the gradients ran out" in found.sentence
     assert "`--search.max_gradients` allows more" in found.sentence
