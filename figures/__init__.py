@@ -9,7 +9,7 @@ from figures.energy import plot_energy
 from figures.examples import plot_examples
 from figures.families import plot_families
 from figures.finding import Finding
-from figures.findings import Findings, list_findings
+from figures.findings import Findings, FindingsSection, list_findings
 from figures.fooling import plot_fooling_dimension, plot_fooling_norm
 from figures.hypothesis import plot_verdicts
 from figures.labels import plot_labels
@@ -29,6 +29,7 @@ from figures.vectors import plot_singular_vectors
 __all__ = [
     "Finding",
     "Findings",
+    "FindingsSection",
     "list_findings",
     "plot_classes",
     "plot_curvature",
