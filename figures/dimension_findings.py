@@ -18,7 +18,7 @@ from figures.rates import CLIPPING, family_label, rates_by_dimension, reference_
 RIVALS = (MATCHED, UNTRAINED)
 """Subspaces that S_f must beat at equal R."""
 
-_FEW = 5
+FEW = 5
 """Directions of a rival below which it hangs on one draw, of the phases or of a network."""
 
 _Key = tuple[str, int]
@@ -98,7 +98,7 @@ def _beats(
     ]
     if not beaten:
         return False
-    return True if UNTRAINED in rivals and max(beaten) >= _FEW else None
+    return True if UNTRAINED in rivals and max(beaten) >= FEW else None
 
 
 def _numbers(rate: FoolingRate, differences: Mapping[_Key, PairDifference]) -> dict[str, Any]:

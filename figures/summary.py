@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from analysis.perturbations import SPHERE, SUBSPACE
-from figures.dimension_findings import RIVALS
+from figures.dimension_findings import FEW, RIVALS
 from figures.finding import Finding
 from figures.formats import (
     cosine,
@@ -120,7 +120,8 @@ def _of_fooling(told: Mapping[str, Finding]) -> Iterator[str]:
     best = over.numbers[f"R {over.numbers['best']}"]
     above = {family for family, less in best["less"].items() if less["interval"].low > 0}
     if SUBSPACE in above:
-        beaten = [family_label(family) for family in (SPHERE, *RIVALS) if family in above]
+        told_of = (SPHERE, *RIVALS) if over.numbers["best"] >= FEW else (SPHERE,)
+        beaten = [family_label(family) for family in told_of if family in above]
         rivals_too = f", and more than {', '.join(beaten)}" if beaten else ""
         yield (
             f"With R = {over.numbers['best']} they fool {percent(best['rate'])}, more than with "

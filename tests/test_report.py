@@ -284,9 +284,10 @@ def test_it_is_told_at_which_dimension_the_subspace_fools_most() -> None:
     assert less["sphere"]["difference"] == pytest.approx(0.3)
     summary = list_findings(collection_result(), spectrum_result(), result).summary[2]
     assert "With R = 1 they fool 50.0" in summary
-    assert summary.endswith(
-        "more than with R = 5, and more than random directions (sphere), spectrum-matched noise."
-    )
+    assert summary.endswith("more than with R = 5, and more than random directions (sphere).")
+    result = over_dimensions({1: 0.1, 5: 0.1, 10: 0.5}, {1: 0.2, 5: 0.1, 10: 0.1})
+    summary = list_findings(collection_result(), spectrum_result(), result).summary[2]
+    assert summary.endswith("and more than random directions (sphere), spectrum-matched noise.")
 
 
 def test_a_rival_of_few_directions_decides_nothing() -> None:
