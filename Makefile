@@ -6,6 +6,7 @@ READY := .venv/.ready
 
 run: $(READY)  ## the whole study on the built-in digits network: runs/digits/report.html
 	OMP_NUM_THREADS=1 $(BIN)/boundary run --out runs/digits
+	@echo 'After `source $(BIN)/activate` the command is: boundary'
 
 test: $(READY)  ## the tests, without the slow ones
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile

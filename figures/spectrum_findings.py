@@ -3,7 +3,7 @@
 from analysis.intervals import Interval
 from analysis.results import SpectrumResult
 from figures.finding import Finding
-from figures.formats import number, number_interval, percent, percent_interval
+from figures.formats import count_interval, number, number_interval, percent, percent_interval
 from figures.spectrum_tables import (
     DimensionRow,
     EnergyRow,
@@ -41,7 +41,7 @@ def _of_null(result: SpectrumResult, row: NullRow) -> Finding:
     (ratio,) = (d for d in dimension_rows(result) if d.name == "participation_ratio")
     draws = "the one draw" if row.draws == 1 else f"every one of {row.draws} draws"
     what = AGAINST[row.name]
-    interval = number_interval(row.leading_interval)
+    interval = count_interval(row.leading_interval, len(result.spectrum.singular_values))
     if row.leading:
         count = f"{leading_values(row.leading)} above {draws} of {what} (95 % {interval})"
     else:
@@ -56,6 +56,7 @@ def _of_null(result: SpectrumResult, row: NullRow) -> Finding:
     numbers = {
         "leading": row.leading,
         "leading_interval": row.leading_interval,
+        "values": len(result.spectrum.singular_values),
         "largest": largest,
         "null_largest": row.largest.high,
         "ratio": row.ratio,

@@ -7,6 +7,7 @@ from figures.dimension_findings import FEW, RIVALS
 from figures.finding import Finding
 from figures.formats import (
     cosine,
+    count_interval,
     first_directions,
     number,
     number_interval,
@@ -67,10 +68,11 @@ def _of_normals(told: Mapping[str, Finding]) -> Iterator[str]:
         harder = list(nulls)[list(nulls).index(hardest) + 1 :]
         found = nulls[hardest].numbers
         rest = [f"; against {AGAINST[null]} that {_NOT[nulls[null].present]}" for null in harder]
+        interval = count_interval(found["leading_interval"], found["values"])
         yield (
             f"The normals at {count} boundary points share directions more than "
             f"{AGAINST[hardest]}: {leading_values(found['leading'])} above every draw (95 % "
-            f"interval {number_interval(found['leading_interval'])}){''.join(rest)}."
+            f"interval {interval}){''.join(rest)}."
         )
     else:
         weakest = next(iter(nulls))

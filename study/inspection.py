@@ -160,9 +160,9 @@ def _rates(fooling: FoolingResult | None, curvature: CurvatureResult | None) -> 
     title = f"fooling rates at norm {number(norm)} ({percent(share)} of an image's), not clipped"
     return [
         "",
-        f"{title:<66}  {'others':>7}  {'95 %':<14}  {'own':>7}",
+        f"{title:<66}  {'others':>7}  {'95 %':<14}  {'made it':>7}",
         *(_row(rate, own) for rate, own in shown),
-        *([f"  and {left} others"] if left else []),
+        *([f"  and {left} more"] if left else []),
     ]
 
 
