@@ -29,6 +29,11 @@ def one_sentence(message: str, names: Sequence[str], commands: Sequence[str]) ->
         commands: That there are.
     """
     text = " ".join(message.split())
+    if match := re.search(r"unrecognized arguments: ([^- ][^ ]*)", text):
+        return (
+            f"`{match[1]}` is one word more than this command takes; a list is written without "
+            "spaces: a,b."
+        )
     if match := re.search(r"unrecognized arguments: (?:--)?([^ =]+)", text):
         return f"`--{match[1]}` is no option here{did_you_mean(match[1], names, '--') or LISTED}"
     if match := re.search(r"(?:does not accept o|O)ption '([^']+)'", text):

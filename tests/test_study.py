@@ -250,6 +250,10 @@ def test_an_interrupted_run_is_finished_by_the_same_command(
         ("", "a command is missing: one of run, collect"),
         ("rnu", "`rnu` is not a command; did you mean `run`?"),
         ("run --colect 5", "`--colect` is no option here; did you mean `--collect`?"),
+        (
+            "run --fooling.norms 0.1 0.5",
+            "`0.5` is one word more than this command takes; a list is",
+        ),
         ("run --collect five", "`--collect` should be a whole number. Found `five`."),
         ("run --fooling.norms 1,x", "`--fooling.norms` should be a list of numbers, like [0.5,1]."),
         ("run --collect 0", "`--collect` should be at least 1. Found 0."),
