@@ -252,7 +252,7 @@ def test_an_interrupted_run_is_finished_by_the_same_command(
         ("run --colect 5", "`--colect` is no option here; did you mean `--collect`?"),
         (
             "run --fooling.norms 0.1 0.5",
-            "`0.5` is one word more than this command takes; a list is",
+            "`0.5` is one word more than this command takes; a",
         ),
         ("run --collect five", "`--collect` should be a whole number. Found `five`."),
         ("run --fooling.norms 1,x", "`--fooling.norms` should be a list of numbers, like [0.5,1]."),
