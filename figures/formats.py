@@ -111,12 +111,13 @@ def unbroken(text: str) -> str:
 
 
 def prose(text: str) -> Markup:
-    """Return a text as markup: escaped, its numbers unbroken, S_f and S_c with a subscript.
+    """Return a text as markup: escaped, its numbers unbroken, S_f and S_c with a subscript."""
+    return Markup(_SUBSPACE.sub(r"S<sub>\1</sub>", unbroken(str(escape(text)))))
 
-    What is between backticks is code.
-    """
-    shown = _SUBSPACE.sub(r"S<sub>\1</sub>", unbroken(str(escape(text))))
-    return Markup(_CODE.sub(r"<code>\1</code>", shown))
+
+def sentence(text: str) -> Markup:
+    """Return a sentence as markup, as `prose` does; what is between backticks is code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(prose(text))))
 
 
 def math_text(text: str) -> str:
@@ -140,6 +141,7 @@ FILTERS: dict[str, Callable[..., str]] = {
         points,
         points_interval,
         prose,
+        sentence,
     )
 }
 """Of templates, by name."""

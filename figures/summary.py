@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from analysis.perturbations import SPHERE, SUBSPACE
+from analysis.rivals import MATCHED
 from figures.dimension_findings import FEW, RIVALS
 from figures.finding import Finding
 from figures.formats import (
@@ -21,6 +22,7 @@ from figures.verdicts import ITEMS
 
 _THAN = {1: "more than", 0: "not shown to differ from", -1: "less than"}
 _AGAINST = {1: "they fool more", 0: "no difference is shown", -1: "they fool less"}
+_NOT_TRIED = "whether training adds to them was not tried"
 _NOT = {False: "is not shown", None: "is not decided"}
 
 
@@ -65,14 +67,12 @@ def _of_normals(told: Mapping[str, Finding]) -> Iterator[str]:
     beaten = [null for null, finding in nulls.items() if finding.present]
     if beaten:
         hardest = beaten[-1]
-        harder = list(nulls)[list(nulls).index(hardest) + 1 :]
         found = nulls[hardest].numbers
-        rest = [f"; against {AGAINST[null]} that {_NOT[nulls[null].present]}" for null in harder]
         interval = count_interval(found["leading_interval"], found["values"])
+        yield _shared(beaten, nulls)
         yield (
-            f"The normals at {count} boundary points share directions more than "
-            f"{AGAINST[hardest]}: {leading_values(found['leading'])} above every draw (95 % "
-            f"interval {interval}){''.join(rest)}."
+            f"{leading_values(found['leading'])} above every draw of {AGAINST[hardest]} (95 % "
+            f"interval {interval}; {count} boundary points)."
         )
     else:
         weakest = next(iter(nulls))
@@ -91,6 +91,30 @@ def _of_normals(told: Mapping[str, Finding]) -> Iterator[str]:
         )
 
 
+def _shared(beaten: Sequence[str], nulls: Mapping[str, Finding]) -> str:
+    """Return in plain words beyond what normals share directions."""
+    if "untrained" in beaten:
+        return "Images share directions, and training adds to them."
+    if "phases" not in beaten:
+        return "Images share directions; that these are more than smoothness is not shown."
+    trained = {
+        False: "that training adds to them is not shown",
+        None: "whether training adds to them is not decided",
+    }
+    told = trained[nulls["untrained"].present] if "untrained" in nulls else _NOT_TRIED
+    return f"Images share directions, more than smoothness; {told}."
+
+
+def _beyond(sphere: int, noise: int | None) -> str:
+    """Return in plain words what random vectors of S_f beat, by the signs of two differences."""
+    if sphere <= 0:
+        return "That random vectors of these directions fool more than others is not shown."
+    own = "Random vectors of these directions fool more than random ones"
+    if noise is None:
+        return f"{own}."
+    return f"{own}, {'and than' if noise > 0 else 'but not shown more than'} noise as smooth."
+
+
 def _of_fooling(told: Mapping[str, Finding]) -> Iterator[str]:
     """Return how S_f fools beside the sphere, beside the harder rivals, and with which R best."""
     found = told.get("fooling")
@@ -100,6 +124,9 @@ def _of_fooling(told: Mapping[str, Finding]) -> Iterator[str]:
     share = numbers["share_of_image_norm"]
     relative = "" if share is None else f", {percent(share)} of the mean image norm"
     subspace, sphere = numbers["subspace"], numbers["sphere"]
+    rivals = told["rivals"].numbers if "rivals" in told else {}
+    noise = rivals[MATCHED]["interval"].sign if MATCHED in rivals else None
+    yield _beyond(numbers["difference_interval"].sign, noise)
     yield (
         f"At norm {number(numbers['norm'])}{relative}, random vectors of the "
         f"{first_directions(numbers['dimension'])} (S_f) change the prediction of other images in "
@@ -107,7 +134,6 @@ def _of_fooling(told: Mapping[str, Finding]) -> Iterator[str]:
         f"{_THAN[numbers['difference_interval'].sign]} random directions of the whole sphere: "
         f"{percent(sphere['rate'])} ({percent_interval(sphere['interval'])})."
     )
-    rivals = told["rivals"].numbers if "rivals" in told else {}
     said = "; ".join(
         f"against {family_label(family)} {_AGAINST[rivals[family]['interval'].sign]} "
         f"({points_interval(rivals[family]['interval'])} points)"

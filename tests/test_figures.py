@@ -39,6 +39,7 @@ from figures.formats import (
     percent,
     points,
     prose,
+    sentence,
 )
 from figures.rates import family_label, rates_by_norm
 from figures.spectrum_tables import NULL_LABELS, dimension_rows
@@ -645,7 +646,10 @@ def test_an_interval_of_a_count_has_no_upper_end_that_says_nothing() -> None:
 def test_prose_is_markup_of_a_text_and_never_of_a_stranger_s() -> None:
     assert prose("95 % of <b> in S_f") == "95\N{NO-BREAK SPACE}% of &lt;b&gt; in S<sub>f</sub>"
     assert prose("S_few, MS_f") == "S_few, MS_f"
-    assert prose("give `--out <DIR>`") == "give <code>--out &lt;DIR&gt;</code>"
+    assert prose("give `--out`") == "give `--out`"
+    assert sentence("give `--out <DIR>` in S_f") == (
+        "give <code>--out &lt;DIR&gt;</code> in S<sub>f</sub>"
+    )
     caption = figures.plot_fooling_norm(fooling_result()).get_supxlabel()
     assert not re.search(r"\d[ \n]%", caption)
 

@@ -24,7 +24,8 @@ from analysis.saved import load_result, save_result
 from analysis.shared import shared_directions
 from boundary.errors import StoreError
 from figures import Finding, list_findings, plot_classes, write_report
-from figures.formats import prose
+from figures.formats import sentence
+from figures.summary import summarise
 from made import OTHER_MODEL, curvature_result, natural_result, transfer_result, universal_result
 from pages import Tags, markup, self_contained
 
@@ -505,7 +506,38 @@ def test_what_puts_all_in_doubt_is_told_first(tmp_path: Path) -> None:
     told = list_findings(collection_result(), spectrum_result(), fooling_result())
     assert not any(finding.doubtful for finding in told.findings)
     assert "Clean accuracy is 90.0" in told.summary[0]
-    assert "share directions more than" in told.summary[1]
+    assert told.summary[1].startswith("Images share directions")
+
+
+@pytest.mark.parametrize(
+    ("beaten", "words"),
+    [
+        ("untrained", "directions, and training adds to them."),
+        ("phases", "directions, more than smoothness; that training adds to them is not shown."),
+        ("isotropic", "directions; that these are more than smoothness is not shown."),
+    ],
+)
+def test_a_summary_says_plainly_what_is_shared(beaten: str, words: str) -> None:
+    told = list_findings(collection_result(), spectrum_result()).findings
+    nulls = ["isotropic", "permuted", "phases", "untrained"]
+    names = {null: "spectrum" if null == "isotropic" else f"spectrum_{null}" for null in nulls}
+    present = {names[null]: nulls.index(null) <= nulls.index(beaten) for null in nulls}
+    chosen = [replace(one, present=present.get(one.name, one.present)) for one in told]
+    assert summarise(chosen)[1].startswith(f"Images share {words}")
+
+
+def test_a_summary_says_plainly_what_fools() -> None:
+    def said(subspace: float, noise: float | None) -> str:
+        rates = fooling_result((subspace,) * 3, (0.2,) * 3)
+        if noise is not None:
+            rate = FoolingRate("spectrum-matched", 5, 2.0, False, outcomes(noise))
+            rates = replace(rates, rates=(*rates.rates, rate))
+        return list_findings(collection_result(), fooling=rates).summary[-1]
+
+    assert said(0.2, None).startswith("That random vectors of these directions fool more than")
+    assert "fool more than random ones." in said(0.8, None)
+    assert "fool more than random ones, and than noise as smooth." in said(0.8, 0.2)
+    assert "random ones, but not shown more than noise as smooth." in said(0.8, 0.8)
 
 
 def test_a_summary_says_what_is_not_shown() -> None:
@@ -664,7 +696,7 @@ def test_numbers_are_strict_json_and_those_of_compare(run: Path) -> None:
         assert row["difference_interval"] == {"low": interval.low, "high": interval.high}
     page = (run / "report.html").read_text(encoding="utf-8")
     told = [found[part] for found in numbers["findings"].values() for part in SENTENCES]
-    assert all(prose(sentence) in page for sentence in [*told, *numbers["summary"]])
+    assert all(sentence(said) in page for said in [*told, *numbers["summary"]])
 
 
 def test_figures_are_written_whole(run: Path) -> None:
