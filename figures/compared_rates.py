@@ -5,7 +5,6 @@ from textwrap import fill
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from analysis.fooling import FoolingRate
 from analysis.perturbations import SPHERE, SUBSPACE
@@ -19,6 +18,7 @@ from figures.formats import drawable, number, percent
 from figures.rates import CLIPPED, family_label, rates_by_norm, reference_rate
 from figures.style import (
     TWO_COLUMNS,
+    Percentages,
     RunLook,
     add_caption,
     add_legend,
@@ -137,7 +137,7 @@ def plot_compared_families(comparison: Comparison) -> Figure:
             _draw_dots(axes, run, families, clipped, looks[run.name], shift)
         axes.set_title(CLIPPED[clipped])
         axes.set_xlabel("fooling rate (%)")
-        axes.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
+        axes.xaxis.set_major_formatter(Percentages())
         axes.grid(visible=False, axis="y")
         for border in range(1, len(families)):
             axes.axhline(border - 0.5, color="#e6e6e6", lw=0.6, zorder=0)
