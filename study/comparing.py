@@ -203,7 +203,7 @@ def _seen_from(folder: Path, run: RunDirectory) -> str:
 def _read(run: RunDirectory, name: str, folder: Path) -> ComparedRun:
     for note in run.notes():
         _log.warning("%s It is left out.", note)
-    settings, images = load_settings(run.result("collect")), run.record().get("images")
+    settings, images = load_settings(run.result("collect")), run.provenance.read().get("images")
     normals = settings.get("normals")
     weights = normals.get("model") if isinstance(normals, dict) else None
     source = images.get("name") if isinstance(images, dict) else None

@@ -80,7 +80,7 @@ def describe(
 
 def _header(run: RunDirectory) -> list[str]:
     """Return what was studied and what is done."""
-    record = run.record()
+    record = run.provenance.read()
     images = record.get("images")
     images = images if isinstance(images, dict) else {}
     of = f" of {images['count']}" if isinstance(images.get("count"), int) else ""

@@ -341,17 +341,9 @@ class RunDirectory:
 
     def model_name(self) -> str:
         """Return the name of the model, or of the folder where no record says it."""
-        model = self.record().get("model")
+        model = self.provenance.read().get("model")
         name = model.get("name") if isinstance(model, dict) else None
         return str(name or self.path.resolve().name)
-
-    def record(self) -> dict[str, Any]:
-        """Return what ``provenance.json`` says; nothing where there is none.
-
-        Raises:
-            StoreError: If it is damaged.
-        """
-        return self.provenance.read()
 
     def record_done(self, stage: str, begun: float, device: str) -> None:
         """Add to the record that a stage is done, how long it took and where.
