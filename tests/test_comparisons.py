@@ -82,6 +82,19 @@ def test_unanimous_families_are_not_certain() -> None:
     assert [found.sign for found in three] == [1, 1, 0]
 
 
+def test_of_fewer_pairs_the_differences_are_the_same_and_the_intervals_narrower() -> None:
+    random = np.random.default_rng(5)
+    families = [rate_of(random.random((5, 200)) < share) for share in (0.2, 0.3, 0.4, 0.5)]
+    every = {(pair.first, pair.second): pair for pair in compare_all(families)}
+    chosen = [(2, 3), (0, 1)]
+    found = compare_all(families, chosen)
+    assert [(pair.first, pair.second) for pair in found] == chosen
+    for pair in found:
+        other = every[pair.first, pair.second]
+        assert pair.difference == other.difference
+        assert other.interval.low < pair.interval.low < pair.interval.high < other.interval.high
+
+
 def test_families_of_other_images_are_refused() -> None:
     with pytest.raises(InputError, match=r"same images. Found 9 and 8"):
         compare_all([rate_of(np.ones((2, 9), bool)), rate_of(np.ones((2, 8), bool))])
