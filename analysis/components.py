@@ -1,15 +1,13 @@
-"""Means over crossed random draws and points, and how sure they are: variance components.
+"""Means over crossed random draws and images, and how sure they are: variance components.
 
-An outcome is a mean plus an effect of its draw, one of its point, and a rest. ANOVA estimates the
+An outcome is a mean plus an effect of its draw, one of its image, and a rest. ANOVA estimates the
 variance of each (Searle, Casella and McCulloch 1992, chapter 4): of the mean of d draws and n
-points it is s2_draw / d + s2_point / n + s2_rest / (d n).
+images it is s2_draw / d + s2_image / n + s2_rest / (d n).
 
-A bootstrap over few draws has not the tail of Student's law, which the correction for many rows
-needs. Nor has Satterthwaite's law for the sum, where points are many and draws few: of 4 draws
-whose variance is small by chance it takes the degrees of freedom of the points. So draws keep
-theirs, and the rest is counted with them: at each level the reach is the root of the sum of
-squares of Student's reach of the draws, and of that of the points (Banerjee 1960), which is not too
-short whatever the share of the two. Draws of two families are added as Welch does.
+Where images are many and draws few, Satterthwaite's law for the sum is too short: of a few draws
+whose variance is small by chance it takes the degrees of freedom of the images. So each component
+keeps its own, and at each level the half-width is the root of the sum of squares of the half-widths
+that Student's law gives each (Banerjee 1960), which is not too short whatever their shares.
 """
 
 from collections.abc import Sequence
@@ -19,12 +17,15 @@ from math import exp, hypot, inf, log
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import bisect
-from scipy.special import stdtrit
+from scipy.stats import t as student
 
-from analysis.intervals import TAILS, Interval, bound_of_none
+from analysis.intervals import TAILS, Estimate, Interval, bound_of_none, score_interval
 
 LEAST_P = 1e-300
 """In place of p-values that are too small for floating point."""
+
+POWER = 0.8
+"""Chance with which an effect of the size that is called detectable is seen."""
 
 _ROUNDING = 1e-12
 """Relative size of differences that are no spread."""
@@ -47,10 +48,8 @@ class Uncertain:
     estimate: float
     components: tuple[Component, ...]
     """None where outcomes show no spread."""
-    points: int
-    """n, which bound what is known where there is no spread."""
-    deviation: float = 0.0
-    """Standard deviation between points, of their means over draws."""
+    images: int
+    """n, which bounds what is known where there is no spread."""
     shares: bool = False
     """Whether outcomes are 0 or 1, or differences of such."""
 
@@ -60,120 +59,157 @@ class Uncertain:
         return float(np.sqrt(sum(part.variance for part in self.components)))
 
     @property
-    def effect(self) -> float:
-        """Estimate over the standard deviation between points; 0 without spread."""
-        return self.estimate / self.deviation if self.deviation > 0 else 0.0
-
-    @property
     def interval(self) -> Interval:
         """95 % interval; of shares without spread, as far as that of an event never seen in n."""
-        unseen = bound_of_none(self.points) if self.shares and not self.error else 0.0
-        reach = self._reach(TAILS[0]) + unseen
-        return Interval(self.estimate - reach, self.estimate + reach)
+        half = self.half_width(TAILS[1])
+        return Interval(self.estimate - half, self.estimate + half)
 
     @property
     def p(self) -> float:
         """Two-sided, of the estimate being 0.
 
-        Without spread, and of shares at least, it is that of n points that all have one sign.
+        Without spread, and of shares at least, it is that of n images that all have one sign.
         """
         if self.estimate == 0:
             return 1.0
-        least = 2 * 0.5**self.points if self.shares or not self.error else 0.0
+        least = 2 * 0.5**self.images if self.shares or not self.error else 0.0
         return min(1.0, max(least, LEAST_P, self._two_sided() if self.error else 0.0))
 
-    def _reach(self, tail: float) -> float:
+    @property
+    def detectable(self) -> float:
+        """Size of the effect that would have been seen at 5 % with a power of 0.8."""
+        return self.half_width(TAILS[1]) + (self.half_width(POWER) if self.error else 0.0)
+
+    def half_width(self, level: float) -> float:
+        """Return the quantile of the error at a level between 0.5 and 1."""
+        if not self.error:
+            return bound_of_none(self.images) if self.shares else 0.0
         return hypot(
             *(
-                abs(stdtrit(part.freedom, tail)) * part.variance**0.5
+                float(student.ppf(level, part.freedom)) * part.variance**0.5
                 for part in self.components
                 if part.variance > 0
             )
         )
 
     def _two_sided(self) -> float:
-        """Return twice the tail whose reach is the estimate."""
+        """Return twice the tail whose half-width is the estimate."""
 
         def beyond(logarithm: float) -> float:
-            return self._reach(exp(logarithm) / 2) - abs(self.estimate)
+            tail = exp(logarithm) / 2
+            half = hypot(
+                *(
+                    float(student.isf(tail, part.freedom)) * part.variance**0.5
+                    for part in self.components
+                    if part.variance > 0
+                )
+            )
+            return half - abs(self.estimate)
 
         least = log(LEAST_P)
         return exp(bisect(beyond, least, 0.0, xtol=1e-9)) if beyond(least) > 0 else LEAST_P
 
 
-def of_mean(outcomes: ArrayLike, sampled: bool = True, *, shares: bool = False) -> Uncertain:
-    """Return the mean of outcomes of crossed draws and points.
-
-    Of a single point nothing is known of others: it shows no spread.
+def mean_over(outcomes: ArrayLike, sampled: bool = True, *, shares: bool = False) -> Uncertain:
+    """Return the mean of outcomes of crossed draws and images.
 
     Args:
-        outcomes: (draws, points).
-        sampled: Whether the draws are a sample of more. Those of a fixed list vary no more, and of
-            a single one it is not known how much.
+        outcomes: (draws, images), or (images,) for one draw.
+        sampled: Whether the draws are a sample of more; those of a fixed list vary no more.
         shares: Whether outcomes are 0 or 1, or differences of such.
     """
-    values = np.asarray(outcomes, dtype=np.float64)
-    return _uncertain(values.mean(0), [(values, sampled)], shares)
+    values = np.atleast_2d(np.asarray(outcomes, dtype=np.float64))
+    drawn = [_of_draws(values)] if sampled and len(values) > 1 else []
+    return _uncertain(values.mean(0), drawn, shares)
 
 
-def of_difference(
-    own: ArrayLike,
-    rival: ArrayLike,
-    sampled: tuple[bool, bool] = (True, True),
-    *,
-    shares: bool = False,
-) -> Uncertain:
-    """Return the mean of a family less that of a rival, of other draws at the same points.
+def beyond_draws(own: ArrayLike, draws: ArrayLike, *, shares: bool = False) -> Uncertain:
+    """Return the mean of a family less that of noise which was drawn anew several times.
+
+    A family that is noise itself is one more draw of it: the variance between draws counts once
+    more for the family, so that among exchangeable draws 95 % of intervals hold 0.
 
     Args:
-        own: Outcomes of the family, (draws, points).
-        rival: Of the rival, (its draws, points).
-        sampled: Of each, see `of_mean`.
-        shares: See `of_mean`.
+        own: Of the family, (vectors, images).
+        draws: Of the noise at the same images, (draws, vectors, images), at least 2 draws.
+        shares: Whether outcomes are 0 or 1.
     """
-    one, other = (np.asarray(outcomes, dtype=np.float64) for outcomes in (own, rival))
-    families = list(zip((one, other), sampled, strict=True))
-    return _uncertain(one.mean(0) - other.mean(0), families, shares)
+    family = np.atleast_2d(np.asarray(own, dtype=np.float64))
+    noise = np.asarray(draws, dtype=np.float64)
+    between, rest = _of_draws(noise.mean(1))
+    count, vectors = noise.shape[:2]
+    within = noise.mean(2).var(axis=1, ddof=1).mean() / vectors if vectors > 1 else 0.0
+    of_subspaces = max(0.0, count * between.variance - float(within))
+    again = Component(between.variance + of_subspaces, between.freedom)
+    parts = [(again, rest)]
+    if len(family) > 1:
+        parts.append(_of_draws(family))
+    return _uncertain(family.mean(0) - noise.mean((0, 1)), parts, shares)
 
 
-def _uncertain(by_point: Array, families: Sequence[tuple[Array, bool]], shares: bool) -> Uncertain:
-    points = len(by_point)
-    deviation = float(by_point.std(ddof=1)) if points > 1 else 0.0
-    parts = [_of_draws(values) for values, sampled in families if sampled and len(values) > 1]
-    # The rest is in the means of draws and in those of points, and is counted once.
-    between_points = max(deviation**2 / points, sum(rest for _, rest in parts)) - sum(
-        min(draws.variance, rest) for draws, rest in parts
-    )
-    components = (
-        _welch([draws for draws, _ in parts]),
-        Component(between_points, points - 1),
-    )
-    rounding = _ROUNDING * max(float(np.abs(values).max()) for values, _ in families)
-    spread = points > 1 and sum(part.variance for part in components) > rounding**2
-    return Uncertain(
-        estimate=float(by_point.mean()),
-        components=components if spread else (),
-        points=points,
-        deviation=deviation if deviation > rounding else 0.0,
-        shares=shares,
-    )
+def log_ratio_beyond_draws(own: ArrayLike, draws: ArrayLike) -> Uncertain:
+    """Return the logarithm of the ratio of the two means of `beyond_draws`, linearised.
+
+    Args:
+        own: Positive in the mean, (images,).
+        draws: (draws, images), each positive in the mean.
+    """
+    family, noise = np.asarray(own, dtype=np.float64), np.asarray(draws, dtype=np.float64)
+    above, below = family.mean(), noise.mean()
+    found = beyond_draws(family / above, noise[:, None] / below)
+    return Uncertain(float(log(above / below)), found.components, found.images)
+
+
+def share_of(
+    outcomes: ArrayLike, counted: ArrayLike | None = None, sampled: bool = True
+) -> Estimate:
+    """Return a share over crossed draws and images with its interval.
+
+    Wilson's interval, with the number of independent trials that would have the variance of the
+    share, and Student's quantile in place of the normal one (Korn and Graubard 1998 do so with the
+    exact interval). Where the share is 0 or 1 it is Wilson's for as many trials as images.
+
+    Args:
+        outcomes: Bool, (draws, images).
+        counted: Bool, of the same shape: which outcomes are counted at all; by default each.
+        sampled: Whether the draws are a sample of more.
+    """
+    hits = np.atleast_2d(np.asarray(outcomes, dtype=np.float64))
+    base = np.ones_like(hits) if counted is None else np.atleast_2d(np.asarray(counted, float))
+    hits = hits * base
+    if not base.any():
+        return Estimate(0.0, Interval(0.0, 1.0))
+    share = float(hits.sum() / base.sum())
+    images = int(base.any(0).sum())
+    spread = mean_over((hits - share * base) / base.mean(), sampled)
+    if share in {0.0, 1.0} or not spread.error:
+        return Estimate(share, score_interval(share, images))
+    trials = share * (1 - share) / spread.error**2
+    quantile = spread.half_width(TAILS[1]) / spread.error
+    return Estimate(share, score_interval(share, trials, quantile))
+
+
+def _uncertain(
+    by_image: Array, parts: Sequence[tuple[Component, float]], shares: bool
+) -> Uncertain:
+    images = len(by_image)
+    variance = float(by_image.var(ddof=1)) / images if images > 1 else 0.0
+    # The rest is in the means of draws and in those of images, and is counted once.
+    rest = sum(rest for _, rest in parts)
+    between_images = max(variance, rest) - sum(min(draws.variance, rest) for draws, rest in parts)
+    components = (*(draws for draws, _ in parts), Component(max(between_images, 0.0), images - 1))
+    rounding = _ROUNDING * float(np.abs(by_image).max())
+    spread = images > 1 and sum(part.variance for part in components) > rounding**2
+    return Uncertain(float(by_image.mean()), components if spread else (), images, shares)
 
 
 def _of_draws(outcomes: Array) -> tuple[Component, float]:
     """Return the variance of the mean that draws and the rest make, and the part of the rest."""
-    draws, points = outcomes.shape
+    draws, images = outcomes.shape
     by_draw = outcomes.mean(1)
     rest = outcomes - by_draw[:, None] - outcomes.mean(0) + outcomes.mean()
-    freedom = (draws - 1) * max(points - 1, 1)
+    freedom = (draws - 1) * max(images - 1, 1)
     return (
         Component(float(by_draw.var(ddof=1)) / draws, draws - 1),
         float((rest**2).sum()) / freedom / outcomes.size,
     )
-
-
-def _welch(parts: Sequence[Component]) -> Component:
-    """Return the sum of components with Satterthwaite's degrees of freedom."""
-    variance = sum(part.variance for part in parts)
-    if variance == 0:
-        return Component()
-    return Component(variance, variance**2 / sum(part.variance**2 / part.freedom for part in parts))

@@ -47,6 +47,21 @@ def wilson_interval(count: int, total: int, level: float = LEVEL) -> Interval:
     return Interval(float(found.low), float(found.high))
 
 
+def score_interval(share: float, trials: float, quantile: float | None = None) -> Interval:
+    """Return Wilson's interval of a share for a number of trials that need not be whole.
+
+    Args:
+        share: In [0, 1].
+        trials: Independent trials that would have the variance of the share, positive.
+        quantile: Of the standard error's law; by default the normal one, 1.96.
+    """
+    z = float(normal.ppf(TAILS[1])) if quantile is None else quantile
+    shrunk = 1 + z**2 / trials
+    centre = (share + z**2 / (2 * trials)) / shrunk
+    half = z / shrunk * (share * (1 - share) / trials + (z / (2 * trials)) ** 2) ** 0.5
+    return Interval(max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)))
+
+
 def bound_of_none(total: int) -> float:
     """Return the largest share that none in ``total`` allows (Clopper and Pearson 1934)."""
     return float(1 - TAILS[0] ** (1 / total))
