@@ -123,28 +123,42 @@ def mean_over(outcomes: ArrayLike, sampled: bool = True, *, shares: bool = False
     return _uncertain(values.mean(0), drawn, shares)
 
 
+def difference_of(
+    own: ArrayLike, other: ArrayLike, sampled: tuple[bool, bool] = (True, True)
+) -> Uncertain:
+    """Return the rate of a family less that of another, of other draws at the same images.
+
+    Args:
+        own: Outcomes of the family, 0 or 1, (draws, images).
+        other: Of the other family, (its draws, images).
+        sampled: Of each, whether its draws are a sample of more.
+    """
+    families = [np.atleast_2d(np.asarray(values, dtype=np.float64)) for values in (own, other)]
+    parts = [
+        _of_draws(values)
+        for values, drawn in zip(families, sampled, strict=True)
+        if drawn and len(values) > 1
+    ]
+    return _uncertain(families[0].mean(0) - families[1].mean(0), parts, shares=True)
+
+
 def beyond_draws(own: ArrayLike, draws: ArrayLike, *, shares: bool = False) -> Uncertain:
     """Return the mean of a family less that of noise which was drawn anew several times.
 
     A family that is noise itself is one more draw of it: the variance between draws counts once
-    more for the family, so that among exchangeable draws 95 % of intervals hold 0.
+    more for the family, so that among exchangeable draws 95 % of intervals hold 0. It includes
+    that of the vectors of a draw, so the family's own vectors need no part of their own.
 
     Args:
-        own: Of the family, (vectors, images).
+        own: Of the family, (vectors, images), with at least as many vectors as a draw.
         draws: Of the noise at the same images, (draws, vectors, images), at least 2 draws.
         shares: Whether outcomes are 0 or 1.
     """
     family = np.atleast_2d(np.asarray(own, dtype=np.float64))
     noise = np.asarray(draws, dtype=np.float64)
     between, rest = _of_draws(noise.mean(1))
-    count, vectors = noise.shape[:2]
-    within = noise.mean(2).var(axis=1, ddof=1).mean() / vectors if vectors > 1 else 0.0
-    of_subspaces = max(0.0, count * between.variance - float(within))
-    again = Component(between.variance + of_subspaces, between.freedom)
-    parts = [(again, rest)]
-    if len(family) > 1:
-        parts.append(_of_draws(family))
-    return _uncertain(family.mean(0) - noise.mean((0, 1)), parts, shares)
+    again = Component((len(noise) + 1) * between.variance, between.freedom)
+    return _uncertain(family.mean(0) - noise.mean((0, 1)), [(again, rest)], shares)
 
 
 def log_ratio_beyond_draws(own: ArrayLike, draws: ArrayLike) -> Uncertain:
@@ -213,3 +227,4 @@ def _of_draws(outcomes: Array) -> tuple[Component, float]:
         Component(float(by_draw.var(ddof=1)) / draws, draws - 1),
         float((rest**2).sum()) / freedom / outcomes.size,
     )
+of_mean = of_difference = None  # shim

@@ -6,7 +6,7 @@ The reference is the classifier's own prediction of the clean image; true labels
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import inf, nan
+from math import exp, inf, nan
 from typing import ClassVar
 
 import numpy as np
@@ -14,24 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from analysis.intervals import (
-    LEVEL,
-    Estimate,
-    Interval,
-    difference_of_independent,
-    percentile_interval,
-    two_way_bootstrap,
-    wilson_interval,
-)
+from analysis.components import difference_of, share_of
+from analysis.intervals import TAILS, Interval
 from analysis.perturbations import Perturbations, require_finite
 from boundary.classifier import Classifier
 from boundary.errors import InputError
 from boundary.progress import progress_bar
 from boundary.result import Result
-
-NO_SPREAD = 1e-12
-"""Differences of resamples below which all are one, but for rounding."""
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FoolingRate(Result):
@@ -77,28 +66,10 @@ class FoolingRate(Result):
         """
         return replace(self, fooled=self.fooled[:, images])
 
-    def wilson(self, level: float = LEVEL) -> Interval:
-        """Return Wilson's interval over the images, for one draw or unanimous ones."""
-        draws, images = self.fooled.shape
-        return wilson_interval(self.count // draws, images, level)
-
-    @property
-    def unanimous(self) -> bool:
-        """Whether every draw fools every image, or none does: resampling shows no spread."""
-        return self.count in {0, self.total}
-
-    @property
-    def interval_kind(self) -> str:
-        """``Wilson`` over the images for one draw or unanimous ones, else ``bootstrap``."""
-        return "Wilson" if len(self.fooled) == 1 or self.unanimous else "bootstrap"
-
     @cached_property
     def interval(self) -> Interval:
-        """95 % interval: a bootstrap over draws and images, or Wilson's over the images."""
-        if self.interval_kind == "Wilson":
-            return self.wilson()
-        found = percentile_interval(two_way_bootstrap(self.fooled, sampled=[self.sampled])[0])
-        return Interval(max(found.low, 0.0), min(found.high, 1.0))
+        """95 % interval over draws and images: see `analysis.components.share_of`."""
+        return share_of(self.fooled, sampled=self.sampled).interval
 
 
 @dataclass(frozen=True, repr=False)
@@ -211,31 +182,32 @@ def joined_rates(parts: Sequence[Sequence[FoolingRate]]) -> list[FoolingRate]:
 
 
 def compare(first: FoolingRate, second: FoolingRate) -> Comparison:
-    """Return how two families differ on the same images, resampled together.
+    """Return how two families differ on the same images, in pairs.
 
-    Where resampling shows no spread, as both are unanimous or fool the same images, the intervals
-    are made of Wilson's of the two rates: Newcombe's (1998, method 10) for the difference, the
-    extremes for the ratio.
+    The interval of the ratio is that of the difference, each rate's own part of it over the rate;
+    where one of them fools no image it is unbounded.
 
     Raises:
         InputError: If they were not tried on the same number of images.
     """
     require_same_images([first, second])
-    difference = first.rate - second.rate
-    ratio = first.rate / second.rate if second.count else inf if first.count else nan
-    one, other = two_way_bootstrap(
-        first.fooled, second.fooled, sampled=[first.sampled, second.sampled]
-    )
-    if np.ptp(one - other) < NO_SPREAD:
-        a, b = first.interval, second.interval
-        of_difference = newcombe_interval(first, second)
-        of_ratio = Interval(a.low / b.high, a.high / b.low if b.low else inf)
-        return Comparison(difference, of_difference, ratio, of_ratio)
+    sampled = (first.sampled, second.sampled)
+    found = difference_of(first.fooled, second.fooled, sampled)
+    if not first.count or not second.count:
+        ratio = inf if first.count else nan
+        return Comparison(
+            found.estimate,
+            clipped_interval(found.interval),
+            0.0 if second.count else ratio,
+            Interval(0.0, inf),
+        )
+    relative = difference_of(first.fooled / first.rate, second.fooled / second.rate, sampled)
+    half, ratio = relative.half_width(TAILS[1]), first.rate / second.rate
     return Comparison(
-        difference,
-        clipped_interval(percentile_interval(one - other)),
+        found.estimate,
+        clipped_interval(found.interval),
         ratio,
-        percentile_interval(np.maximum(one, 0) / np.maximum(other, 0.5 / second.total)),
+        Interval(ratio * exp(-half), ratio * exp(half)),
     )
 
 
@@ -251,12 +223,6 @@ def require_same_images(rates: Sequence[FoolingRate]) -> None:
             "families are compared on the same images. Found "
             f"{' and '.join(map(str, dict.fromkeys(counts)))}."
         )
-
-
-def newcombe_interval(first: FoolingRate, second: FoolingRate, level: float = LEVEL) -> Interval:
-    """Return the interval of a difference made of Wilson's of two rates (Newcombe 1998, 10)."""
-    one, other = (Estimate(rate.rate, rate.wilson(level)) for rate in (first, second))
-    return difference_of_independent(one, other).interval
 
 
 def clipped_interval(interval: Interval) -> Interval:
@@ -299,3 +265,4 @@ def _fooled(
             "images, whose classes mean nothing; try smaller norms."
         )
     return changed.cpu().numpy()
+NO_SPREAD = 1e-12  # shim

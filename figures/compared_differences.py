@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 from scipy.stats import norm
 
-from analysis.comparisons import compare_across
+from analysis.comparisons import compare_all
 from analysis.fooling import FoolingRate
 from analysis.intervals import Estimate, Interval, difference_of_independent
 from figures.compared import ComparedRun, Comparison
@@ -127,7 +127,7 @@ def differences_of(
                 pair.interval,
                 judged[pair.first] == judged[pair.second],
             )
-            for pair in compare_across(ordered, judged)
+            for pair in compare_all(ordered, judged)
         ),
     )
 
