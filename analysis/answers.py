@@ -73,9 +73,9 @@ def curvature_answer(test: CurvatureTest) -> dict[str, Any]:
 
 
 def _within(universal: UniversalResult) -> dict[str, Any] | None:
-    if universal.within is None:
+    if not universal.within:
         return None
-    share, matched = universal.within.share, universal.within.matched_share
+    share, matched = universal.within[0].share, universal.within[0].matched_share
     return {**_interval(share, "share"), "matched": None if matched is None else matched.value}
 
 
@@ -87,21 +87,21 @@ def _causes(curvature: CurvatureResult) -> dict[str, Any] | None:
 
 
 def _path(universal: UniversalResult) -> dict[str, Any] | None:
-    if universal.path is None:
+    if not universal.paths:
         return None
-    crossing = universal.path.median_crossing
+    crossing = universal.paths[0].median_crossing
     return {
-        **_interval(universal.path.slope_share, "slope_share"),
+        **_interval(universal.paths[0].slope_share, "slope_share"),
         "median_crossing": None if crossing is None else crossing.value,
     }
 
 
 def _sink(universal: UniversalResult) -> dict[str, Any] | None:
-    if universal.path is None:
+    if not universal.paths:
         return None
     return {
-        "class": universal.path.sink,
-        "share": universal.path.sink_share.value,
+        "class": universal.paths[0].sink,
+        "share": universal.paths[0].sink_share.value,
         "rate_without": universal.rate_without_sink,
     }
 

@@ -43,28 +43,27 @@ class ChosenDimension(Result):
 
 
 def choose_dimension(
-    own: Sequence[FoolingRate], noise: Sequence[Sequence[FoolingRate]], stated: int | None = None
+    own: Sequence[FoolingRate], noise: NDArray[np.float64], stated: int | None = None
 ) -> ChosenDimension:
     """Return the smallest dimension within one standard error of the best one.
 
     Args:
         own: Of random vectors of S_f, by ascending R, on the choosing images at the reference norm.
-        noise: Of each draw of matched noise, the same R as far as it has directions.
+        noise: Rates of matched noise, (draws, dimensions).
         stated: R, where it is not to be chosen; one of those of ``own``.
     """
     rate = np.array([one.rate for one in own])
     error = np.array([mean_over(one.fooled, one.sampled).error for one in own])
     dimensions = np.array([one.subspace_dimension for one in own])
-    of_noise = np.array([[one.rate for one in draw] for draw in noise])
     best = int(rate.argmax())
     chosen = int(dimensions[np.argmax(rate >= rate[best] - error[best])])
     return ChosenDimension(
         dimensions=dimensions,
         rate=rate,
         error=error,
-        noise=of_noise,
+        noise=noise,
         chosen=chosen if stated is None else stated,
-        noise_best=int(dimensions[of_noise.mean(0).argmax()]),
+        noise_best=int(dimensions[noise.mean(0).argmax()]),
         images=own[0].fooled.shape[1],
         stated=stated is not None,
     )

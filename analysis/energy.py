@@ -2,7 +2,7 @@
 
 In the sample that made it, a subspace captures too much even of pure noise (21 % in 100 directions
 of 1,000 random vectors of 3,072 numbers, against 3.3 % of new ones), so energy is measured on
-held-out normals and held against R / D.
+other images' normals and compared with R / D.
 """
 
 from dataclasses import dataclass
@@ -81,16 +81,3 @@ def captured_energy(spectrum: SingularSpectrum, held_out: Matrix) -> CapturedEne
         fitted=spectrum.count,
         dimension=spectrum.dimension,
     )
-
-
-def split_rows(count: int, held_out: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return disjoint, ascending places of 0..count-1: those to fit, those to hold out.
-
-    Args:
-        count: How many rows there are.
-        held_out: Share to hold out, in (0, 1).
-        seed: Of the choice.
-    """
-    order = np.random.default_rng(seed).permutation(count)
-    kept = count - round(held_out * count)
-    return np.sort(order[:kept]), np.sort(order[kept:])

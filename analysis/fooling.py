@@ -42,6 +42,13 @@ class FoolingRate(Result):
     """Of the norm: 2 or infinity."""
     sampled: bool = True
     """Whether the draws are a sample of more; of a fixed list the interval is over images."""
+    per_draw: int = 1
+    """Vectors of each subspace, where subspaces are drawn too, which are then the draws."""
+
+    @property
+    def by_subspace(self) -> NDArray[np.bool_]:
+        """(subspaces, vectors, images), where subspaces are drawn too."""
+        return self.fooled.reshape(-1, self.per_draw, self.fooled.shape[1])
 
     @property
     def count(self) -> int:
@@ -69,7 +76,7 @@ class FoolingRate(Result):
     @cached_property
     def interval(self) -> Interval:
         """95 % interval over draws and images: see `analysis.components.share_of`."""
-        return share_of(self.fooled, sampled=self.sampled).interval
+        return share_of(self.by_subspace.mean(1), sampled=self.sampled).interval
 
 
 @dataclass(frozen=True, repr=False)
@@ -163,6 +170,7 @@ def fooling_rates(
             np.stack([next(rows) for _ in family.directions]),
             family.p,
             family.sampled,
+            family.per_draw,
         )
         for family in families
         for clip in clips

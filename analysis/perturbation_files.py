@@ -74,6 +74,7 @@ def save_perturbations(path: str | Path, perturbations: Perturbations) -> None:
         "p": str(perturbations.p),  # JSON has no infinity
         "subspace_dimension": perturbations.subspace_dimension,
         "sampled": perturbations.sampled,
+        "per_draw": perturbations.per_draw,
         "source": dict(perturbations.source),
     }
     tensors = {"vectors": perturbations.vectors.contiguous()}
@@ -207,6 +208,7 @@ def _ours(file: Path) -> Perturbations | None:
             subspace_dimension=int(record["subspace_dimension"]),
             p=p,
             sampled=bool(record["sampled"]),
+            per_draw=int(record.get("per_draw", 1)),
             source=dict(record["source"]),
         )
 

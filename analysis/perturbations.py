@@ -38,6 +38,8 @@ class Perturbations(Result):
     """Of the norm: 2 or infinity."""
     sampled: bool = True
     """Whether they are a random sample of more, or a fixed list."""
+    per_draw: int = 1
+    """Vectors of each subspace, where subspaces are drawn too: draws come in groups of so many."""
     source: Mapping[str, Any] = field(default_factory=dict)
     """Provenance, JSON values: which images, model, algorithm and seed made them."""
 
@@ -57,6 +59,7 @@ class Perturbations(Result):
         p: float = 2.0,
         subspace_dimension: int | None = None,
         sampled: bool = True,
+        per_draw: int = 1,
         source: Mapping[str, Any] | None = None,
     ) -> "Perturbations":
         """Return vectors as a family, each scaled to one norm.
@@ -68,6 +71,7 @@ class Perturbations(Result):
             p: 2 or infinity.
             subspace_dimension: R of the subspace they lie in; by default D.
             sampled: Whether they are a random sample of more, or a fixed list.
+            per_draw: Vectors of each subspace, where subspaces are drawn too.
             source: Provenance, JSON values.
 
         Raises:
@@ -87,7 +91,7 @@ class Perturbations(Result):
         length = float(lengths.mean()) if norm is None else norm
         dimension = rows[0].numel() if subspace_dimension is None else subspace_dimension
         unit = rows / lengths.view(-1, 1, 1, 1)
-        return cls(family, unit, length, dimension, float(p), sampled, dict(source or {}))
+        return cls(family, unit, length, dimension, float(p), sampled, per_draw, dict(source or {}))
 
     @property
     def vectors(self) -> Tensor:
@@ -110,6 +114,7 @@ class Perturbations(Result):
             p=p,
             subspace_dimension=self.subspace_dimension,
             sampled=self.sampled,
+            per_draw=self.per_draw,
             source=self.source,
         )
 

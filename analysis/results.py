@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.bounds import BoundRow
+from analysis.choice import ChosenDimension
 from analysis.curvature_sweep import CurvatureCurve
 from analysis.curved_checks import CurvedSubspace, LearnedCurvature
 from analysis.curved_classes import ClassCurvature
@@ -19,9 +20,13 @@ from analysis.hypothesis import HypothesisRow, ItemVerdict
 from analysis.labels import LabelFlows
 from analysis.learning import LearnedRate
 from analysis.nulls import Null
+from analysis.paths import FoolingPath
+from analysis.perturbations import SUBSPACE
 from analysis.planes import BoundarySections, RegionMap
 from analysis.predicted import PredictionQuality, PredictionRow
 from analysis.profile import CurvatureProfile
+from analysis.questions import BeyondNoise, SharedNormals, Within
+from analysis.rivals import MATCHED
 from analysis.spectrum import SingularSpectrum
 from analysis.theorems import SubspaceMargins
 from boundary.points import ON_BOUNDARY
@@ -32,7 +37,9 @@ from boundary.result import Result
 class CollectionResult(Result):
     """What was collected, and from what: one number an image where nothing else is said."""
 
+    FORMAT: ClassVar[int] = 2
     AXES: ClassVar = {
+        "choosing": "image",
         "status": "image",
         "on_boundary": "image",
         "margin": "image",
@@ -55,6 +62,8 @@ class CollectionResult(Result):
     """How many of them the classifier gets right."""
     mean_image_norm: float
     """Mean Euclidean norm of the images looked at."""
+    choosing: NDArray[np.bool_]
+    """Whether it chooses R, and makes no subspace."""
     status: NDArray[np.int64]
     margin: NDArray[np.float64]
     alignment: NDArray[np.float64]
@@ -146,8 +155,18 @@ class MadeUniversal(Result):
 class UniversalResult(Result):
     """Universal perturbations, judged on the images that made them and on others."""
 
+    FORMAT: ClassVar[int] = 2
     ROWS = "rates"
 
+    choice: ChosenDimension
+    """R of S_f, and how it was chosen."""
+    within: tuple[Within, ...]
+    """What can be had inside S_f, in one; none where no universal perturbation was made."""
+    paths: tuple[FoolingPath, ...]
+    """Of evaluated images under the Euclidean one, in one; none where none was made."""
+    rate_without_sink: float
+    """Fooling rate of one that is made and judged without the class that most images go to; NaN
+    where that says nothing."""
     found: tuple[MadeUniversal, ...]
     noise: tuple[FoolingRate, ...]
     """Of random directions at the same norms, the sphere or random signs, on held-out images, not
@@ -155,7 +174,7 @@ class UniversalResult(Result):
     target: int
     """Class that images were to be moved to; -1 where it was away from their own."""
     learning: tuple[LearnedRate, ...]
-    """Of the first of them, and of random vectors of the subspace, from fewer images."""
+    """Of the first of them, from fewer images, where that was asked for."""
     labels: tuple[LabelFlows, ...]
     """Where images go under the first perturbation of each norm; images that made none."""
     reference_norm: float
@@ -198,13 +217,13 @@ class Examples:
 class FoolingResult(Result):
     """Fooling rates of all families, on images that had no part in making any."""
 
-    FORMAT: ClassVar[int] = 2
+    FORMAT: ClassVar[int] = 3
     AXES: ClassVar = {"image_ids": "image", "predictions": "image", "labels": "image"}
     ROWS = "rates"
 
     rates: tuple[FoolingRate, ...]
-    own: tuple[FoolingRate, ...]
-    """On images that did make them, not clipped; the dimension is not varied."""
+    shared: SharedNormals
+    """Energies of evaluated images' normals."""
     examples: Examples
     image_ids: tuple[str, ...]
     """The n images, in the order of ``FoolingRate.fooled``."""
@@ -218,11 +237,30 @@ class FoolingResult(Result):
     reference_norm: float
     """The norm at which R is swept: a share of the mean image norm."""
     reference_dimension: int
-    """The R at which the norm is swept."""
+    """The R of S_f, at which the norm is swept."""
+    noise_dimension: int
+    """The R at which matched noise fools most choosing images."""
     median_margin: float
     """Of the collected points on the boundary."""
     seed: int
     """Of the draws."""
+
+    @property
+    def beyond_noise(self) -> BeyondNoise:
+        """Random vectors of S_f beside those of matched noise, not clipped."""
+        found = {
+            (rate.family, rate.subspace_dimension): rate
+            for rate in self.rates
+            if not rate.clipped and rate.norm == self.reference_norm
+        }
+        return BeyondNoise(
+            dimension=self.reference_dimension,
+            best_dimension=self.noise_dimension,
+            norm=self.reference_norm,
+            own=found[SUBSPACE, self.reference_dimension].fooled,
+            noise=found[MATCHED, self.reference_dimension].by_subspace,
+            best_noise=found[MATCHED, self.noise_dimension].by_subspace,
+        )
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.energy import captured_energy, split_rows
-from analysis.gram import HERE, Matrix, Where, rows_of
+from analysis.energy import captured_energy
+from analysis.gram import HERE, Matrix, Where
 from analysis.groups import class_means, group_by_class, group_spectra
 from analysis.halves import random_overlaps, spectrum_and_halves
 from analysis.nulls import isotropic_null, permuted_null, phase_null, untrained_null
@@ -23,8 +23,8 @@ def shared_directions(
     target: NDArray[np.int64],
     image_shape: tuple[int, ...],
     *,
+    evaluated: Matrix,
     directions: int | None = None,
-    held_out: float = 0.2,
     null_draws: int = 20,
     splits: int = 10,
     untrained: Sequence[Matrix] = (),
@@ -42,8 +42,8 @@ def shared_directions(
         source: (n,), class of each image.
         target: (n,), class on the other side of the boundary.
         image_shape: (C, H, W) with D numbers.
+        evaluated: Normals of images that make nothing, (m, D), for captured energy.
         directions: How many right vectors to keep, by default 100 or as many as there can be.
-        held_out: Share of the normals kept apart to measure captured energy, in (0, 1).
         null_draws: Of each null that is simulated.
         splits: How many times to split the normals in two halves.
         untrained: Normals of untrained networks of the same architecture, (n', D) each; those with
@@ -59,13 +59,7 @@ def shared_directions(
         InputError: If there are too few normals for what is asked.
     """
     count, dimension = normals.shape
-    fitted, apart = split_rows(count, held_out, seed)
-    if not len(fitted) or not len(apart):
-        raise InputError(
-            f"a share of {held_out} of {count} normals cannot be held out; collect more "
-            "images, or change --spectrum.held_out."
-        )
-    kept = _directions(directions, min(len(fitted), dimension))
+    kept = _directions(directions, min(count, dimension))
     judging = max(1, min(kept, count // 2))
     spectrum, halves = spectrum_and_halves(
         normals, directions=kept, splits=splits, seed=seed, where=where
@@ -83,7 +77,6 @@ def shared_directions(
     comparable = [rows for rows in untrained if 2 * rows.shape[0] >= count]
     if comparable:
         nulls.append(untrained_null(comparable, count, seed=seed, where=where))
-    of_fitted = singular_spectrum(rows_of(normals, fitted), directions=kept, where=quiet)
     by_source, by_pair = (
         group_spectra(normals, group_by_class(by, source, target), quiet)
         for by in ("source", "pair")
@@ -93,7 +86,7 @@ def shared_directions(
         halves=halves,
         random=random_overlaps(dimension, judging, seed=seed),
         nulls=tuple(nulls),
-        energy=captured_energy(of_fitted, rows_of(normals, apart)),
+        energy=captured_energy(spectrum, evaluated),
         by_source=by_source,
         by_pair=by_pair,
         means=class_means(normals, source, target, directions=judging, seed=seed, where=quiet),
@@ -108,7 +101,7 @@ def shared_directions(
 def _directions(asked: int | None, available: int) -> int:
     if asked is not None and not 1 <= asked <= available:
         raise InputError(
-            f"`--spectrum.directions` should lie in 1..{available}, as the fitted normals span no "
+            f"`--spectrum.directions` should lie in 1..{available}, as the normals span no "
             f"more. Found {asked}."
         )
     return min(DIRECTIONS, available) if asked is None else asked

@@ -1,13 +1,15 @@
 """Which random perturbations a study compares: sweeps over norms and over dimensions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import inf
 
 import numpy as np
 import torch
 
 from analysis.perturbations import Perturbations, in_subspace, on_sphere, random_signs
+from analysis.rivals import MATCHED
 from analysis.spectrum import SingularSpectrum
+from analysis.subspace import Subspace
 from boundary.errors import InputError
 
 SMALLEST_NORM, LARGEST_NORM = 0.01, 0.2
@@ -90,51 +92,58 @@ def noise_beside(
     return [unit[p].scaled(norm).described(seed=seed) for p, norm in wanted]
 
 
-def random_families(
-    spectra: Mapping[str, SingularSpectrum],
-    shape: tuple[int, ...],
-    *,
-    norms: Sequence[float],
-    dimensions: Sequence[int],
-    reference_norm: float,
-    reference_dimension: int,
-    draws: int,
-    seed: int,
-) -> list[Perturbations]:
-    """Return the random families to compare, each direction used at every norm of its sweep.
-
-    The sphere and the subspaces of the reference dimension are tried at all norms, the subspaces of
-    the other dimensions at the reference norm.
+def vectors_of(
+    spectrum: SingularSpectrum, R: int, shape: tuple[int, ...], count: int, seed: int
+) -> Perturbations:
+    """Return random unit vectors of S_f; those of one R do not depend on which others are taken.
 
     Args:
-        spectra: Family -> spectrum whose leading singular vectors span its subspaces.
+        spectrum: Whose leading singular vectors span S_f.
+        R: Dimension.
         shape: (C, H, W) of an image.
-        norms: Euclidean, input units.
-        dimensions: Values of R; those beyond the directions of a spectrum are left out.
-        reference_norm: The norm at which R varies.
-        reference_dimension: The R at which the norm varies.
-        draws: Random directions of each family.
-        seed: Of the directions; those of one R do not depend on which others are asked for.
-
-    Raises:
-        InputError: If there are no draws.
+        count: How many.
+        seed: Of the vectors.
     """
-    if draws < 1:
-        raise InputError(f"`draws` should be at least 1. Found {draws}.")
-    sphere = on_sphere(shape, draws, 1.0, _generator(seed, 0)).described(seed=seed)
-    families = [sphere.scaled(norm) for norm in norms]
-    for family, spectrum in spectra.items():
-        for dimension in dimensions:
-            if dimension > len(spectrum.directions):
-                continue
-            subspace, generator = spectrum.subspace(dimension), _generator(seed, dimension)
-            unit = in_subspace(subspace, shape, draws, 1.0, generator, family=family)
-            unit = unit.described(seed=seed)
-            tried = norms if dimension == reference_dimension else [reference_norm]
-            families += [unit.scaled(norm) for norm in tried]
-    return families
+    found = in_subspace(spectrum.subspace(R), shape, count, 1.0, _generator(seed, R))
+    return found.described(seed=seed)
 
 
-def _generator(seed: int, stream: int) -> torch.Generator:
-    state = np.random.SeedSequence([seed, stream]).generate_state(1, np.uint64)[0]
+def vectors_of_noise(
+    subspaces: Sequence[Subspace],
+    shape: tuple[int, ...],
+    count: int,
+    seed: int,
+    *,
+    family: str = MATCHED,
+) -> Perturbations:
+    """Return random unit vectors of matched noise, so many of each draw, one draw after another.
+
+    Args:
+        subspaces: One a draw of the noise, of one dimension.
+        shape: (C, H, W) of an image.
+        count: Vectors of each.
+        seed: Of the vectors.
+        family: Its name.
+    """
+    rows = [
+        subspace.sample(count, 1.0, _generator(seed, subspace.dimension, draw))
+        for draw, subspace in enumerate(subspaces)
+    ]
+    return Perturbations.of(
+        family,
+        torch.cat(rows).view(-1, *shape),
+        1.0,
+        subspace_dimension=subspaces[0].dimension,
+        per_draw=count,
+        source={"seed": seed},
+    )
+
+
+def vectors_of_sphere(shape: tuple[int, ...], count: int, seed: int) -> Perturbations:
+    """Return random unit vectors of image space, (C, H, W) numbers each."""
+    return on_sphere(shape, count, 1.0, _generator(seed, 0)).described(seed=seed)
+
+
+def _generator(seed: int, *stream: int) -> torch.Generator:
+    state = np.random.SeedSequence([seed, *stream]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))

@@ -50,7 +50,6 @@ class SpectrumOptions:
 
     Args:
         directions: Singular vectors to keep; by default 100, or as many as there can be.
-        held_out: Share of the normals kept apart to measure captured energy.
         null_draws: Draws of each null that is simulated: random directions, coordinates permuted,
             phases randomised.
         splits: How often the normals are split in two halves, for intervals and for stability.
@@ -60,7 +59,6 @@ class SpectrumOptions:
     """
 
     directions: int | None = None
-    held_out: float = 0.2
     null_draws: int = 20
     splits: int = 10
     method: Literal["gram", "lapack"] = "gram"
@@ -80,16 +78,15 @@ class UniversalOptions:
             dimension is varied, as a share of the mean image norm; by default 0.04, the 2000 of
             about 50,000 of the CVPR 2017 paper, or what makes two median margins where that is
             more.
-        dimension: Subspace dimension R of those within the subspace, at which the norm is varied;
-            by default 50, but at most half the normals and a quarter of the numbers of an image.
+        dimension: R of S_f; by default the one whose random vectors fool most of a fifth of the
+            collected images, which does nothing else.
         linf: Norm of the l-infinity ones, input units; 10/255 is that of the CVPR 2017 paper.
         target: Class to move images to; by default away from their own.
         mirror: Mirror images left to right one time in two, where that is natural.
         layer: Hidden layer for hidden_layer, by its name in the model.
         q: Of the norm that measures how far the hidden layer moves; by default 5 for l-infinity,
             1 for Euclidean perturbations.
-        counts: Numbers of images to make one from, beside all; by default an eighth, a quarter and
-            a half.
+        counts: Numbers of images to make one from, beside all.
     """
 
     algorithms: list[Algorithm] = field(default_factory=lambda: ["smooth_rate"])
@@ -115,13 +112,14 @@ class FoolingOptions:
             where that is more. The reference norm is always added.
         dimensions: Subspace dimensions to try, like 1,10,100; by default 1, 2, 5, 10, 20, 50,
             100, ... as far as directions were kept. The reference one is always added.
-        draws: Random perturbations of each family, norm and dimension.
+        draws: Random vectors of S_f that answer; 1.5 times as many of matched noise in five draws
+            of it. Curves take ten of each family.
         files: Perturbations of others to compare with, like v.mat,w.npy, scaled to each norm.
     """
 
     norms: list[float] | None = None
     dimensions: list[int] | None = None
-    draws: int = 10
+    draws: int = 100
     files: list[str] = field(default_factory=list)
 
 
@@ -268,9 +266,6 @@ class TrialConfig(SubjectOptions):
 COLLECT, EVALUATE = 500, 400
 """Images of each part, where there are as many."""
 
-DIMENSION = 50
-"""The reference R, where the normals allow as many."""
-
 REFERENCE, REFERENCE_IN_MARGINS = 0.04, 2.0
 """The reference norm, as a share of the mean image norm, or in median margins where that is more:
 a robust model would not be fooled at all."""
@@ -280,9 +275,12 @@ FREE = ("name", "device", "batch_size", "untrained", "with_curvature")
 the number of untrained networks, what is collected beside the normals."""
 
 
-RETIRED = {"search": (RETIRED_OPTION,), "fooling": ("reference", "dimension")}
-"""Settings that earlier versions wrote, which mean nothing now; the last two are those of
-`universal`."""
+RETIRED = {
+    "search": (RETIRED_OPTION,),
+    "fooling": ("reference", "dimension"),
+    "spectrum": ("held_out",),
+}
+"""Settings that earlier versions wrote, which mean nothing now."""
 
 
 def config_from(*settings: Mapping[str, Any]) -> StudyConfig:
@@ -367,7 +365,7 @@ _LEAST = {
     "spectrum.splits": 1,
     "universal.images": 1,
     "universal.gradients": 1,
-    "fooling.draws": 1,
+    "fooling.draws": 2,
     "curvature.images": 1,
     "curvature.judge": 1,
     "curvature.dimension": 1,
@@ -377,7 +375,7 @@ _LEAST = {
 }
 """Of whole numbers."""
 _TOO_MANY = 2**31
-_SHARES = ("search.residual_tol", "search.alignment_tol", "spectrum.held_out")
+_SHARES = ("search.residual_tol", "search.alignment_tol")
 _LENGTHS = (
     "search.max_margin",
     "search.max_change",

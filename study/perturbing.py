@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,9 @@ from analysis.baselines import (
     singular_pairs,
 )
 from analysis.fooling import FoolingRate, fooling_rates, joined_rates
-from analysis.gram import Where
 from analysis.perturbation_files import load_perturbations, save_perturbations
-from analysis.perturbations import Perturbations
+from analysis.perturbations import SPHERE, SUBSPACE, Perturbations, in_subspace
+from analysis.questions import SharedNormals
 from analysis.results import (
     CollectionResult,
     Examples,
@@ -34,18 +35,32 @@ from analysis.results import (
     SpectrumResult,
     UniversalResult,
 )
-from analysis.rivals import UNTRAINED, rival_spectra
+from analysis.rivals import UNTRAINED
 from analysis.saved import load_result, save_result
+from analysis.spectrum import singular_spectrum
 from analysis.survey import placed_batches, survey
-from analysis.sweep import dimension_sweep, norm_sweep, random_families
+from analysis.sweep import (
+    dimension_sweep,
+    norm_sweep,
+    vectors_of,
+    vectors_of_noise,
+    vectors_of_sphere,
+)
 from boundary.collect import changed_settings, collection_settings
 from boundary.errors import InputError, StoreError
 from boundary.images import sha256_of_ids
 from study.config import StudyConfig
 from study.run import RunDirectory
-from study.subject import Subject, device_named
+from study.subject import Subject
+from study.subspaces import making_normals, matched_noise, twin_normals
 
 _log = logging.getLogger(__name__)
+
+CURVE_DRAWS = 10
+"""Random vectors at each point of a curve, on which no answer rests."""
+
+NOISE_VECTORS = 1.5
+"""Vectors of matched noise, of all its draws together, over those of S_f."""
 
 EXAMPLES = 6
 """Images shown with and without a perturbation."""
@@ -71,33 +86,29 @@ def fooling(
         return
     collection, normals = basis(run)
     made = load_result(run.result("universal"), UniversalResult)
-    reference, dimension = made.reference_norm, made.reference_dimension
-    families = _families(run, config, subject, collection, normals, made, loaded)
-    at_every_norm = [
-        family
-        for family in families
-        if family.subspace_dimension in {dimension, normals.spectrum.dimension}
-    ]
-    rates = rates_on(run, subject, subject.evaluating, families)
-    like = subject.collecting[: min(len(subject.evaluating), config.universal.images)]
-    own = rates_on(run, subject, like, at_every_norm, clips=(False,))
+    families = _Families(run, config, subject, collection, normals, made, loaded)
+    free = rates_on(run, subject, subject.evaluating, families.all(), clips=(False,))
+    clipped = rates_on(run, subject, subject.evaluating, families.clipped(), clips=(True,))
+    shared = run.ranks.from_first(lambda: families.shared())
     if not run.ranks.first:
         return
     clean = survey(
         subject.classifier, subject.images, subject.evaluating, batch_size=subject.batch_size
     )
-    _save_families(run, at_every_norm, reference)
+    reference = families.at_reference()
+    _save_families(run, reference)
     result = FoolingResult(
-        rates=tuple(rates),
-        own=tuple(own),
-        examples=_examples(subject, families, reference, dimension),
+        rates=(*free, *clipped),
+        shared=shared,
+        examples=_examples(subject, reference),
         image_ids=clean.ids,
         predictions=clean.predictions,
         labels=clean.labels,
         class_names=subject.class_names,
         mean_image_norm=collection.mean_image_norm,
-        reference_norm=reference,
-        reference_dimension=dimension,
+        reference_norm=made.reference_norm,
+        reference_dimension=made.reference_dimension,
+        noise_dimension=made.choice.noise_best,
         median_margin=collection.median_margin,
         seed=config.seed,
     )
@@ -189,83 +200,165 @@ def rates_on(
     return joined_rates(parts)
 
 
-def _families(
-    run: RunDirectory,
-    config: StudyConfig,
-    subject: Subject,
-    collection: CollectionResult,
-    normals: SpectrumResult,
-    made: UniversalResult,
-    loaded: Sequence[Perturbations],
-) -> list[Perturbations]:
-    """Return every family: random ones, baselines, Euclidean universal ones and those of files."""
-    options, spectrum, shape = config.fooling, normals.spectrum, normals.image_shape
-    reference, dimension = made.reference_norm, made.reference_dimension
-    norms = norm_sweep(
-        options.norms, collection.mean_image_norm, collection.median_margin, reference
-    )
-    dimensions = dimension_sweep(options.dimensions, len(spectrum.directions), dimension)
-    store = run.store()
-    rows = store.normals()
-    networks = (run.untrained_normals(draw) for draw in range(config.untrained))
-    network = next((found for found in networks if 2 * len(found) >= len(rows)), None)
-    where = Where(device=str(device_named(config.device)), ranks=run.ranks, progress=True)
-    rivals = rival_spectra(
-        rows,
-        network,
-        shape,
-        directions=dimensions[-1],
-        seed=config.seed,
-        where=where,
-        scratch=run.path,
-    )
-    random = random_families(
-        {"subspace": spectrum, **rivals},
-        shape,
-        norms=norms,
-        dimensions=dimensions,
-        reference_norm=reference,
-        reference_dimension=dimension,
-        draws=options.draws,
-        seed=config.seed,
-    )
-    batch = subject.images.read(subject.collecting[: config.universal.images])
-    margins = collection.margin[collection.on_boundary]
-    of_normals = [
-        single_displacements(rows, shape, options.draws, 1.0, seed=config.seed),
-        displacement_sum(rows, margins, shape, 1.0),
-        singular_pairs(spectrum, shape, options.draws, 1.0),
-    ]
-    of_images = [
-        run.ranks.from_first(
-            lambda: gradient_sign(
-                subject.classifier, batch.images, 1.0, batch_size=subject.batch_size
-            )
-        ),
-        mean_image(batch.images, 1.0),
-    ]
-    universals = [
-        Perturbations.of(
-            found.family,
-            torch.from_numpy(found.vector),
-            subspace_dimension=found.own[0].subspace_dimension,
+class _Families:
+    """Every family of perturbations of the stage, at the norms and dimensions where it is tried."""
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        config: StudyConfig,
+        subject: Subject,
+        collection: CollectionResult,
+        normals: SpectrumResult,
+        made: UniversalResult,
+        loaded: Sequence[Perturbations],
+    ) -> None:
+        options, spectrum = config.fooling, normals.spectrum
+        self._run, self._config, self._subject = run, config, subject
+        self._collection, self._spectrum, self._made = collection, spectrum, made
+        self._loaded, self._shape = loaded, subject.images.shape
+        self._norm, self._dimension = made.reference_norm, made.reference_dimension
+        self._norms = norm_sweep(
+            options.norms, collection.mean_image_norm, collection.median_margin, self._norm
         )
-        for found in made.found
-        if found.own[0].p == 2
-    ]
-    all_normals = origin(subject, store.column("position")[store.on_boundary])
-    not_trained = {**all_normals, "model": f"{subject.model.name}, untrained", "model sha256": ""}
-    sources = {"sphere": {"shape": list(shape)}, UNTRAINED: not_trained}
-    single = [
-        *(family.described(**all_normals, seed=config.seed) for family in of_normals),
-        *(family.described(**origin(subject, batch.positions.numpy())) for family in of_images),
-        *universals,
-        *loaded,
-    ]
-    return [
-        *(family.described(**sources.get(family.family, all_normals)) for family in random),
-        *(family.scaled(norm) for family in single for norm in norms),
-    ]
+        self._dimensions = dimension_sweep(
+            options.dimensions, len(spectrum.directions), self._dimension
+        )
+        self._noise = matched_noise(run, config, max(*self._dimensions, made.choice.noise_best))
+
+    def all(self) -> list[Perturbations]:
+        """Return all, without clipping: curves over the norm and over R, and what is judged."""
+        best = self._made.choice.noise_best
+        judged = {self._dimension, best}
+        at_norms = [
+            *(self._of_dimension(self._dimension, CURVE_DRAWS)),
+            vectors_of_sphere(self._shape, CURVE_DRAWS, self._config.seed),
+            *self._fixed,
+        ]
+        return [
+            *(
+                family.scaled(norm)
+                for norm in self._norms
+                if norm != self._norm
+                for family in at_norms
+            ),
+            *(
+                family.scaled(self._norm)
+                for R in sorted({*self._dimensions, best})
+                for family in self._of_dimension(
+                    R, self._config.fooling.draws if R in judged else CURVE_DRAWS
+                )
+            ),
+            *(family.scaled(self._norm) for family in self._others),
+        ]
+
+    def clipped(self) -> list[Perturbations]:
+        """Return those that are tried with clipping too, at the reference norm."""
+        return self.at_reference(CURVE_DRAWS)
+
+    def at_reference(self, draws: int | None = None) -> list[Perturbations]:
+        """Return one family of each kind, at the reference norm and dimension."""
+        count = self._config.fooling.draws if draws is None else draws
+        families = [*self._of_dimension(self._dimension, count), *self._others]
+        return [family.scaled(self._norm) for family in families]
+
+    @cached_property
+    def _others(self) -> list[Perturbations]:
+        """Families that are tried at one R alone."""
+        sphere = vectors_of_sphere(self._shape, CURVE_DRAWS, self._config.seed)
+        return [sphere, *self._untrained(), *self._fixed]
+
+    def _of_dimension(self, R: int, draws: int) -> list[Perturbations]:
+        """Return random vectors of S_f and of matched noise."""
+        seed, phases = self._config.seed, len(self._noise)
+        per_draw = max(1, -(-draws * NOISE_VECTORS // phases))
+        found = [vectors_of(self._spectrum, R, self._shape, draws, seed).described(**self._origin)]
+        if len(self._noise[0].directions) >= R:
+            subspaces = [one.subspace(R) for one in self._noise]
+            noise = vectors_of_noise(subspaces, self._shape, min(per_draw, draws), seed)
+            found.append(noise.described(**self._origin))
+        return found
+
+    def _untrained(self) -> list[Perturbations]:
+        """Return random vectors of the subspace of an untrained network that has one."""
+        for draw, rows in enumerate(twin_normals(self._run, self._config.untrained)):
+            if rows is None or rows.shape[0] < self._dimension:
+                continue
+            spectrum = singular_spectrum(rows, directions=self._dimension)
+            unit = in_subspace(
+                spectrum.subspace(self._dimension),
+                self._shape,
+                CURVE_DRAWS,
+                1.0,
+                torch.Generator().manual_seed(self._config.seed),
+                family=UNTRAINED,
+            )
+            model = f"{self._subject.model.name}, untrained {draw}"
+            return [unit.described(**{**self._origin, "model": model, "model sha256": ""})]
+        return []
+
+    @cached_property
+    def _origin(self) -> dict[str, Any]:
+        return origin(self._subject, self._subject.making)
+
+    @cached_property
+    def _fixed(self) -> list[Perturbations]:
+        """Families that need no subspace: baselines, universal perturbations, those of files."""
+        run, subject, seed, shape = self._run, self._subject, self._config.seed, self._shape
+        rows = making_normals(run)
+        batch = subject.images.read(subject.making[: self._config.universal.images])
+        chosen = self._collection.on_boundary & ~self._collection.choosing
+        of_normals = [
+            single_displacements(rows, shape, CURVE_DRAWS, 1.0, seed=seed),
+            displacement_sum(rows, self._collection.margin[chosen], shape, 1.0),
+            singular_pairs(self._spectrum, shape, CURVE_DRAWS, 1.0),
+        ]
+        of_images = [
+            run.ranks.from_first(
+                lambda: gradient_sign(
+                    subject.classifier, batch.images, 1.0, batch_size=subject.batch_size
+                )
+            ),
+            mean_image(batch.images, 1.0),
+        ]
+        universals = [
+            Perturbations.of(
+                found.family,
+                torch.from_numpy(found.vector),
+                subspace_dimension=found.own[0].subspace_dimension,
+            )
+            for found in self._made.found
+            if found.own[0].p == 2
+        ]
+        return [
+            *(family.described(**self._origin, seed=seed) for family in of_normals),
+            *(family.described(**origin(subject, batch.positions.numpy())) for family in of_images),
+            *universals,
+            *self._loaded,
+        ]
+
+    def shared(self) -> SharedNormals:
+        """Return the energies of evaluated images' normals that question 1 rests on."""
+        R, run = self._dimension, self._run
+        normals = np.asarray(run.evaluated_store().normals()[:], dtype=np.float64)
+        noise = [one.subspace(R).energy(normals) for one in self._noise]
+        untrained, undecided = [], []
+        count = self._config.untrained
+        twins = zip(run.twins(count), twin_normals(run, count), strict=True)
+        for draw, (twin, rows) in enumerate(twins):
+            if rows is None or rows.shape[0] < R:
+                undecided.append(twin.reason or f"it has fewer than {R} normals")
+                continue
+            own = singular_spectrum(rows, directions=R).subspace(R)
+            evaluated = np.asarray(run.untrained_evaluated(draw)[:], dtype=np.float64)
+            untrained.append(own.energy(evaluated).mean())
+        return SharedNormals(
+            dimension=R,
+            own=self._spectrum.subspace(R).energy(normals),
+            noise=np.stack(noise),
+            untrained=np.array(untrained),
+            undecided=tuple(undecided),
+        )
 
 
 def _from_files(files: Sequence[str], shape: tuple[int, ...]) -> list[Perturbations]:
@@ -292,33 +385,24 @@ def _sha256(family: Perturbations) -> str:
     return hashlib.sha256(family.vectors.numpy().tobytes()).hexdigest()
 
 
-def _save_families(run: RunDirectory, families: Sequence[Perturbations], norm: float) -> None:
+def _save_families(run: RunDirectory, families: Sequence[Perturbations]) -> None:
     """Leave one file for each made here, at the reference norm, and none of earlier ones."""
     run.perturbations.mkdir(exist_ok=True)
     for file in run.perturbations.glob("*.safetensors"):
         if not file.name.startswith("universal-"):
             file.unlink()
     for family in families:
-        if family.norm == norm and not family.family.startswith(("universal ", "file ")):
+        if not family.family.startswith(("universal ", "file ")):
             save_perturbations(run.perturbation(family.family), family)
 
 
-def _examples(
-    subject: Subject, families: Sequence[Perturbations], norm: float, dimension: int
-) -> Examples:
-    """Return the first images, perturbed by the first draw of some families at a norm, clipped."""
+def _examples(subject: Subject, families: Sequence[Perturbations]) -> Examples:
+    """Return the first images, perturbed by the first draw of some families, clipped."""
     classifier = subject.classifier
     clean = next(placed_batches(classifier, subject.images, subject.evaluating, EXAMPLES))
-    whole = clean[0].numel()
     universals = [family.family for family in families if family.family.startswith("universal")]
-    wanted = {*universals[:1], "subspace", "sphere"}
-    shown = {
-        family.family: family
-        for family in reversed(families)
-        if family.norm == norm
-        and family.family in wanted
-        and family.subspace_dimension in {dimension, whole}
-    }
+    wanted = {*universals[:1], SUBSPACE, SPHERE}
+    shown = {family.family: family for family in reversed(families) if family.family in wanted}
     perturbed = [
         (clean + classifier.place(family.vectors[0])).clamp(*classifier.bounds)
         for family in shown.values()
@@ -329,5 +413,5 @@ def _examples(
         perturbed=torch.stack(perturbed).float().cpu().numpy(),
         perturbed_predictions=np.stack([classifier.predict(p).cpu().numpy() for p in perturbed]),
         families=tuple(shown),
-        norm=norm,
+        norm=families[0].norm,
     )

@@ -4,36 +4,46 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from math import inf
+from math import inf, nan
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from analysis.algorithms import Algorithm, Recipe, check_recipe, family_name, make_universal
 from analysis.ball import Ball
+from analysis.choice import ChosenDimension, choose_dimension
 from analysis.fooling import FoolingRate
 from analysis.labels import LabelFlows, label_flows
-from analysis.learning import LearnedRate, counts_below, subspaces_of_few, universal_of_few
+from analysis.learning import LearnedRate, counts_below, universal_of_few
+from analysis.paths import FoolingPath, path_of_fooling, rate_without_sink
 from analysis.perturbation_files import load_perturbations, save_perturbations
 from analysis.perturbations import Perturbations
+from analysis.questions import Within
 from analysis.results import (
     CollectionResult,
     MadeUniversal,
     SpectrumResult,
     UniversalResult,
 )
+from analysis.rivals import MATCHED
 from analysis.saved import save_result
 from analysis.subspace import Subspace
 from analysis.survey import placed_batches
-from analysis.sweep import noise_beside
+from analysis.sweep import dimension_sweep, noise_beside, vectors_of, vectors_of_noise
 from analysis.universal import UniversalPerturbation
+from boundary.classifier import Classifier
 from boundary.errors import InputError
 from boundary.images import ImageBatch
-from study.config import DIMENSION, REFERENCE, REFERENCE_IN_MARGINS, StudyConfig
+from study.config import REFERENCE, REFERENCE_IN_MARGINS, StudyConfig
 from study.perturbing import basis, judging, origin, rates_on, require_same_subject
 from study.provenance import digest
 from study.run import RunDirectory
 from study.subject import Subject
+from study.subspaces import matched_noise
+
+CHOOSING_VECTORS = 30
+"""Random vectors of S_f, and of matched noise, at each R that choosing images try."""
 
 WATCHED = 64
 """Held-out images on which the fooling rate is shown while a perturbation is made."""
@@ -57,16 +67,23 @@ def universal(
         ranks.from_first(lambda: _keep_what_is_left(run, digest(settings)))
         return
     collection, normals = basis(run)
-    making = _Making(run, config, subject, collection, normals, digest(settings))
+    choice = _choice(run, config, subject, collection, normals)
+    making = _Making(run, config, subject, collection, normals, choice, digest(settings))
     made = ranks.from_first(making.all)
     few = ranks.from_first(making.from_few)
     own = rates_on(run, subject, making.positions, [one.family for one in made])
     noise = ranks.from_first(lambda: making.noise(made))
     tried = [*(one.family for one in made), *(family for _, family in few), *noise]
     others = rates_on(run, subject, subject.evaluating, tried)
+    within = making.within(made, others)
     if not ranks.first:
         return
+    paths, without_sink = making.path_and_sink(made)
     result = UniversalResult(
+        choice=choice,
+        within=within,
+        paths=paths,
+        rate_without_sink=without_sink,
         found=tuple(
             one.judged(own[2 * place : 2 * place + 2], others[2 * place : 2 * place + 2])
             for place, one in enumerate(made)
@@ -124,14 +141,15 @@ class _Making:
         subject: Subject,
         collection: CollectionResult,
         normals: SpectrumResult,
+        choice: ChosenDimension,
         identity: str,
     ) -> None:
         options = config.universal
         self._run, self._config, self._subject = run, config, subject
         self._spectrum, self._identity = normals.spectrum, identity
         self.norm = reference_norm(config, collection.mean_image_norm, collection.median_margin)
-        self.dimension = reference_dimension(config, normals)
-        self.positions = subject.collecting[: options.images]
+        self.dimension = choice.chosen
+        self.positions = subject.making[: options.images]
         self._recipe = Recipe(
             gradients=options.gradients or 10 * len(self.positions),
             target=options.target,
@@ -171,34 +189,80 @@ class _Making:
         return noise_beside([one.family for one in made], shape, self._config.seed)
 
     def from_few(self) -> list[tuple[int, Perturbations]]:
-        """Return what the first algorithm, and the subspace, make of fewer images."""
-        algorithms, config = self._config.universal.algorithms, self._config
-        if not algorithms:
+        """Return what the first algorithm makes of fewer images, where that was asked for."""
+        algorithms = self._config.universal.algorithms
+        if not algorithms or not self._counts:
             return []
-        found: list[tuple[int, Perturbations]] = []
-        if algorithms[0] != "hidden_layer":  # which takes few images anyway
-            of_images = universal_of_few(
-                self._subject.classifier,
-                self._batch().images,
-                self._counts,
-                algorithms[0],
-                self._balls[0],
-                self._recipe,
-                progress=True,
-            )
-            found += zip(self._counts, of_images, strict=True)
-        store, whole = self._run.store(), self._spectrum.count
-        counts = [*(count for count in self._counts if count < whole), whole]
-        of_normals = subspaces_of_few(
-            store.normals(),
-            store.shape,
-            counts,
-            dimension=self.dimension,
-            draws=config.fooling.draws,
-            norm=self.norm,
-            seed=config.seed,
+        found = universal_of_few(
+            self._subject.classifier,
+            self._batch().images,
+            self._counts,
+            algorithms[0],
+            self._balls[0],
+            self._recipe,
+            progress=True,
         )
-        return [*found, *zip(counts, of_normals, strict=True)]
+        return list(zip(self._counts, found, strict=True))
+
+    def within(self, made: Sequence[_Made], rates: Sequence[FoolingRate]) -> tuple[Within, ...]:
+        """Return the best vector inside S_f, and inside each draw of noise, beside any."""
+        places = {one.family.family: place for place, one in enumerate(made)}
+        free = [name for name in places if " l2" in name and "subspace" not in name]
+        inside = [name for name in places if "subspace" in name]
+        if not free or not inside:
+            return ()
+        noise = [
+            one.subspace(self.dimension)
+            for one in matched_noise(self._run, self._config, self.dimension)
+            if len(one.directions) >= self.dimension
+        ]
+        vectors = self._run.ranks.from_first(
+            lambda: [
+                make_universal(
+                    "smooth_rate",
+                    self._subject.classifier,
+                    self._batch().images,
+                    self._balls[0],
+                    self._recipe,
+                    subspace=subspace,
+                    progress=True,
+                ).as_perturbations(MATCHED)
+                for subspace in noise
+            ]
+        )
+        matched = rates_on(
+            self._run, self._subject, self._subject.evaluating, vectors, clips=(False,)
+        )
+        images = rates[0].fooled.shape[1]
+        return (
+            Within(
+                dimension=self.dimension,
+                anywhere=rates[2 * places[free[0]]].fooled[0],
+                inside=rates[2 * places[inside[0]]].fooled[0],
+                matched=np.concatenate(
+                    [np.zeros((0, images), dtype=np.bool_), *(rate.fooled for rate in matched)]
+                ),
+            ),
+        )
+
+    def path_and_sink(self, made: Sequence[_Made]) -> tuple[tuple[FoolingPath, ...], float]:
+        """Return the path account of the first Euclidean one, and the rate without its sink."""
+        first = next((one.family for one in made if one.family.p == 2), None)
+        if first is None:
+            return (), nan
+        subject, size = self._subject, self._subject.batch_size
+        judged = subject.images.read(subject.evaluating).images
+        path = path_of_fooling(subject.classifier, judged, first.vectors[0], batch_size=size)
+
+        def make(classifier: Classifier, images: Tensor) -> Tensor:
+            return make_universal(
+                "smooth_rate", classifier, images, self._balls[0], self._recipe, progress=True
+            ).vector
+
+        left = rate_without_sink(
+            subject.classifier, path.sink, self._batch().images, judged, make, batch_size=size
+        )
+        return (path,), nan if left is None else left.value
 
     def _batch(self) -> ImageBatch:
         return self._subject.images.read(self.positions)
@@ -303,20 +367,37 @@ def reference_norm(config: StudyConfig, mean_image_norm: float, median_margin: f
     return max(REFERENCE * mean_image_norm, REFERENCE_IN_MARGINS * median_margin)
 
 
-def reference_dimension(config: StudyConfig, normals: SpectrumResult) -> int:
-    """Return the R at which norms are varied: as asked for, else what the normals allow.
+def _choice(
+    run: RunDirectory,
+    config: StudyConfig,
+    subject: Subject,
+    collection: CollectionResult,
+    normals: SpectrumResult,
+) -> ChosenDimension:
+    """Return R of S_f, as stated or as the choosing images decide.
 
     Raises:
-        InputError: If more is asked for than directions were kept.
+        InputError: If more is stated than directions were kept.
     """
-    spectrum, asked = normals.spectrum, config.universal.dimension
-    if asked is not None:
-        kept = len(spectrum.directions)
-        if asked > kept:
-            raise InputError(
-                f"`--universal.dimension` should lie in 1..{kept}, the directions of S_f that the "
-                f"run has kept. Found {asked}."
-            )
-        return asked
-    most = min(spectrum.count // 2, spectrum.dimension // 4, len(spectrum.directions))
-    return max(1, min(DIMENSION, most))
+    spectrum, stated = normals.spectrum, config.universal.dimension
+    kept = len(spectrum.directions)
+    if stated is not None and stated > kept:
+        raise InputError(
+            f"`--universal.dimension` should lie in 1..{kept}, the directions of S_f that the run "
+            f"has kept. Found {stated}."
+        )
+    norm = reference_norm(config, collection.mean_image_norm, collection.median_margin)
+    dimensions = dimension_sweep(None, kept, stated or 1)
+    noise = matched_noise(run, config, dimensions[-1])
+    shape, seed = subject.images.shape, config.seed
+    families = []
+    for R in dimensions:
+        subspaces = [one.subspace(R) for one in noise if len(one.directions) >= R]
+        per_draw = CHOOSING_VECTORS // len(noise)
+        families += [
+            vectors_of(spectrum, R, shape, CHOOSING_VECTORS, seed).scaled(norm),
+            vectors_of_noise(subspaces, shape, per_draw, seed).scaled(norm),
+        ]
+    rates = rates_on(run, subject, subject.choosing, families, clips=(False,))
+    by_draw = [list(rate.by_subspace.mean((1, 2))) for rate in rates[1::2]]
+    return choose_dimension(rates[::2], np.array(by_draw).T, stated)
