@@ -1,6 +1,7 @@
 """Many points: the singular spectrum of the normals, subspaces, perturbations and fooling rates."""
 
 from analysis.algorithms import ALGORITHMS, Recipe, make_universal
+from analysis.answers import answers
 from analysis.ball import Ball
 from analysis.baselines import (
     displacement_sum,
@@ -9,6 +10,7 @@ from analysis.baselines import (
     single_displacements,
     singular_pairs,
 )
+from analysis.causes import FoolingCauses, causes_of_fooling
 from analysis.comparisons import PairDifference, compare_all
 from analysis.deepfool_loop import deepfool_perturbation
 from analysis.dimension import (
@@ -28,6 +30,7 @@ from analysis.intervals import Estimate, Interval, wilson_interval
 from analysis.labels import LabelFlows, label_flows
 from analysis.natural import NaturalResult, naturalness
 from analysis.nulls import Null, isotropic_null, permuted_null, phase_null, untrained_null
+from analysis.paths import FoolingPath, path_of_fooling
 from analysis.perturbation_files import (
     LoadedPerturbations,
     load_perturbations,
@@ -42,7 +45,7 @@ from analysis.results import (
     SpectrumResult,
     UniversalResult,
 )
-from analysis.rivals import rival_spectra
+from analysis.rivals import matched_frames, matched_spectra
 from analysis.saved import load_result
 from analysis.shared import shared_directions
 from analysis.singular_vectors import hidden_singular_vector, singular_perturbation
@@ -61,6 +64,8 @@ __all__ = [
     "CurvatureResult",
     "Dimensions",
     "Estimate",
+    "FoolingCauses",
+    "FoolingPath",
     "FoolingRate",
     "FoolingResult",
     "HalfSamples",
@@ -81,7 +86,9 @@ __all__ = [
     "UniversalPerturbation",
     "UniversalResult",
     "Where",
+    "answers",
     "captured_energy",
+    "causes_of_fooling",
     "class_means",
     "compare",
     "compare_all",
@@ -102,13 +109,15 @@ __all__ = [
     "load_perturbations",
     "load_result",
     "make_universal",
+    "matched_frames",
+    "matched_spectra",
     "mean_image",
     "naturalness",
     "noise_dimensions",
     "on_sphere",
+    "path_of_fooling",
     "permuted_null",
     "phase_null",
-    "rival_spectra",
     "save_perturbations",
     "save_picture",
     "shared_directions",
