@@ -227,4 +227,3 @@ def _of_draws(outcomes: Array) -> tuple[Component, float]:
         Component(float(by_draw.var(ddof=1)) / draws, draws - 1),
         float((rest**2).sum()) / freedom / outcomes.size,
     )
-of_mean = of_difference = None  # shim

@@ -273,4 +273,3 @@ def _fooled(
             "images, whose classes mean nothing; try smaller norms."
         )
     return changed.cpu().numpy()
-NO_SPREAD = 1e-12  # shim
