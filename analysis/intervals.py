@@ -47,11 +47,6 @@ def wilson_interval(count: int, total: int, level: float = LEVEL) -> Interval:
     return Interval(float(found.low), float(found.high))
 
 
-def bound_of_none(total: int) -> float:
-    """Return the largest share that none in ``total`` allows (Clopper and Pearson 1934)."""
-    return float(1 - TAILS[0] ** (1 / total))
-
-
 def bootstrap_means(
     rows: NDArray[np.float64],
 ) -> NDArray[np.float64]:
