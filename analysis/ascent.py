@@ -42,8 +42,6 @@ class AscendedFrame:
     """(R,), mean curvature along each direction in the sample, descending, 1 / input units."""
     directions: NDArray[np.float64]
     """(R, D), orthonormal: those of the mean shape operator seen in their span."""
-    gradients: int
-    """Input gradients spent."""
     images: int
     """n that made it."""
 
@@ -62,8 +60,6 @@ class AscentState:
     """Places of the anchors that are next."""
     generator: NDArray[np.uint8]
     """State of what puts them in order."""
-    gradients: int
-    """Spent."""
 
 
 def ascended_span(
@@ -129,12 +125,10 @@ def ascended_frame(operator: MeanShapeOperator, last: AscentState) -> AscendedFr
     frame = torch.from_numpy(last.directions.T)
     seen = frame.T @ operator.products(frame.T).T
     values, turns = torch.linalg.eigh((seen + seen.T) / 2)
-    count = operator.count
     return AscendedFrame(
         values.flip(0).numpy(),
         (frame @ turns.flip(1)).T.contiguous().numpy(),  # as it is read: products round alike
-        last.gradients + 2 * count * frame.shape[1],
-        count,
+        operator.count,
     )
 
 
@@ -146,7 +140,7 @@ def _start(operator: MeanShapeOperator, dimension: int, seed: int) -> AscentStat
         operator.normals(places).numpy(), operator.shape, np.random.default_rng(seed)
     )
     frame = torch.linalg.qr(torch.from_numpy(rows.T).double()).Q
-    return _state(0, frame, torch.zeros(dimension), order, generator, 0)
+    return _state(0, frame, torch.zeros(dimension), order, generator)
 
 
 def _state(
@@ -155,7 +149,6 @@ def _state(
     curvature: Tensor,
     order: Tensor,
     generator: torch.Generator,
-    gradients: int,
 ) -> AscentState:
     return AscentState(
         steps,
@@ -163,7 +156,6 @@ def _state(
         curvature.double().numpy(),
         order.numpy(),
         generator.get_state().numpy(),
-        gradients,
     )
 
 
@@ -192,8 +184,7 @@ def _stepped(
     elif length > 0:
         size = step * 0.5 * (1 + np.cos(np.pi * turn / steps))
         frame = torch.linalg.qr(frame + (size / length) * beyond).Q
-    spent = 2 * len(batch) * len(curvature)
-    return _state(turn + 1, frame, curvature, order, generator, state.gradients + spent)
+    return _state(turn + 1, frame, curvature, order, generator)
 
 
 def _renewed(

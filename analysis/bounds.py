@@ -1,14 +1,19 @@
-"""The theorems of the ICLR 2018 paper applied to what was measured, beside the rates they bound.
+"""What three laws of the papers say, beside what is measured: one table.
+
+- *margins*: within a random subspace of dimension R the boundary is sqrt(D / R) times as far, if it
+  is flat (NIPS 2016);
+- *flat* and *curved*: the theorems of the ICLR 2018 paper name a norm at which random vectors of a
+  subspace fool a share of the images.
 
 The flat theorem takes one margin |r| and one captured length |P_S r| for all images. Of images
 that differ the mean over them of P(|v'r| < |r|^2), v uniform of norm rho in S of dimension R, is at
 most sqrt(e R) / rho times the mean of |r|^2 / |P_S r|: so does the norm here follow from it.
 
 The curved theorem asks for a curvature of at least kappa along all but a share of the pairs of
-vector and image; the pairs beyond are *excluded*, and the theorem says nothing of them. Its form
-takes the whole vector, while curvature is measured along the part beside the normal, which is at
-least sqrt(1 - t^2) of it but for the share delta that is let go: kappa is taken times 1 - t^2, and
-there is no bound where t = sqrt(2 ln(2 / delta) / R) is 1 or more.
+vector and image; of the pairs beyond it says nothing, and they count as not fooled. Its form takes
+the whole vector, while curvature is measured along the part beside the normal, which is at least
+sqrt(1 - t^2) of it but for the share delta that is let go: kappa is taken times 1 - t^2, and there
+is no bound where t = sqrt(2 ln(2 / delta) / R) is 1 or more.
 """
 
 from collections.abc import Sequence
@@ -19,21 +24,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.fooling import FoolingRate
-from analysis.predicted import Planes
-from analysis.subspace import Subspace
-from analysis.theorems import curved_bound, flat_bound
+from analysis.intervals import RESAMPLES, TAILS
+from analysis.theorems import SubspaceMargins, curved_bound, flat_bound
 
-FLAT_THEOREM, CURVED_THEOREM = "flat", "curved"
+MARGINS, FLAT, CURVED_THEOREM = "margins", "flat", "curved"
 
-DELTAS = (0.5, 0.2)
+_DELTAS = (0.5, 0.2)
 """Shares of vectors that the flat theorem lets go."""
-CURVED_DELTA = 0.1
+_CURVED_DELTA = 0.1
 """Share of vectors that the curved theorem lets go, for pointing inwards."""
-EXCLUDED = (0.25, 0.5, 0.75)
+_EXCLUDED = (0.25, 0.5, 0.75)
 """Shares of the pairs of least curvature that the curved theorem is applied without."""
-
 _FARTHEST = 0.9
-"""Quantile of the margins that the curved theorem is applied with; images beyond are excluded."""
+"""Quantile of the margins that the curved theorem is applied with."""
 
 Array = NDArray[np.float64]
 
@@ -48,62 +51,60 @@ class Bound:
     """Whose random vectors."""
     dimension: int
     """R of their subspace."""
-    delta: float
-    """Share of the vectors that is let go."""
-    excluded: float
-    """Share of the pairs of vector and image to which the theorem does not apply."""
     premise: float
     """Flat: median of |P_S r| / |r|, the share of the normal in the subspace. Curved: the least
-    normal curvature of the pairs that are not excluded, 1 / input units."""
+    normal curvature of the pairs that it is applied to, 1 / input units."""
     norm: float
     """rho, input units."""
-
-    @property
-    def promised(self) -> float:
-        """Share of images fooled."""
-        return 1 - self.delta - self.excluded
+    promised: float
+    """Share of images fooled."""
 
 
 @dataclass(frozen=True)
-class BoundRow:
-    """A bound beside the fooling rate at its norm."""
+class TheoryRow:
+    """What a law says of random vectors or subspaces, beside what is measured."""
 
-    bound: Bound
+    law: str
+    """``margins``, ``flat`` or ``curved``."""
+    family: str
+    dimension: int
+    """R."""
+    premise: float
+    """As of `Bound`; 0 for margins."""
+    norm: float
+    """Input units; 0 for margins."""
+    predicted: float
+    """Margins: sqrt(D / R), times the full margin; else the least share of images fooled."""
     measured: float
-    """Fooling rate of random vectors of the family at that norm."""
+    """Margins: median over images; else a fooling rate."""
     low: float
-    """End of the 95 % interval."""
+    """End of its 95 % interval."""
     high: float
-    draws: int
     images: int
 
 
 def flat_bounds(
-    family: str, subspace: Subspace, planes: Planes, deltas: Sequence[float] = DELTAS
+    family: str,
+    dimension: int,
+    margin: Array,
+    captured: Array,
+    deltas: Sequence[float] = _DELTAS,
 ) -> list[Bound]:
     """Return the norms of the flat theorem for a subspace, for each share let go.
 
     Args:
         family: Name of the subspace's random vectors.
-        subspace: S.
-        planes: Tangent planes at the images' nearest boundary points; images without are left out.
+        dimension: R.
+        margin: Of each image, (N,), input units.
+        captured: Length of each unit normal's part in the subspace, (N,).
         deltas: Shares let go.
     """
-    margin, normal = _nearest(planes)
-    captured = np.linalg.norm(normal @ subspace.basis.T, axis=1)
     if not len(margin) or not captured.all():
         return []
     reach = float((margin / captured).mean())  # |r|^2 / |P_S r|
+    premise = float(np.median(captured))
     return [
-        Bound(
-            theorem=FLAT_THEOREM,
-            family=family,
-            dimension=subspace.dimension,
-            delta=delta,
-            excluded=0.0,
-            premise=float(np.median(captured)),
-            norm=flat_bound(subspace.dimension, delta, 1.0) * reach,
-        )
+        Bound(FLAT, family, dimension, premise, flat_bound(dimension, delta, 1) * reach, 1 - delta)
         for delta in deltas
     ]
 
@@ -111,12 +112,12 @@ def flat_bounds(
 def curved_bounds(
     family: str,
     dimension: int,
+    margin: Array,
     curvature: Array,
-    planes: Planes,
-    excluded: Sequence[float] = EXCLUDED,
-    delta: float = CURVED_DELTA,
+    excluded: Sequence[float] = _EXCLUDED,
+    delta: float = _CURVED_DELTA,
 ) -> list[Bound]:
-    """Return the norms of the curved theorem, for each share of the pairs that is excluded.
+    """Return the norms of the curved theorem, for each share of the pairs that it is without.
 
     Shares whose least curvature is not positive have no bound: the premise fails. Nor has a
     subspace of too few dimensions.
@@ -124,48 +125,62 @@ def curved_bounds(
     Args:
         family: Name of the vectors along which curvature was measured.
         dimension: R of their subspace.
-        curvature: At each image's nearest boundary point, (draws, N), 1 / input units; ignored
-            where that point was not found.
-        planes: Of the same N images.
+        margin: Of each image, (N,), input units.
+        curvature: At each image's nearest boundary point, (draws, N), 1 / input units.
         excluded: Shares of the pairs of least curvature.
         delta: Share of the vectors let go for pointing inwards.
     """
-    margin, _ = _nearest(planes)
-    bends = curvature[:, planes.met]
-    inwards = inwards_share(dimension, delta)
-    if not bends.size or inwards >= 1:
+    inwards = 2 * log(2 / delta) / dimension  # t^2
+    if not curvature.size or inwards >= 1:
         return []
     farthest = float(np.quantile(margin, _FARTHEST))
     found = []
     for share in excluded:
-        least = float(np.quantile(bends, share))
+        least = float(np.quantile(curvature, share))
         if least > 0 and farthest > 0:
-            beyond = 1 - float(((bends >= least) & (margin <= farthest)).mean())
             norm = curved_bound(dimension, (1 - inwards) * least, delta, margin=farthest)
-            found.append(Bound(CURVED_THEOREM, family, dimension, delta, beyond, least, norm))
+            applied = float(((curvature >= least) & (margin <= farthest)).mean())
+            found.append(Bound(CURVED_THEOREM, family, dimension, least, norm, applied - delta))
     return found
 
 
-def inwards_share(dimension: int, delta: float = CURVED_DELTA) -> float:
-    """Return t^2, the most of a vector's square that lies along the normal, but for a share delta.
-
-    Of 1 or more the curved theorem says nothing.
-    """
-    return 2 * log(2 / delta) / dimension
-
-
-def _nearest(planes: Planes) -> tuple[Array, Array]:
-    """Return the margins and normals of the images whose nearest boundary point was found."""
-    return planes.margin[planes.met, 0], planes.normal[planes.met, 0].astype(np.float64)
-
-
-def bound_row(bound: Bound, rate: FoolingRate) -> BoundRow:
-    """Return a bound with what was measured.
+def bound_row(bound: Bound, rate: FoolingRate) -> TheoryRow:
+    """Return a bound beside the rate at its norm.
 
     Args:
         bound: Its norm is that of the rate.
         rate: Of random vectors of the same family.
     """
-    draws, images = rate.fooled.shape
-    interval = rate.interval
-    return BoundRow(bound, rate.rate, interval.low, interval.high, draws, images)
+    return TheoryRow(
+        law=bound.theorem,
+        family=bound.family,
+        dimension=bound.dimension,
+        premise=bound.premise,
+        norm=bound.norm,
+        predicted=bound.promised,
+        measured=rate.rate,
+        low=rate.interval.low,
+        high=rate.interval.high,
+        images=rate.fooled.shape[1],
+    )
+
+
+def margin_rows(family: str, margins: SubspaceMargins, seed: int = 0) -> list[TheoryRow]:
+    """Return the law of margins for each subspace, nothing if no image met the boundary in all.
+
+    Args:
+        family: Of the subspaces.
+        margins: Within them.
+        seed: Of resampling images.
+    """
+    count = int(margins.met.sum())
+    if not count:
+        return []
+    ratios = margins.margins[:, margins.met] / margins.full[margins.met]
+    places = np.random.default_rng(seed).integers(count, size=(RESAMPLES, count))
+    ends = [np.quantile(np.median(own[places], axis=1), TAILS).tolist() for own in ratios]
+    rows = zip(margins.dimensions, margins.law, margins.median_ratio, ends, strict=True)
+    return [
+        TheoryRow(MARGINS, family, int(R), 0.0, 0.0, float(law), float(ratio), low, high, count)
+        for R, law, ratio, (low, high) in rows
+    ]

@@ -12,7 +12,7 @@ from boundary.anchors import SURFACES, Anchors
 from boundary.classifier import Classifier
 from boundary.progress import progress_bar
 from boundary.result import Result
-from boundary.sections import ESTIMATORS, SECTION, Curvatures, curvatures
+from boundary.sections import ESTIMATORS, Curvatures, curvatures
 
 NEAREST, RANDOM, BETWEEN, IMAGE = "nearest", "random", "between", "image"
 ANCHORS = (NEAREST, RANDOM, BETWEEN, IMAGE)
@@ -87,7 +87,6 @@ def measure_curvatures(
     *,
     estimators: Sequence[str] = ESTIMATORS,
     surfaces: Sequence[str] = SURFACES,
-    sections_at: Sequence[str] = ANCHORS,
     batch_size: int = 64,
     title: str = "curvature",
     progress: bool = False,
@@ -101,7 +100,6 @@ def measure_curvatures(
         scales: s, input units.
         estimators: Some of ``values``, ``gradients``, ``section``.
         surfaces: Some of ``pair``, ``region``.
-        sections_at: Kinds of anchors where sections are taken, which cost most.
         batch_size: Anchors in one pass.
         title: Of the progress bar.
         progress: Show a progress bar on standard error.
@@ -112,7 +110,6 @@ def measure_curvatures(
     found: list[CurvatureCurve] = []
     with progress_bar(title, total, "points", shown=progress) as bar:
         for kind, at in anchors.items():
-            taken = [e for e in estimators if e != SECTION or kind in sections_at]
             directions = vectors.to(at.point).view(-1, *at.point.shape[1:])
             parts = []  # by estimator and surface, for each scale and batch
             for scale in ascending:
@@ -124,7 +121,7 @@ def measure_curvatures(
                             part,
                             directions,
                             scale,
-                            estimators=taken,
+                            estimators=estimators,
                             surfaces=surfaces,
                         )
                     )

@@ -8,13 +8,13 @@ Two ways to it, from the anchors of many images:
 - ascent of the mean curvature of an orthonormal frame (`analysis.ascent`), which needs no
   linearity.
 
-Curvature in the sample that made a subspace says little: `held_out_curvature` takes it at anchors
-that had no part in it.
+Curvature in the sample that made a subspace says little: it is judged at anchors that had no part
+in it.
 
 The *reference mode* keeps the recipe of the authors of the ICLR 2018 paper, as its port to the code
-of the NeurIPS 2018 paper has it: points short of the boundary, no projection, no division by the
-slope, and a step of sqrt(D) range / 512 * 10. Its gap is the negative of this project's; here the
-project's sign stands.
+of the NeurIPS 2018 paper has it: points at x + 0.8 r, short of the boundary, no projection, no
+division by the slope, and a step of sqrt(D) range / 512 * 10. Its gap is the negative of this
+project's; here the project's sign stands.
 """
 
 from dataclasses import dataclass, replace
@@ -36,8 +36,8 @@ from boundary.ranks import ALONE, Ranks
 REFERENCE_STEP = 10 / 512
 """Of sqrt(D) times the range of the input: the authors' step."""
 
-REFERENCE_DEPTH = 0.8
-"""Of the way from the image to its boundary point: where the authors look."""
+CURVED = "curved"
+"""Family of the random vectors of S_c."""
 
 _ADDITIVITY_PAIRS = 5
 
@@ -294,25 +294,6 @@ def _additivity(operator: MeanShapeOperator, directions: Tensor) -> tuple[float,
     size = first.norm(dim=1) + second.norm(dim=1)
     error = (both - first - second).norm(dim=1)
     return float((error / torch.where(size > 0, size, 1.0)).mean()), 3 * pairs
-
-
-def held_out_curvature(
-    operator: MeanShapeOperator, directions: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return v'Sv / v'v at every anchor of all processes, (n, R): Rayleigh quotients by gradients.
-
-    Args:
-        operator: Of anchors that had no part in making the directions.
-        directions: (R, D).
-    """
-    vectors = torch.from_numpy(directions).to(operator.anchors.point).view(-1, *operator.shape)
-    found = []
-    for start in range(0, len(operator.anchors), operator.batch_size):
-        part = operator.anchors.subset(slice(start, start + operator.batch_size))
-        shape = ShapeOperator(operator.classifier, part, operator.scale, operator.surface)
-        found.append(shape.normal_curvatures(vectors).T.double().cpu().numpy())
-    own = np.concatenate(found) if found else np.zeros((0, len(directions)))
-    return np.concatenate(operator.ranks.gather(own))
 
 
 def shared_energy(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:

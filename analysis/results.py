@@ -1,34 +1,31 @@
 """What each stage of a study saves, in one file each: see `analysis.saved`."""
 
 from dataclasses import dataclass
+from itertools import combinations
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.bounds import BoundRow
+from analysis.ascent import AscendedFrame
+from analysis.bounds import TheoryRow
 from analysis.choice import ChosenDimension
 from analysis.curvature_sweep import CurvatureCurve
-from analysis.curved_checks import CurvedSubspace, LearnedCurvature
-from analysis.curved_classes import ClassCurvature
-from analysis.detector import Detector
+from analysis.curved import shared_energy
 from analysis.energy import CapturedEnergy
 from analysis.fooling import FoolingRate
 from analysis.groups import ClassMeans, GroupSpectra
 from analysis.halves import HalfSamples, Overlaps
-from analysis.hypothesis import HypothesisRow, ItemVerdict
 from analysis.labels import LabelFlows
 from analysis.learning import LearnedRate
 from analysis.nulls import Null
 from analysis.paths import FoolingPath
 from analysis.perturbations import SUBSPACE
 from analysis.planes import BoundarySections, RegionMap
-from analysis.predicted import PredictionQuality, PredictionRow
 from analysis.profile import CurvatureProfile
 from analysis.questions import BeyondNoise, SharedNormals, Within
 from analysis.rivals import MATCHED
 from analysis.spectrum import SingularSpectrum
-from analysis.theorems import SubspaceMargins
 from boundary.points import ON_BOUNDARY
 from boundary.result import Result
 
@@ -264,69 +261,30 @@ class FoolingResult(Result):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class JudgedGeometry(Result):
-    """What the geometry of judged images says: what it predicts, and how it looks."""
+class CurvatureResult(Result):
+    """Three curved subspaces, and how the boundary bends along them and others over scales."""
 
-    predictions: tuple[PredictionRow, ...]
-    """Fooling rates of families at several norms, predicted from geometry, beside those measured
-    on the images whose geometry it is."""
-    quality: tuple[PredictionQuality, ...]
-    """Of each model of prediction, over all families and norms; see ``predicted_by``."""
-    predicted_by: str
-    """Estimator of the curvature that predictions and bounds use."""
-    bounds: tuple[BoundRow, ...]
-    """The theorems' norms, with the rates measured at them on the judged images."""
-    margins: tuple[SubspaceMargins, ...]
-    """Within subspaces of several R."""
-    margin_families: tuple[str, ...]
-    """Whose subspaces these are."""
-    profiles: tuple[CurvatureProfile, ...]
-    """Principal curvatures at a few nearest boundary points, one a scale."""
-    detectors: tuple[Detector, ...]
-    """Curvature along shared directions as a mark of perturbed images, one a kind of them."""
-    sections: tuple[BoundarySections, ...]
-    """Along one direction of some families, at some nearest boundary points."""
-    maps: tuple[RegionMap, ...]
-    """Around some judged images, in the plane of two directions of S_c."""
+    FORMAT: ClassVar[int] = 4
+    AXES: ClassVar = {"anchor_kinds": "anchor_kinds", "met": "anchor_kinds"}
+    ROWS = "theory"
 
-
-@dataclass(frozen=True, eq=False, repr=False)
-class CurvatureResult(JudgedGeometry):
-    """Curved subspaces, curvature over scales, and the test of the curvature hypothesis."""
-
-    FORMAT: ClassVar[int] = 3
-    AXES: ClassVar = {
-        "anchor_kinds": "anchor_kinds",
-        "met": "anchor_kinds",
-        "random_energy": "pair",
-    }
-    ROWS = "rows"
-
-    subspaces: tuple[CurvedSubspace, ...]
-    """S_c by several methods; the first is the one that is tested."""
-    learning: tuple[LearnedCurvature, ...]
-    """By how many images make it, ascending, all of them last."""
+    frames: tuple[AscendedFrame, ...]
+    """S_c of each of three disjoint thirds of the collected boundary points."""
     curves: tuple[CurvatureCurve, ...]
     """Of every family at every kind of anchor, at held-out images."""
-    exact: tuple[CurvatureCurve, ...]
-    """The same by exact second derivatives at the nearest boundary points; none where the
-    classifier has none."""
+    sections: tuple[BoundarySections, ...]
+    """Along one direction of each family, at some nearest boundary points."""
+    maps: tuple[RegionMap, ...]
+    """Around some held-out images, in the plane of two directions of S_c."""
+    profiles: tuple[CurvatureProfile, ...]
+    """Principal curvatures at a few nearest boundary points, one a scale."""
+    theory: tuple[TheoryRow, ...]
+    """The law of margins and both theorems, beside what is measured."""
     anchor_kinds: tuple[str, ...]
     met: NDArray[np.int64]
     """(kinds,), held-out images with an anchor of that kind."""
     tried: int
     """Held-out images."""
-    rates: tuple[FoolingRate, ...]
-    """Fooling rates on held-out images, over norms and dimensions, not clipped."""
-    mirrored: tuple[FoolingRate, ...]
-    """Those of the opposite vectors, of some of them: the same draws on the same images."""
-    rows: tuple[HypothesisRow, ...]
-    """Of the test, corrected together."""
-    verdicts: tuple[ItemVerdict, ...]
-    classes: tuple[ClassCurvature, ...]
-    """S_c of each class alone, in one; none where it was not asked for."""
-    random_energy: NDArray[np.float64]
-    """(pairs,), mean squared cosine of pairs of random subspaces of the same R."""
     dimension: int
     """R of S_c."""
     ambient_dimension: int
@@ -337,3 +295,9 @@ class CurvatureResult(JudgedGeometry):
     median_margin: float
     model_name: str
     seed: int
+
+    @property
+    def shared(self) -> NDArray[np.float64]:
+        """(pairs,), mean squared cosine of every two frames; R/D if they shared nothing."""
+        pairs = combinations((frame.directions for frame in self.frames), 2)
+        return np.array([shared_energy(*pair) for pair in pairs])

@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from analysis.predicted import require_count, require_images
 from analysis.subspace import Subspace
 from boundary.classifier import Classifier
 from boundary.errors import InputError
@@ -38,7 +37,7 @@ def flat_bound(dimension: int, delta: float, captured: float) -> float:
     Raises:
         InputError: If an argument is out of range.
     """
-    require_count("dimension", dimension)
+    _require_count("dimension", dimension)
     _require_open_share("delta", delta)
     if not 0 < captured <= 1:
         raise InputError(f"`captured` should lie above 0, at most 1. Found {captured}.")
@@ -63,7 +62,7 @@ def curved_bound(dimension: int, curvature: float, delta: float, *, margin: floa
     Raises:
         InputError: If an argument is out of range.
     """
-    require_count("dimension", dimension)
+    _require_count("dimension", dimension)
     _require_open_share("delta", delta)
     for name, value in (("curvature", curvature), ("margin", margin)):
         if not 0 < value < inf:
@@ -136,11 +135,6 @@ class SubspaceMargins:
         ends = [noise_bounds(self.ambient_dimension, int(R), delta) for R in self.dimensions]
         return np.array(ends).T
 
-    @property
-    def slope(self) -> float:
-        """Of log median ratio against log R, least squares; -1/2 for the law, NaN if none met."""
-        return float(np.polyfit(np.log(self.dimensions), np.log(self.median_ratio), 1)[0])
-
 
 def subspace_margins(
     classifier: Classifier,
@@ -157,8 +151,7 @@ def subspace_margins(
     Args:
         classifier: Whose boundary it is.
         images: Shape (N, C, H, W), inside the classifier's bounds; batches are moved to its device.
-        subspaces: Of at least two dimensions; nested ones make their margins comparable image by
-            image.
+        subspaces: Nested ones make their margins comparable image by image.
         max_gradients: The most backward passes spent on an image, for each subspace.
         max_margin: Distance beyond which a boundary counts as not met, input units; by default the
             diagonal of the input box.
@@ -166,16 +159,12 @@ def subspace_margins(
         progress: Show a progress bar on standard error.
 
     Raises:
-        InputError: If the images, the subspaces or an option cannot be used.
+        InputError: If there are no images, or an option cannot be used.
     """
     dimensions = np.array([subspace.dimension for subspace in subspaces], dtype=np.int64)
-    if len(set(dimensions.tolist())) < 2:
-        raise InputError(
-            "`subspaces` should be of at least two dimensions, for a slope. "
-            f"Found {dimensions.tolist()}."
-        )
-    require_count("batch_size", batch_size)
-    require_images(images)
+    _require_count("batch_size", batch_size)
+    if not len(images):
+        raise InputError("`images` should hold at least one image. Found none.")
     bases = [None, *(torch.from_numpy(subspace.basis) for subspace in subspaces)]
     parts = []
     with progress_bar("subspace margins", len(images), "images", shown=progress) as bar:
@@ -200,3 +189,8 @@ def subspace_margins(
 def _require_open_share(name: str, value: float) -> None:
     if not 0 < value < 1:
         raise InputError(f"`{name}` should lie between 0 and 1. Found {value}.")
+
+
+def _require_count(name: str, value: int) -> None:
+    if value < 1:
+        raise InputError(f"`{name}` should be at least 1. Found {value}.")

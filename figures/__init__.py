@@ -2,8 +2,6 @@
 
 from figures.classes import plot_classes
 from figures.curvature import plot_curvature, plot_estimators
-from figures.curved import plot_curved
-from figures.curved_classes import plot_curved_classes
 from figures.dimensions import plot_dimensions
 from figures.energy import plot_energy
 from figures.examples import plot_examples
@@ -11,12 +9,10 @@ from figures.families import plot_families
 from figures.finding import Finding
 from figures.findings import Findings, FindingsSection, list_findings
 from figures.fooling import plot_fooling_dimension, plot_fooling_norm
-from figures.hypothesis import plot_verdicts
 from figures.labels import plot_labels
 from figures.maps import plot_maps
 from figures.margins import plot_margins
 from figures.natural import plot_natural
-from figures.predicted import plot_predicted, plot_subspace_margins
 from figures.profile import plot_profile
 from figures.report import write_report
 from figures.sections import plot_sections
@@ -33,8 +29,6 @@ __all__ = [
     "list_findings",
     "plot_classes",
     "plot_curvature",
-    "plot_curved",
-    "plot_curved_classes",
     "plot_dimensions",
     "plot_energy",
     "plot_estimators",
@@ -46,15 +40,12 @@ __all__ = [
     "plot_maps",
     "plot_margins",
     "plot_natural",
-    "plot_predicted",
     "plot_profile",
     "plot_sections",
     "plot_singular_vectors",
     "plot_spectrum",
     "plot_stability",
-    "plot_subspace_margins",
     "plot_transfer",
     "plot_universal",
-    "plot_verdicts",
     "write_report",
 ]

@@ -9,7 +9,6 @@ from itertools import pairwise
 
 from analysis.intervals import Estimate, Interval
 from analysis.perturbations import SPHERE, SUBSPACE
-from analysis.rivals import MATCHED
 from figures.compared import Comparison, told_of_runs
 from figures.compared_differences import (
     FamilyDifferences,
@@ -51,10 +50,8 @@ def comparison_findings(comparison: Comparison, lines: Sequence[Line]) -> tuple[
         _of_energy(comparison, by_key),
         _of_subspaces(comparison),
         *_of_rates(comparison),
-        _of_rivals(comparison, by_key, MATCHED),
         _of_rivals(comparison, by_key, SPHERE),
         _of_universal(comparison),
-        *_of_items(comparison, by_key),
     ]
     return tuple(finding for finding in found if finding is not None)
 
@@ -319,27 +316,6 @@ def _of_universal(comparison: Comparison) -> Finding | None:
         return None
     opening = f"At the reference norm of each run, not clipped, {family_label(family)} fools"
     return _of_family(comparison, found, "universal", opening)
-
-
-def _of_items(comparison: Comparison, lines: dict[str, Line]) -> list[Finding]:
-    """Return the verdicts of the curvature hypothesis, where runs have tested it."""
-    told = [line for key, line in lines.items() if key.startswith("item_")]
-    if not told:
-        return []
-    said = "; ".join(
-        f"{line.heading.label}: "
-        + ", ".join(
-            f"{name} {cell.value}"
-            for name, cell in zip(comparison.names, line.cells, strict=True)
-            if cell is not None
-        )
-        for line in told
-    )
-    sentence = (
-        "Verdicts of the curvature hypothesis at the nearest boundary points, each run at scales "
-        f"of its own (supported +, contradicted \N{MINUS SIGN}, of all cells): {said}."
-    )
-    return [Finding("hypothesis", sentence, None)]
 
 
 def _told(names: Sequence[str], estimates: Sequence[Estimate | None], *, shares: bool) -> str:

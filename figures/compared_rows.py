@@ -7,14 +7,9 @@ and the findings of a run's own report. What a run lacks is None.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from analysis.curvature_sweep import NEAREST
-from analysis.curved_checks import CURVED
-from analysis.hypothesis import HALVES
 from analysis.intervals import Estimate, Interval, wilson_interval
 from analysis.perturbations import SPHERE
-from analysis.results import CurvatureResult
 from figures.compared import ComparedRun, Comparison
-from figures.curvature_tables import curved_rows
 from figures.formats import (
     class_label,
     cosine,
@@ -25,16 +20,15 @@ from figures.formats import (
     points,
     points_interval,
 )
-from figures.rates import family_label, same_norm
+from figures.rates import family_label
 from figures.spectrum_tables import dimension_rows, null_rows
 from figures.tables import FamilyRow, PlainRate, family_rows, over, universal_rows
-from figures.verdicts import SHORT_ITEMS, place_label, verdict_lines
 
 RUN, POINTS, SPECTRUM = "What was run", "Boundary points", "Spectrum of the normals"
 RATES, RATES_CLIPPED = "Fooling rates, not clipped", "Fooling rates, clipped to the bounds"
-BEYOND = "Beyond its rivals, not clipped"
+BEYOND = "Beyond the sphere, not clipped"
 EQUAL, UNIVERSAL = "At the equal norm, not clipped", "Universal perturbations"
-NATURE, CURVATURE = "Natural images", "Curvature"
+NATURE = "Natural images"
 SECTIONS = (
     RUN,
     POINTS,
@@ -45,7 +39,6 @@ SECTIONS = (
     EQUAL,
     UNIVERSAL,
     NATURE,
-    CURVATURE,
 )
 
 SHARE, DIFFERENCE = "share", "difference of shares"
@@ -149,8 +142,6 @@ def run_cells(run: ComparedRun, comparison: Comparison) -> Found:
     yield from _rates(run, comparison)
     yield from _universal(run)
     yield from _nature(run)
-    if run.results.curvature is not None:
-        yield from _curvature(run.results.curvature)
 
 
 def _run(run: ComparedRun) -> Found:
@@ -263,16 +254,8 @@ def _at_equal_norm(comparison: Comparison, place: int) -> Found:
 
 
 def _beyond(run: ComparedRun) -> Found:
-    """Yield how much more S_f fools than its rivals, as the run's own findings say it."""
+    """Yield how much more S_f fools than the sphere, as the run's own findings say it."""
     judged = len(run.results.fooling.image_ids)
-    rivals = run.findings.get("rivals")
-    told = {} if rivals is None else rivals.numbers
-    for family, numbers in told.items():
-        label = f"S_f less {family_label(family)} (points)"
-        yield (
-            Heading(BEYOND, f"beyond_{_key(family)}", label, DIFFERENCE),
-            Cell(numbers["difference"], numbers["interval"], judged),
-        )
     sphere = run.findings["fooling"].numbers
     if "difference" in sphere:
         yield (
@@ -314,39 +297,6 @@ def _nature(run: ComparedRun) -> Found:
         Heading(NATURE, "components", "energy shared with principal components, times chance"),
         Cell(float(shared.times_chance[like]), Interval(low, high), result.images),
     )
-
-
-def _curvature(result: CurvatureResult) -> Found:
-    yield Heading(CURVATURE, "curved_dimension", "R of S_c"), Cell(result.dimension)
-    yield Heading(CURVATURE, "scale", "scale of S_c (input units)", UNITS), Cell(result.scale)
-    tested = curved_rows(result)[0]
-    yield (
-        Heading(CURVATURE, "curved", "mean curvature along S_c, held out"),
-        Cell(tested.held_out, tested.interval, tested.points),
-    )
-    for rate in result.rates:
-        whole = rate.subspace_dimension == result.dimension
-        if rate.family == CURVED and whole and same_norm(rate.norm, result.reference_norm):
-            yield (
-                Heading(CURVATURE, "curved_rate", "fooling rate of S_c", SHARE),
-                Cell(rate.rate, rate.interval, rate.total),
-            )
-    for line in verdict_lines(result):
-        if line.anchor not in {NEAREST, HALVES, ""}:
-            continue
-        words = [verdict.verdict for verdict in line.verdicts]
-        where = f", {place_label(line.anchor)}" if line.anchor else ""
-        yield (
-            Heading(
-                CURVATURE,
-                f"item_{line.item}_{_key(line.anchor or 'norms')}",
-                f"item {line.item}, {SHORT_ITEMS[line.item]}{where}",
-            ),
-            Cell(
-                f"{words.count('supported')}+ {words.count('contradicted')}\N{MINUS SIGN} "
-                f"of {len(words)}"
-            ),
-        )
 
 
 def _share(count: int, total: int) -> Cell:

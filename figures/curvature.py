@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from analysis.curvature_sweep import CurvatureCurve
-from analysis.curved_checks import CURVED
+from analysis.curved import CURVED
 from analysis.results import CurvatureResult
 from boundary.anchors import PAIR, REGION
 from boundary.errors import InputError
@@ -23,13 +23,11 @@ from figures.curves import (
     mean_interval,
     residual_told,
     space_label,
-    tested_surface,
     zeros_told,
 )
 from figures.formats import SPACE, drawable, number
 from figures.style import (
     BLACK,
-    BLUE,
     GREEN,
     ORANGE,
     TWO_COLUMNS,
@@ -56,8 +54,7 @@ def plot_curvature(result: CurvatureResult) -> Figure:
     Raises:
         InputError: If there are no curves by values.
     """
-    surface = tested_surface(result)
-    curves = curves_of(result, estimator=VALUES, surface=surface)
+    curves = curves_of(result, estimator=VALUES, surface=PAIR)
     colours = family_colours(dict.fromkeys(curve.family for curve in curves))
 
     def look(curve: CurvatureCurve) -> tuple[str, str, str, str]:
@@ -67,7 +64,7 @@ def plot_curvature(result: CurvatureResult) -> Figure:
     figure = _panels(result, curves, look)
     add_caption(
         figure,
-        f"By values, on the surface of the {surface}; {_count(curves)}; {_lines(result)}"
+        f"By values, on the surface of the pair; {_count(curves)}; {_lines(result)}"
         f"{zeros_told(curves)}",
     )
     return figure
@@ -91,9 +88,7 @@ def plot_estimators(result: CurvatureResult) -> Figure:
             _MARKERS[curve.estimator],
         )
 
-    figure = _panels(
-        result, curves, look, [curve for curve in result.exact if curve.family == CURVED]
-    )
+    figure = _panels(result, curves, look)
     add_caption(
         figure,
         f"Along S_c (R = {result.dimension}); pair: the boundary with one other class, region: "
@@ -107,7 +102,6 @@ def _panels(
     result: CurvatureResult,
     curves: Sequence[CurvatureCurve],
     look: Callable[[CurvatureCurve], tuple[str, str, str, str]],
-    exact: Sequence[CurvatureCurve] = (),
 ) -> Figure:
     """Return a figure of curves, a panel for each kind of anchor.
 
@@ -115,7 +109,6 @@ def _panels(
         result: Of the stage.
         curves: What to draw.
         look: Label, colour, line and marker of a curve.
-        exact: Curves of no scale, drawn across their panels unless they are all zero.
 
     Raises:
         InputError: If there are none.
@@ -134,9 +127,6 @@ def _panels(
         axes.set_title(f"{ANCHOR_LABELS[kind]}, n = {own[0].curvature.shape[2] if own else 0}")
         for curve in own:
             _draw_curve(axes, curve, *look(curve), opacity=_OPACITY / max(len(own), _FEW))
-        for curve in exact:
-            if curve.anchor == kind and curve.curvature.any():
-                axes.axhline(curve.mean[0], color=BLUE, lw=1.2, label=f"exact, {curve.surface}")
         _draw_marks(axes, result)
     panels = list(grid[: len(kinds)])
     _draw_axes(panels, columns, curves)

@@ -1,80 +1,43 @@
-"""The rows of the report's tables of curvature, for the page and for ``numbers.json``."""
+"""What the figures and tables of curvature show, as numbers."""
 
-from dataclasses import dataclass
 from typing import Any
 
-from analysis.curvature_sweep import NEAREST, CurvatureCurve
-from analysis.curved_checks import REFERENCE, CurvedSubspace
-from analysis.exact_curvature import exact_agreement
-from analysis.hypothesis import HALVES, HypothesisRow
-from analysis.intervals import Interval, bootstrap_means, percentile_interval
+import numpy as np
+
+from analysis.curvature_sweep import CurvatureCurve
+from analysis.planes import BoundarySections, RegionMap
+from analysis.profile import CurvatureProfile
 from analysis.results import CurvatureResult
-from figures.curves import mean_interval, space_label
-from figures.geometry_tables import geometry_numbers
+from figures.curves import mean_interval
+from figures.sections import section_heights
 
 
-@dataclass(frozen=True)
-class CurvedRow:
-    """S_c by one method."""
-
-    label: str
-    method: str
-    scale: float
-    surface: str
-    images: int
-    """n that made it."""
-    own: float | None
-    """Mean curvature in the sample; None for the reference mode, whose values are of another
-    unit."""
-    held_out: float
-    """Mean curvature at held-out points."""
-    interval: Interval
-    points: int
-    starts: float | None
-    """Mean squared cosine of two random starts; None where it was not taken."""
-    halves: float | None
-    asymmetry: float
-    additivity: float
-    residual: float
-    """Largest of its directions."""
-    gradients: int
-
-
-def curved_rows(result: CurvatureResult) -> tuple[CurvedRow, ...]:
-    """Return S_c by every method, the one that is tested first."""
-    return tuple(_curved_row(subspace) for subspace in result.subspaces)
-
-
-def _curved_row(subspace: CurvedSubspace) -> CurvedRow:
-    reference = subspace.method == REFERENCE
-    return CurvedRow(
-        label=space_label(subspace.family),
-        method=subspace.method,
-        scale=subspace.scale,
-        surface=subspace.surface,
-        images=subspace.images,
-        own=None if reference else float(subspace.values.mean()),
-        held_out=float(subspace.held_out.mean()),
-        interval=held_out_interval(subspace),
-        points=len(subspace.held_out),
-        starts=None if reference else subspace.starts,
-        halves=None if reference else subspace.shared_by_halves,
-        asymmetry=subspace.asymmetry,
-        additivity=subspace.additivity,
-        residual=float(subspace.residual.max()),
-        gradients=subspace.gradients,
-    )
-
-
-def held_out_interval(subspace: CurvedSubspace) -> Interval:
-    """Return the 95 % interval of the mean curvature at held-out points, over the points."""
-    return percentile_interval(bootstrap_means(subspace.held_out.mean(1)[:, None]))
-
-
-def rows_of_test(result: CurvatureResult, *, nearest: bool) -> tuple[HypothesisRow, ...]:
-    """Return the rows of the test: at the nearest boundary point and of no anchor, or the rest."""
-    near = {NEAREST, HALVES, ""}
-    return tuple(row for row in result.rows if (row.anchor in near) == nearest)
+def curvature_numbers(result: CurvatureResult) -> dict[str, Any]:
+    """Return everything that the section of curvature and its figures are made of."""
+    return {
+        "frames": [
+            {
+                "third": place,
+                "images": frame.images,
+                "own": float(frame.values.mean()),
+                "values": frame.values.tolist(),
+            }
+            for place, frame in enumerate(result.frames, start=1)
+        ],
+        "shared": result.shared.tolist(),
+        "curves": [*map(_curve_numbers, result.curves)],
+        "theory": result.theory,
+        "profiles": [*map(_profile_numbers, result.profiles)],
+        "sections": [*map(_section_numbers, result.sections)],
+        "maps": [_map_numbers(*one) for one in enumerate(result.maps, start=1)],
+        "anchors": dict(zip(result.anchor_kinds, map(int, result.met), strict=True)),
+        "tried": result.tried,
+        "dimension": result.dimension,
+        "scale": result.scale,
+        "reference_norm": result.reference_norm,
+        "median_margin": result.median_margin,
+        "seed": result.seed,
+    }
 
 
 def _curve_numbers(curve: CurvatureCurve) -> dict[str, Any]:
@@ -96,21 +59,45 @@ def _curve_numbers(curve: CurvatureCurve) -> dict[str, Any]:
     }
 
 
-def curvature_numbers(result: CurvatureResult) -> dict[str, Any]:
-    """Return everything that the section of curvature and its figures are made of."""
+def _profile_numbers(profile: CurvatureProfile) -> dict[str, Any]:
     return {
-        "subspaces": curved_rows(result),
-        "verdicts": result.verdicts,
-        "rows": result.rows,
-        "curves": [*map(_curve_numbers, result.curves)],
-        "exact": [*map(_curve_numbers, result.exact)],
-        "exact_agreement": exact_agreement(result.exact, result.curves),
-        "anchors": dict(zip(result.anchor_kinds, map(int, result.met), strict=True)),
-        "tried": result.tried,
-        "dimension": result.dimension,
-        "scale": result.scale,
-        "reference_norm": result.reference_norm,
-        "median_margin": result.median_margin,
-        "seed": result.seed,
-        **geometry_numbers(result),
+        "scale": profile.scale,
+        "surface": profile.surface,
+        "complete": profile.complete,
+        "points": profile.points,
+        "average": profile.average.tolist(),
+        "mean": float(profile.mean.mean()),
+        "tail_asymmetry": profile.tail_asymmetry,
+        "own": profile.own.tolist(),
+        "sharing": profile.sharing.tolist(),
+        "typical": profile.typical,
+        "operator_asymmetry": float(profile.asymmetry.mean()),
+        "residual": profile.residual,
+        "pairs": profile.pairs,
+        "seed": profile.seed,
+    }
+
+
+def _section_numbers(sections: BoundarySections) -> dict[str, Any]:
+    offsets, heights, censored = section_heights(sections)
+    return {
+        "family": sections.family,
+        "surface": sections.surface,
+        "points": len(sections.margin),
+        "offsets": offsets.tolist(),
+        "median_height": np.median(heights, axis=1).tolist(),
+        "censored_share": censored.mean(1).tolist(),
+    }
+
+
+def _map_numbers(image: int, one: RegionMap) -> dict[str, Any]:
+    indices, counts = np.unique(one.classes, return_counts=True)
+    shares = (counts / one.classes.size).tolist()
+    return {
+        "image": image,
+        "first": one.first,
+        "second": one.second,
+        "extent": float(one.coordinates[-1]),
+        "source": one.source,
+        "shares": dict(zip(indices.tolist(), shares, strict=True)),
     }

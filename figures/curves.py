@@ -1,33 +1,20 @@
 """The curves of curvature of a result: chosen, named, with their colours and intervals."""
 
 from collections.abc import Iterable, Sequence
-from itertools import cycle
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.curvature_sweep import ANCHORS, BETWEEN, IMAGE, NEAREST, RANDOM, CurvatureCurve
-from analysis.curved_checks import CURVED, EIGENVECTORS, FLATTEST, NEGATIVE, REFERENCE
+from analysis.curved import CURVED
 from analysis.intervals import TAILS, two_way_bootstrap
 from analysis.perturbations import SPHERE, SUBSPACE
 from analysis.results import CurvatureResult
 from analysis.rivals import MATCHED
 from boundary.sections import GRADIENTS, SECTION, VALUES
 from figures.formats import SPACE, number, percent
-from figures.rates import curved_label, family_label
-from figures.style import (
-    BLACK,
-    BLUE,
-    BROWN,
-    GREEN,
-    GREY,
-    ORANGE,
-    PINK,
-    PURPLE,
-    SKY,
-    VERMILION,
-    YELLOW,
-)
+from figures.rates import family_label
+from figures.style import BLACK, BLUE, GREEN, PINK, VERMILION
 
 ANCHOR_LABELS = {
     NEAREST: "nearest boundary point",
@@ -38,19 +25,8 @@ ANCHOR_LABELS = {
 
 ESTIMATOR_LABELS = {VALUES: "values", GRADIENTS: "gradients", SECTION: "normal sections"}
 
-_SPACES = {SPHERE: "random directions", SUBSPACE: "S_f", "": ""}
-_COLOURS = {
-    CURVED: GREEN,
-    f"{CURVED} ({EIGENVECTORS})": SKY,
-    f"{CURVED} ({NEGATIVE})": ORANGE,
-    f"{CURVED} ({FLATTEST})": GREY,
-    f"{CURVED} ({REFERENCE})": YELLOW,
-    SUBSPACE: BLUE,
-    MATCHED: PINK,
-    SPHERE: VERMILION,
-}
-_OF_OTHERS = (PURPLE, BROWN)
-"""Of the S_c of other models."""
+_SPACES = {SPHERE: "random directions", SUBSPACE: "S_f", CURVED: "S_c"}
+_COLOURS = {CURVED: GREEN, SUBSPACE: BLUE, MATCHED: PINK, SPHERE: VERMILION}
 
 _FEW = 0.01
 """A share below which exact zeros and censored sections are not told of."""
@@ -60,23 +36,12 @@ Array = NDArray[np.float64]
 
 def space_label(family: str) -> str:
     """Return what directions are drawn from, in words: S_c, S_f, random directions."""
-    if family.startswith(CURVED):
-        return curved_label(family)
     return _SPACES.get(family) or family_label(family)
 
 
 def family_colours(families: Iterable[str]) -> dict[str, str]:
     """Return a colour for each family, universal perturbations in black."""
-    others = cycle(_OF_OTHERS)
-    return {
-        family: _COLOURS.get(family) or (next(others) if family.startswith(CURVED) else BLACK)
-        for family in families
-    }
-
-
-def tested_surface(result: CurvatureResult) -> str:
-    """Return the surface on which S_c was made and is tested."""
-    return result.subspaces[0].surface
+    return {family: _COLOURS.get(family, BLACK) for family in families}
 
 
 def curves_of(

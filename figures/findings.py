@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from analysis.natural import NaturalResult
 from analysis.results import (
     CollectionResult,
-    CurvatureResult,
     FoolingResult,
     SpectrumResult,
     UniversalResult,
 )
 from analysis.transfer import TransferResult
 from figures.collection_findings import collection_findings
-from figures.curvature_findings import curvature_findings
 from figures.finding import Finding
 from figures.fooling_findings import fooling_findings, universal_findings
 from figures.natural_findings import natural_findings
@@ -31,7 +29,6 @@ _TITLES = {
     "universal": "Universal perturbations",
     "natural": "Beside natural images",
     "transfer": "On other models",
-    "curvature": "Curvature of the boundary",
 }
 
 
@@ -69,7 +66,6 @@ def list_findings(
     universal: UniversalResult | None = None,
     natural: NaturalResult | None = None,
     transfer: TransferResult | None = None,
-    curvature: CurvatureResult | None = None,
 ) -> Findings:
     """Return what the run found: what the rest hangs on, the geometry, then what rests on what.
 
@@ -80,7 +76,6 @@ def list_findings(
         universal: None while it is not there.
         natural: None while it is not there.
         transfer: None where other models were not tried.
-        curvature: None where the curvature of the boundary was not measured.
     """
     found = {"collect": collection_findings(collection)}
     if spectrum is not None:
@@ -96,8 +91,6 @@ def list_findings(
         found["natural"] = natural_findings(natural)
     if transfer is not None:
         found["transfer"] = transfer_findings(transfer)
-    if curvature is not None:
-        found["curvature"] = curvature_findings(curvature)
     return Findings(
         summarise([finding for findings in found.values() for finding in findings]),
         tuple(FindingsSection(stage, _TITLES[stage], tuple(own)) for stage, own in found.items()),

@@ -1,16 +1,11 @@
 """What perturbations do, in sentences."""
 
 from collections.abc import Sequence
-from itertools import pairwise
-from typing import Any
 
 from analysis.fooling import FoolingRate, compare
-from analysis.intervals import Interval
 from analysis.labels import LabelFlows
 from analysis.perturbations import SPHERE, SUBSPACE
 from analysis.results import FoolingResult, MadeUniversal, UniversalResult
-from analysis.rivals import MATCHED, UNTRAINED
-from figures.dimension_findings import dimension_finding
 from figures.finding import Finding
 from figures.formats import (
     class_label,
@@ -24,7 +19,6 @@ from figures.formats import (
 from figures.rates import CLIPPING, clip_policies, family_label, reference_rate, same_norm
 from figures.tables import (
     PairRow,
-    family_differences,
     family_rows,
     noise_of,
     pair_rows,
@@ -33,15 +27,13 @@ from figures.tables import (
 
 
 def fooling_findings(result: FoolingResult) -> list[Finding]:
-    """Return what the fooling rates show: all families, the rivals of S_f, then norm by norm."""
+    """Return what the fooling rates show: all families, then S_f against the sphere by norm."""
     pairs, found = pair_rows(result), []
     for clipped in clip_policies(result):
         own = [pair for pair in pairs if pair.clipped == clipped]
         found += [
             _order(result, clipped),
-            _beyond_rivals(result, clipped),
             _at_reference(result, own, clipped),
-            dimension_finding(result, clipped),
             _over_norms(own, clipped),
         ]
     return [finding for finding in found if finding is not None]
@@ -57,76 +49,16 @@ def _order(result: FoolingResult, clipped: bool) -> Finding | None:
     rows = family_rows(result, clipped)
     if len(rows) < 2:
         return None
-    pairs = len(rows) * (len(rows) - 1) // 2
     listed = ", ".join(f"{row.label} {percent(row.rate)}" for row in rows)
-    apart = [
-        f"{row.label} above {after.label} ({points_interval(row.above.interval)} points)"
-        for row, after in pairwise(rows)
-        if row.above is not None and row.above.sign > 0
-    ]
-    shown = (
-        f"Of neighbours in this order these differ: {'; '.join(apart)}"
-        if apart
-        else "No two neighbours in this order are shown to differ"
-    )
     loaded = any(row.family.startswith("file ") for row in rows)
     unknown = " (of files this is not known)" if loaded else ""
     sentence = (
         f"{CLIPPING[clipped]}, at the reference norm {number(result.reference_norm)}, families in "
         f"the order of their fooling rates on {len(result.image_ids)} images that made none of "
-        f"them{unknown}: {listed}. {shown} ({_together(pairs)})."
+        f"them{unknown}: {listed}."
     )
     name = "families_clipped" if clipped else "families"
     return Finding(name, sentence, None, {"families": rows})
-
-
-def _together(pairs: int) -> str:
-    return f"95 % intervals that hold for all {pairs} pairs together" if pairs > 1 else "95 %"
-
-
-def _beyond_rivals(result: FoolingResult, clipped: bool) -> Finding | None:
-    """Return whether random vectors of S_f fool more than those of the subspaces it must beat."""
-    rows = family_rows(result, clipped)
-    places = {row.family: place for place, row in enumerate(rows)}
-    rivals = [family for family in (MATCHED, UNTRAINED) if family in places]
-    if SUBSPACE not in places or not rivals:
-        return None
-    own, said, signs = places[SUBSPACE], [], []
-    numbers: dict[str, Any] = {}
-    for family in rivals:
-        rival = places[family]
-        pair = next(
-            pair
-            for pair in family_differences(result, clipped)
-            if {pair.first, pair.second} == {own, rival}
-        )
-        turn = 1 if pair.first == own else -1
-        ends = sorted((turn * pair.interval.low, turn * pair.interval.high))
-        interval = Interval(*ends)
-        said.append(
-            f"{points(turn * pair.difference)} points against {family_label(family)} "
-            f"({points_interval(interval)})"
-        )
-        signs.append(turn * pair.sign)
-        numbers[family] = {"difference": turn * pair.difference, "interval": interval}
-    sentence = (
-        f"{CLIPPING[clipped]}, at the reference norm, random vectors of S_f "
-        f"(R = {result.reference_dimension}) fool {percent(rows[own].rate)}: "
-        f"{' and '.join(said)}, intervals for all pairs of families together."
-    )
-    if min(signs) <= 0:
-        sentence += (
-            " That the directions shared by the normals, and not their smoothness or the "
-            "architecture alone, make these vectors fool is absent in this run."
-        )
-    if UNTRAINED not in rivals:
-        sentence += (
-            " The subspace of an untrained network was not compared with: what training adds is "
-            "not known in this run."
-        )
-    name = "rivals_clipped" if clipped else "rivals"
-    beaten = min(signs) > 0
-    return Finding(name, sentence, None if beaten and UNTRAINED not in rivals else beaten, numbers)
 
 
 def _of_universal(result: UniversalResult, made: MadeUniversal) -> Finding:

@@ -12,7 +12,6 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from figures import formats
-from figures.verdicts import place_label
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _LONGEST_LIST = 8
@@ -140,7 +139,6 @@ def latex_report(context: Mapping[str, Any], template: str = "report.tex.j2") ->
         finalize=lambda value: escaped(str(value)),
     )
     environment.filters.update(formats.FILTERS)
-    environment.filters["place_label"] = place_label
     return environment.get_template(template).render(context)
 
 

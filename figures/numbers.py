@@ -1,13 +1,12 @@
 """Every number of a run as plain data: what the report's tables show, and ``numbers.json``."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
 from fnmatch import fnmatchcase
 from itertools import chain, count
 from math import isfinite
 from typing import Any
 
-from analysis.comparisons import PairDifference
 from boundary.points import Status
 from figures.curvature_tables import curvature_numbers
 from figures.findings import Findings
@@ -17,31 +16,19 @@ from figures.plates import RunResults
 from figures.rates import CLIPPED, clip_policies
 from figures.spectrum_tables import energy_rows, spectrum_numbers
 from figures.tables import (
-    FamilyRow,
     class_rows,
-    family_differences,
     family_rows,
     rate_rows,
     transfer_rows,
     universal_rows,
 )
 
-_HYPOTHESIS = (
-    "{item} {question} {family} {rival} {anchor} {estimator} {surface} "
-    "scale {scale} R {dimension} images {images}"
-)
-_BOUND = "{theorem} {family} R {dimension} norm {norm}"
-_CURVE = "{family} {anchor} {estimator} {surface}"
-_AGREEMENT = "{estimator} scale {scale}"
-_QUALITY = "{model} scale {scale}"
-_DETECTOR = "{family} scale {scale}"
 _BY_DIMENSION = "R {dimension}"
 
 _NAMES = {
     "subspace_against_sphere": "norm {norm} {clipped}",
     "rates": "{family} R {dimension} norm {norm} {clipped}",
     "families/*": "{family}",
-    "family_differences/*": "{first} less {second}",
     "by_class": "class {index}",
     "universal": "{family}",
     "transfer": "{family} from {made_on} on {tried_on}",
@@ -54,29 +41,13 @@ _NAMES = {
     "spectrum/explained": _BY_DIMENSION,
     "spectrum/means": "{kind}",
     "spectrum/groups": "{kind} {classes}",
-    "curvature/subspaces": "{method}",
-    "curvature/verdicts": "{item} {anchor} scale {scale}",
-    "curvature/rows": _HYPOTHESIS,
-    "curvature/curves": _CURVE,
-    "curvature/exact": _CURVE,
-    "curvature/exact_agreement": _AGREEMENT,
-    "curvature/quality": _QUALITY,
-    "curvature/predictions": "{model} {family} norm {norm} scale {scale}",
-    "curvature/bounds": _BOUND,
-    "curvature/margins": "{family}",
+    "curvature/frames": "third {third}",
+    "curvature/curves": "{family} {anchor} {estimator} {surface}",
+    "curvature/theory": "{law} {family} R {dimension} norm {norm}",
     "curvature/profiles": "scale {scale}",
-    "curvature/detectors": _DETECTOR,
     "curvature/sections": "{family} {surface}",
     "curvature/maps": "image {image}",
     "findings/families*/families": "{family}",
-    "findings/hypothesis_*/told": _HYPOTHESIS,
-    "findings/curved_fooling/rows": _HYPOTHESIS,
-    "findings/bounds/rows": _BOUND,
-    "findings/exact_curvature/agreement": _AGREEMENT,
-    "findings/predicted/quality": _QUALITY,
-    "findings/predicted_curvature/bent": _QUALITY,
-    "findings/subspace_margins/rows": "{family}",
-    "findings/detector/detectors": _DETECTOR,
 }
 """By which the rows of a table go, so that a number keeps its key in a run with other rows."""
 
@@ -87,13 +58,10 @@ def run_tables(results: RunResults) -> dict[str, Any]:
     return {
         "rates": rate_rows(fooling),
         "families": {CLIPPED[clip]: family_rows(fooling, clip) for clip in clip_policies(fooling)},
-        "family_differences": {
-            CLIPPED[clip]: family_differences(fooling, clip) for clip in clip_policies(fooling)
-        },
         "by_class": class_rows(fooling),
         "universal": universal_rows(results.universal),
         "transfer": [] if results.transfer is None else transfer_rows(results.transfer),
-        "curvature": None if results.curvature is None else curvature_numbers(results.curvature),
+        "curvature": curvature_numbers(results.curvature),
         "learning": [
             {"family": row.rate.family, "images": row.images_used, "rate": row.rate.rate}
             | {"interval": row.rate.interval}
@@ -131,21 +99,12 @@ def run_tables(results: RunResults) -> dict[str, Any]:
 
 def plain_numbers(findings: Findings, tables: Mapping[str, Any]) -> dict[str, Any]:
     """Return findings and tables as JSON values, null for what is not finite, rows by name."""
-    differences = {
-        clip: [_named_difference(pair, tables["families"][clip]) for pair in pairs]
-        for clip, pairs in tables["family_differences"].items()
-    }
-    found = {**_findings_as_json(findings), **tables, "family_differences": differences}
+    found = {**_findings_as_json(findings), **tables}
     numbers = {name: _by_name(plain(value), name) for name, value in found.items()}
     spectrum = numbers["spectrum"]
     for row in (*spectrum["dimensions"].values(), *spectrum["values"].values()):
         row["nulls"] = dict(zip(spectrum["nulls"], row["nulls"], strict=True))
     return numbers
-
-
-def _named_difference(pair: PairDifference, families: Sequence[FamilyRow]) -> dict[str, Any]:
-    first, second = (families[place].family for place in (pair.first, pair.second))
-    return {**asdict(pair), "first": first, "second": second, "interval": pair.interval}
 
 
 def _by_name(value: Any, path: str) -> Any:

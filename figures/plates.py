@@ -22,19 +22,15 @@ from analysis.saved import load_result
 from analysis.transfer import TransferResult
 from figures.classes import plot_classes
 from figures.curvature import plot_curvature, plot_estimators
-from figures.curved import plot_curved
-from figures.curved_classes import has_curved_classes, plot_curved_classes
 from figures.dimensions import plot_dimensions
 from figures.energy import plot_energy
 from figures.examples import plot_examples
 from figures.families import plot_families
 from figures.fooling import plot_fooling_dimension, plot_fooling_norm
-from figures.hypothesis import plot_verdicts
 from figures.labels import plot_labels
 from figures.maps import plot_maps
 from figures.margins import plot_margins
 from figures.natural import plot_natural
-from figures.predicted import margin_rows, plot_predicted, plot_subspace_margins
 from figures.profile import plot_profile
 from figures.sections import drawn_sections, plot_sections
 from figures.spectrum import plot_spectrum
@@ -43,7 +39,7 @@ from figures.transfer import plot_transfer
 from figures.universal import plot_universal
 from figures.vectors import plot_singular_vectors
 
-OPTIONAL = ("natural", "transfer", "curvature")
+OPTIONAL = ("natural", "transfer")
 """Stages that a run may lack."""
 
 Result = TypeVar("Result")
@@ -58,16 +54,17 @@ class RunResults:
     spectrum: SpectrumResult
     universal: UniversalResult
     fooling: FoolingResult
+    curvature: CurvatureResult
     natural: NaturalResult | None
     transfer: TransferResult | None
-    curvature: CurvatureResult | None
 
     @classmethod
     def read(cls, directory: Path, optional: Collection[str] = OPTIONAL) -> "RunResults":
         """Return the results in a run directory.
 
         Args:
-            directory: Holds ``collect.h5``, ``spectrum.h5``, ``universal.h5`` and ``fooling.h5``.
+            directory: Holds ``collect.h5``, ``spectrum.h5``, ``universal.h5``, ``fooling.h5`` and
+                ``curvature.h5``.
             optional: Stages whose results are read too, where they are there.
 
         Raises:
@@ -83,9 +80,9 @@ class RunResults:
             load_result(directory / "spectrum.h5", SpectrumResult),
             load_result(directory / "universal.h5", UniversalResult),
             load_result(directory / "fooling.h5", FoolingResult),
+            load_result(directory / "curvature.h5", CurvatureResult),
             of("natural", NaturalResult),
             of("transfer", TransferResult),
-            of("curvature", CurvatureResult),
         )
 
 
@@ -116,10 +113,6 @@ def _has_labels(results: RunResults, p: float) -> bool:
 
 def _plot_labels(results: RunResults, p: float) -> Figure:
     return plot_labels(_labels(results, p)[0])
-
-
-def _has_curvature(results: RunResults) -> bool:
-    return results.curvature is not None
 
 
 def _present(result: Result | None) -> Result:
@@ -254,108 +247,52 @@ PLATES: tuple[Plate[RunResults], ...] = (
     Plate(
         "curvature",
         "Curvature along families of directions",
-        lambda results: plot_curvature(_present(results.curvature)),
+        lambda results: plot_curvature(results.curvature),
         "Mean curvature of the boundary at images that made no subspace, against the scale at "
         "which it is measured. Above the line of zero the boundary bends towards the image, as the "
         "hypothesis says of S_c, the span of the directions along which it bends most on average "
         "over images; below, away from it. A panel for each way to meet the boundary, since the "
         "sign depends on it.",
-        there=_has_curvature,
+        there=lambda results: bool(results.curvature.curves),
     ),
     Plate(
         "estimators",
         "Curvature along S_c, by every estimator on both surfaces",
-        lambda results: plot_estimators(_present(results.curvature)),
+        lambda results: plot_estimators(results.curvature),
         "The same along S_c alone: by the values of the logits, by their gradients, and, where "
         "taken, by normal sections, which follow the boundary itself. Where colours part, other "
         "classes than that of the pair bound the region; where lines of a colour part, the logits "
         "and the boundary tell different things at that scale.",
-        there=_has_curvature,
-    ),
-    Plate(
-        "curved",
-        "The shared curved subspace",
-        lambda results: plot_curved(_present(results.curvature)),
-        "Left: what an S_c made from so many images keeps on others; the gap between the lines is "
-        "what it learned of its own images alone. Right: the same for each direction; between zero "
-        "and the dotted line curvature carried over in part, at zero nothing is left. Below: how "
-        "often random vectors of S_c fool, beside their rivals and beside the other ends of the "
-        "spectrum.",
-        there=_has_curvature,
-    ),
-    Plate(
-        "curved_classes",
-        "The curved subspace of each class alone",
-        lambda results: plot_curved_classes(_present(results.curvature)),
-        "Left: how the boundary at images of a column's class bends along the S_c that images of "
-        "the row's class made, purple towards the image; were S_c shared by all classes, a column "
-        "would be of one colour, and where each class has its own, the diagonal stands out. The "
-        "last row is the S_c of all classes together. Right: how much two of these subspaces have "
-        "in common.",
-        there=lambda results: bool(results.curvature and has_curved_classes(results.curvature)),
-    ),
-    Plate(
-        "verdicts",
-        "The curvature hypothesis, item by item",
-        lambda results: plot_verdicts(_present(results.curvature)),
-        "Each cell is one item of the hypothesis at one anchor and one scale or norm, judged by "
-        "all rows of the test there. Not supported means not shown in this run; contradicted, that "
-        "the sign is the other one.",
-        there=lambda results: bool(results.curvature and results.curvature.rows),
-        stacked=0,
+        there=lambda results: bool(results.curvature.curves),
     ),
     Plate(
         "sections",
         "The boundary above the images",
-        lambda results: plot_sections(_present(results.curvature)),
+        lambda results: plot_sections(results.curvature),
         "The boundary itself, in the plane of a direction and the normal, with every image at the "
         "cross. Where lines come down at the sides the boundary bends towards the image. Inside "
         "the circle a perturbation of the reference norm in this plane reaches across the line. A "
         "boundary that is level near its nearest point can still come down farther out.",
-        there=lambda results: bool(results.curvature and drawn_sections(results.curvature)),
+        there=lambda results: bool(drawn_sections(results.curvature)),
     ),
     Plate(
         "maps",
         "Classes around a few images",
-        lambda results: plot_maps(_present(results.curvature)),
+        lambda results: plot_maps(results.curvature),
         "The predicted class in the plane of the first two directions of S_c, the image at the "
         "cross. Where another colour enters the circle a perturbation of the reference norm in "
         "this plane fools.",
         embed="png",
-        there=lambda results: bool(results.curvature and results.curvature.maps),
-    ),
-    Plate(
-        "predicted",
-        "Fooling predicted from geometry",
-        lambda results: plot_predicted(_present(results.curvature)),
-        "Flat: beyond the tangent plane at the nearest boundary point. Many planes: beyond that "
-        "of any of a few classes. Curved: beyond a parabola with the curvature measured along the "
-        "vector at that image. Shared curvature: with the mean curvature of the other images. A "
-        "model that explains fooling has its points on the diagonal; curvature adds where its "
-        "line, in the last panel, is above that of the flat model.",
-        there=lambda results: bool(results.curvature and results.curvature.predictions),
-    ),
-    Plate(
-        "subspace_margins",
-        "Margins within subspaces",
-        lambda results: plot_subspace_margins(_present(results.curvature)),
-        "How far the boundary is if only directions of a subspace may be used, in margins. Random "
-        "subspaces follow the dashed law if the boundary is flat, and then mostly lie within the "
-        "band; a subspace below it holds more of the way to the boundary than random ones.",
-        wide=False,
-        there=lambda results: bool(results.curvature and margin_rows(results.curvature)),
+        there=lambda results: bool(results.curvature.maps),
     ),
     Plate(
         "profile",
-        "Principal curvatures, and the detector",
-        lambda results: plot_profile(_present(results.curvature)),
+        "Principal curvatures",
+        lambda results: plot_profile(results.curvature),
         "Left: how the boundary bends in its own directions, towards the image above zero. "
-        "Middle: whether other points bend along these too; above 1 more than along random "
-        "directions. Right: how well the mean curvature along S_c tells perturbed images from "
-        "clean ones; the diagonal is chance, and a curve below it tells them by low scores.",
-        there=lambda results: bool(
-            results.curvature and (results.curvature.profiles or results.curvature.detectors)
-        ),
+        "Right: whether other points bend along these too; above 1 more than along random "
+        "directions.",
+        there=lambda results: bool(results.curvature.profiles),
     ),
     Plate(
         "singular_vectors",

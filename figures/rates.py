@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable
 from math import isclose
 
-from analysis.curved_checks import CURVED, FLATTEST, NEGATIVE
 from analysis.fooling import FoolingRate
 from analysis.perturbations import SPHERE, SUBSPACE
 from analysis.results import FoolingResult
@@ -46,8 +45,6 @@ def family_label(family: str) -> str:
     """Return a family in words."""
     if family.startswith("file "):
         return f"{family.removeprefix('file ')} (file)"
-    if family.startswith(CURVED):
-        return f"random in {curved_label(family)}"
     if family in _LABELS or not family.startswith("universal "):
         return _LABELS.get(family, family)
     algorithm, _, rest = family.removeprefix("universal ").partition(" ")
@@ -57,12 +54,6 @@ def family_label(family: str) -> str:
     aim = rest.removesuffix("in subspace").strip()
     aim = f" {aim}" if aim else ""
     return f"universal{within}{aim} ({_ALGORITHMS.get(algorithm, algorithm)}{norm})"
-
-
-def curved_label(family: str) -> str:
-    """Return whose random vectors a curved family is: S_c, or another end of the spectrum."""
-    method = family.removeprefix(f"{CURVED} (").removesuffix(")")
-    return method if method in {NEGATIVE, FLATTEST} else f"S_c{family.removeprefix(CURVED)}"
 
 
 def clip_policies(result: FoolingResult) -> list[bool]:

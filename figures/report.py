@@ -12,14 +12,10 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from analysis.results import (
-    CurvatureResult,
-)
 from boundary.errors import StoreError
 from boundary.files import write_text
 from figures import charts
-from figures.curvature_tables import rows_of_test
-from figures.curves import ESTIMATOR_LABELS
+from figures.curves import ANCHOR_LABELS, space_label
 from figures.export import chosen_plates
 from figures.findings import list_findings
 from figures.latex import latex_macros, latex_report
@@ -28,16 +24,8 @@ from figures.page import Script, drawn_plate, page_script, write_page
 from figures.plates import OPTIONAL, RunResults
 from figures.rates import CLIPPED, clip_policies, family_label
 from figures.sliders import dimension_steps, vector_steps
-from figures.verdicts import (
-    ITEMS,
-    place_label,
-    row_estimate,
-    row_interval,
-    row_label,
-    verdict_lines,
-)
 
-_FILTERS = (family_label, place_label, row_estimate, row_interval, row_label)
+_FILTERS = (family_label, space_label)
 """Of the template."""
 _UNREADABLE_SHOWN = 50
 _NOT_RECORDED = "not recorded"
@@ -51,7 +39,7 @@ def write_report(directory: Path, optional: Collection[str] = OPTIONAL) -> Path:
 
     Args:
         directory: Of the run: ``collect.h5``, ``spectrum.h5``, ``universal.h5``, ``fooling.h5``,
-            ``study.yaml`` and ``provenance.json``.
+            ``curvature.h5``, ``study.yaml`` and ``provenance.json``.
         optional: Stages whose results are shown too, where they are there.
 
     Returns:
@@ -70,7 +58,6 @@ def write_report(directory: Path, optional: Collection[str] = OPTIONAL) -> Path:
         results.universal,
         results.natural,
         results.transfer,
-        results.curvature,
     )
     tables = run_tables(results)
     numbers = plain_numbers(findings, tables)
@@ -86,7 +73,7 @@ def write_report(directory: Path, optional: Collection[str] = OPTIONAL) -> Path:
         "plates": [
             drawn_plate(plate, results, directory / "figures") for plate in chosen_plates(results)
         ],
-        "curvature": _curvature_context(results.curvature),
+        "anchor_labels": ANCHOR_LABELS,
         "explored": _explored(results),
         "kept": len(results.spectrum.spectrum.directions),
         "colours": results.spectrum.image_shape[0] == 3,
@@ -106,19 +93,6 @@ def write_report(directory: Path, optional: Collection[str] = OPTIONAL) -> Path:
         filters={filter.__name__: filter for filter in _FILTERS},
     )
     return page
-
-
-def _curvature_context(result: CurvatureResult | None) -> dict[str, Any] | None:
-    """Return what the section of curvature shows beside the numbers; None where there is none."""
-    if result is None:
-        return None
-    return {
-        "items": ITEMS,
-        "lines": verdict_lines(result),
-        "nearest": rows_of_test(result, nearest=True),
-        "elsewhere": rows_of_test(result, nearest=False),
-        "predicted_by": ESTIMATOR_LABELS[result.predicted_by],
-    }
 
 
 def _explored(results: RunResults) -> dict[str, Any]:

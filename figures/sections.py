@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from numpy.typing import NDArray
 
-from analysis.curved_checks import CURVED
+from analysis.curved import CURVED
 from analysis.perturbations import SPHERE, SUBSPACE
 from analysis.planes import BoundarySections
 from analysis.results import CurvatureResult

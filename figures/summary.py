@@ -2,32 +2,24 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from analysis.perturbations import SPHERE, SUBSPACE
-from analysis.rivals import MATCHED
-from figures.dimension_findings import FEW, RIVALS
 from figures.finding import Finding
 from figures.formats import (
     cosine,
     count_interval,
     first_directions,
     number,
-    number_interval,
     percent,
     percent_interval,
-    points_interval,
 )
-from figures.rates import family_label
 from figures.spectrum_findings import AGAINST, leading_values, null_finding_name
-from figures.verdicts import ITEMS
 
 _THAN = {1: "more than", 0: "not shown to differ from", -1: "less than"}
-_AGAINST = {1: "they fool more", 0: "no difference is shown", -1: "they fool less"}
 _NOT_TRIED = "whether training adds to them was not tried"
 _NOT = {False: "is not shown", None: "is not decided"}
 
 
 def summarise(findings: Sequence[Finding]) -> tuple[str, ...]:
-    """Return what puts all in doubt, what normals share, what that fools, and how it is curved.
+    """Return what puts all in doubt, what normals share, and what that fools.
 
     Args:
         findings: All of a run.
@@ -39,7 +31,6 @@ def summarise(findings: Sequence[Finding]) -> tuple[str, ...]:
         _of_normals(told),
         _of_fooling(told),
         _of_universal(findings),
-        _of_curvature(told),
     )
     return (*doubts, *(" ".join(said) for said in map(list, parts) if said))
 
@@ -105,18 +96,8 @@ def _shared(beaten: Sequence[str], nulls: Mapping[str, Finding]) -> str:
     return f"Images share directions, more than smoothness; {told}."
 
 
-def _beyond(sphere: int, noise: int | None) -> str:
-    """Return in plain words what random vectors of S_f beat, by the signs of two differences."""
-    if sphere <= 0:
-        return "That random vectors of these directions fool more than others is not shown."
-    own = "Random vectors of these directions fool more than random ones"
-    if noise is None:
-        return f"{own}."
-    return f"{own}, {'and than' if noise > 0 else 'but not shown more than'} noise as smooth."
-
-
 def _of_fooling(told: Mapping[str, Finding]) -> Iterator[str]:
-    """Return how S_f fools beside the sphere, beside the harder rivals, and with which R best."""
+    """Return how S_f fools beside the sphere."""
     found = told.get("fooling")
     if found is None or "difference" not in found.numbers:
         return
@@ -124,9 +105,6 @@ def _of_fooling(told: Mapping[str, Finding]) -> Iterator[str]:
     share = numbers["share_of_image_norm"]
     relative = "" if share is None else f", {percent(share)} of the mean image norm"
     subspace, sphere = numbers["subspace"], numbers["sphere"]
-    rivals = told["rivals"].numbers if "rivals" in told else {}
-    noise = rivals[MATCHED]["interval"].sign if MATCHED in rivals else None
-    yield _beyond(numbers["difference_interval"].sign, noise)
     yield (
         f"At norm {number(numbers['norm'])}{relative}, random vectors of the "
         f"{first_directions(numbers['dimension'])} (S_f) change the prediction of other images in "
@@ -134,27 +112,6 @@ def _of_fooling(told: Mapping[str, Finding]) -> Iterator[str]:
         f"{_THAN[numbers['difference_interval'].sign]} random directions of the whole sphere: "
         f"{percent(sphere['rate'])} ({percent_interval(sphere['interval'])})."
     )
-    said = "; ".join(
-        f"against {family_label(family)} {_AGAINST[rivals[family]['interval'].sign]} "
-        f"({points_interval(rivals[family]['interval'])} points)"
-        for family in RIVALS
-        if family in rivals
-    )
-    if said:
-        yield f"{said[0].upper()}{said[1:]}."
-    over = told.get("dimensions")
-    if over is None:
-        return
-    best = over.numbers[f"R {over.numbers['best']}"]
-    above = {family for family, less in best["less"].items() if less["interval"].low > 0}
-    if SUBSPACE in above:
-        told_of = (SPHERE, *RIVALS) if over.numbers["best"] >= FEW else (SPHERE,)
-        beaten = [family_label(family) for family in told_of if family in above]
-        rivals_too = f", and more than {', '.join(beaten)}" if beaten else ""
-        yield (
-            f"With R = {over.numbers['best']} they fool {percent(best['rate'])}, more than with "
-            f"R = {over.numbers['reference']}{rivals_too}."
-        )
 
 
 def _of_universal(findings: Sequence[Finding]) -> Iterator[str]:
@@ -168,27 +125,3 @@ def _of_universal(findings: Sequence[Finding]) -> Iterator[str]:
         f"{number(numbers['norm'])}, fools {percent(numbers['others'])} "
         f"({percent_interval(numbers['others_interval'])}) of images that had no part in it."
     )
-
-
-def _of_curvature(told: Mapping[str, Finding]) -> Iterator[str]:
-    """Return how the boundary bends along S_c, and the verdicts on the hypothesis."""
-    found = told.get("curved")
-    if found is None:
-        return
-    interval = found.numbers["interval"]
-    bends = {1: "bends towards", 0: "is not shown to bend towards", -1: "bends away from"}
-    yield (
-        f"Along the curved subspace S_c the boundary {bends[interval.sign]} images that had no "
-        "part in it: mean "
-        f"curvature {number(found.numbers['held_out'])} ({number_interval(interval)}) at the scale "
-        f"{number(found.numbers['scale'])}."
-    )
-    items = [told[name].numbers for item in ITEMS if (name := f"hypothesis_{item}") in told]
-    if items:
-        settings, supported, contradicted = (
-            sum(item[word] for item in items) for word in ("settings", "supported", "contradicted")
-        )
-        yield (
-            f"Of {settings} verdicts on the curvature hypothesis, over items, anchors and scales, "
-            f"the number that support it is {supported}, that contradict it {contradicted}."
-        )

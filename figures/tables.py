@@ -1,12 +1,10 @@
 """The rows of the report's tables of fooling rates, for the page and for ``numbers.json``."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 from math import isclose, isfinite
 
 import numpy as np
 
-from analysis.comparisons import PairDifference, compare_all
 from analysis.fooling import FoolingRate, compare
 from analysis.intervals import Interval
 from analysis.perturbations import SPHERE, SUBSPACE
@@ -169,18 +167,11 @@ class FamilyRow:
     """On the images that are classified correctly; None where no label is known."""
     own: float | None
     """Rate on the images that made it; None where clipped, or not taken."""
-    above: PairDifference | None
-    """Against the next family, by an interval that holds for all pairs; None for the last."""
 
 
 def family_rows(result: FoolingResult, clipped: bool) -> tuple[FamilyRow, ...]:
     """Return every family at the reference norm, the highest rate first."""
     rates = ranked_rates(result, clipped)
-    next_one = {
-        pair.first: pair
-        for pair in family_differences(result, clipped)
-        if pair.second == pair.first + 1
-    }
     correct = (result.labels >= 0) & (result.labels == result.predictions)
     return tuple(
         FamilyRow(
@@ -196,17 +187,9 @@ def family_rows(result: FoolingResult, clipped: bool) -> tuple[FamilyRow, ...]:
             highest=float(rate.fooled.mean(1).max()),
             correct=_plain_rate(rate.among(correct)) if correct.any() else None,
             own=_own_rate(result, rate.family, clipped),
-            above=next_one.get(place),
         )
-        for place, rate in enumerate(rates)
+        for rate in rates
     )
-
-
-@lru_cache(maxsize=4)
-def family_differences(result: FoolingResult, clipped: bool) -> tuple[PairDifference, ...]:
-    """Return the differences of all pairs of families at the reference norm, highest first."""
-    rates = ranked_rates(result, clipped)
-    return compare_all(rates) if len(rates) > 1 else ()
 
 
 def class_rows(result: FoolingResult) -> tuple[ClassRow, ...]:

@@ -47,7 +47,7 @@ class _Part:
 
 
 def collected_anchors(
-    run: RunDirectory, subject: Subject, rows: NDArray[np.int64], depth: float = 1.0
+    run: RunDirectory, subject: Subject, rows: NDArray[np.int64]
 ) -> tuple[Anchors, Tensor]:
     """Return this process's anchors at collected boundary points, and their places among all.
 
@@ -55,8 +55,6 @@ def collected_anchors(
         run: Whose normals are there.
         subject: Whose classifier it is.
         rows: Of the points on the boundary, of all processes.
-        depth: How far from the image to its boundary point, as a share of the margin; along the
-            normal, which is the way for an aligned point.
 
     Returns:
         The anchors with a usable normal, and their places among those of all processes, ascending.
@@ -66,10 +64,6 @@ def collected_anchors(
     mine = np.arange(ranks.rank, len(rows), ranks.count)
     own = rows[mine]
     point = np.asarray(store.points().subset(own), np.float32)
-    if depth < 1:
-        normal = np.asarray(store.normals().subset(own), np.float32)
-        margin = store.column("margin")[used][own].astype(np.float32)
-        point = point - (1 - depth) * margin[:, None] * normal
     source, target = (
         torch.from_numpy(store.column(name)[used][own]) for name in ("source", "target")
     )
@@ -78,19 +72,6 @@ def collected_anchors(
     kept = mine[usable.cpu().numpy()]
     everyones = np.sort(np.concatenate(ranks.gather(kept)))
     return anchors, torch.from_numpy(np.searchsorted(everyones, kept))
-
-
-def rows_by_class(run: RunDirectory, fewest: int) -> dict[int, NDArray[np.int64]]:
-    """Return the rows of collected boundary points by the class of their images.
-
-    Args:
-        run: Whose normals are there.
-        fewest: A class of fewer points is left out.
-    """
-    store = run.store()
-    source = store.column("source")[store.on_boundary]
-    classes, counts = np.unique(source, return_counts=True)
-    return {int(one): np.flatnonzero(source == one) for one in classes[counts >= fewest]}
 
 
 def held_out_anchors(

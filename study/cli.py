@@ -97,8 +97,7 @@ def _run(given: dict[str, Any], command: str, ranks: Ranks) -> None:
         stages.spectrum(run, config)
         universals.universal(run, config, subject)
         perturbing.fooling(run, config, subject)
-        if config.with_curvature:
-            curving.curvature(run, config, subject)
+        curving.curvature(run, config, subject)
         if ranks.first:
             natural.natural(run, config, subject)
             stages.report(run)
@@ -249,10 +248,10 @@ _COMMANDS = {
 
 
 _PLANNED = {
-    "run": ("collect", "untrained", "spectrum", "universal", "fooling", "natural"),
+    "run": ("collect", "untrained", "spectrum", "universal", "fooling", "curvature", "natural"),
     "collect": ("collect", "untrained"),
 }
-"""Stages of the commands that have several; `run` has that of curvature too if it is asked for."""
+"""Stages of the commands that have several."""
 
 
 def _plan(name: str, given: dict[str, Any], ranks: Ranks) -> None:
@@ -264,8 +263,6 @@ def _plan(name: str, given: dict[str, Any], ranks: Ranks) -> None:
         run, config, subject = _named(given, ALONE)
         run.require_same_study(asdict(config))
         planned, redo = _PLANNED[name], False
-        if name == "run" and config.with_curvature:
-            planned = (*planned, "curvature")
     else:
         run, config, redo = _resume(given, name if name in SECTIONS else "", ALONE)
         run.require_basis(name)

@@ -14,7 +14,6 @@ from boundary.errors import InputError, StoreError
 from figures.compared import ComparedRun, Comparison
 from figures.compared_rows import (
     BEYOND,
-    CURVATURE,
     DIFFERENCE,
     RATES,
     SHARE,
@@ -54,8 +53,6 @@ _SHOWN = {
     "halves": "shared by two halves",
     "reference_norm": "reference norm",
     "reference_share": "  of the mean image norm",
-    "beyond_spectrum_matched": "S_f less spectrum-matched",
-    "beyond_untrained": "S_f less the untrained network's",
     "beyond_sphere": "S_f less the sphere",
     "equal_norm": "norm",
     "equal_subspace": "",
@@ -65,7 +62,7 @@ _SHOWN = {
     "top_label_linf": "fooled ones to one class, l∞",
 }
 """Quantities on the screen by their short names, or by their own where that is empty."""
-_SECTIONS = (BEYOND, CURVATURE)
+_SECTIONS = (BEYOND,)
 """Shown whole; of fooling rates those of families."""
 _SAID = ("fooling_equal", "subspaces")
 """Findings on the screen; all are on the page."""

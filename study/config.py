@@ -125,43 +125,24 @@ class FoolingOptions:
 
 @dataclass(frozen=True)
 class CurvatureOptions:
-    """The curvature of the boundary, and the test of the curvature hypothesis.
+    """The curvature of the boundary.
 
     Args:
-        images: The most collected boundary points that make the curved subspace S_c.
+        images: The most collected boundary points that make S_c, a third of them each of the three.
         judge: The most held-out images at which curvature is measured.
-        dimension: R of S_c.
-        scale: s at which S_c is made, input units; by default the reference norm.
-        scales: At which curvature is measured, like 0.05,0.5,1; by default five, from a quarter
-            of the median margin to a half, once and twice the reference norm.
-        surface: `region`, the boundary with any other class, or `pair`, with one.
-        draws: Directions of the subspaces that other methods make; of S_c and its rivals a whole
-            basis is taken, R directions.
-        sections_at: Where normal sections are taken, which cost most: of nearest, random, between,
-            image.
+        dimension: R of S_c; by default 5, or as many directions of S_f as were kept.
+        scale: s at which S_c is made, input units; by default half the reference norm.
+        scales: At which curvature is measured, like 0.05,0.5,1; by default a quarter of the median
+            margin, a half and once, and half the reference norm and once.
         steps: Of the ascent that makes S_c.
-        passes: Over the images for the eigenvectors of the mean shape operator; 0 leaves them, and
-            the authors' reference mode, out.
-        counts: Numbers of images to make S_c from, beside all; by default a quarter and a half.
-        per_class: Make an S_c of each class too, of all its collected points (20 at least).
-        others: Run directories of other models with a curvature stage, whose S_c is tried here.
     """
 
-    images: int = 400
-    judge: int = 200
-    dimension: int = 10
+    images: int = 300
+    judge: int = 100
+    dimension: int | None = None
     scale: float | None = None
     scales: list[float] | None = None
-    surface: Literal["region", "pair"] = "region"
-    draws: int = 3
-    sections_at: list[Literal["nearest", "random", "between", "image"]] = field(
-        default_factory=lambda: ["nearest"]
-    )
     steps: int = 80
-    passes: int = 3
-    counts: list[int] | None = None
-    per_class: bool = False
-    others: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -221,7 +202,6 @@ class StudyConfig(SubjectOptions):
         universal: The universal perturbations.
         fooling: The fooling rates.
         curvature: The curvature stage.
-        with_curvature: Run the curvature stage too, which takes as long as all others together.
     """
 
     name: str | None = None
@@ -235,7 +215,6 @@ class StudyConfig(SubjectOptions):
     universal: UniversalOptions = field(default_factory=UniversalOptions)
     fooling: FoolingOptions = field(default_factory=FoolingOptions)
     curvature: CurvatureOptions = field(default_factory=CurvatureOptions)
-    with_curvature: bool = False
 
 
 @dataclass(frozen=True)
@@ -270,7 +249,7 @@ REFERENCE, REFERENCE_IN_MARGINS = 0.04, 2.0
 """The reference norm, as a share of the mean image norm, or in median margins where that is more:
 a robust model would not be fooled at all."""
 
-FREE = ("name", "device", "batch_size", "untrained", "with_curvature")
+FREE = ("name", "device", "batch_size", "untrained")
 """Settings that may differ when a run is continued: they change titles or the speed alone, or, as
 the number of untrained networks, what is collected beside the normals."""
 
@@ -279,8 +258,18 @@ RETIRED = {
     "search": (RETIRED_OPTION,),
     "fooling": ("reference", "dimension"),
     "spectrum": ("held_out",),
+    "curvature": (
+        "surface",
+        "draws",
+        "sections_at",
+        "passes",
+        "counts",
+        "per_class",
+        "others",
+    ),
 }
-"""Settings that earlier versions wrote, which mean nothing now."""
+"""Settings that earlier versions wrote, which mean nothing now, by their group; those of `fooling`
+are those of `universal`."""
 
 
 def config_from(*settings: Mapping[str, Any]) -> StudyConfig:
@@ -366,12 +355,10 @@ _LEAST = {
     "universal.images": 1,
     "universal.gradients": 1,
     "fooling.draws": 2,
-    "curvature.images": 1,
+    "curvature.images": 3,
     "curvature.judge": 1,
     "curvature.dimension": 1,
     "curvature.steps": 1,
-    "curvature.passes": 0,
-    "curvature.draws": 2,
 }
 """Of whole numbers."""
 _TOO_MANY = 2**31
@@ -436,4 +423,5 @@ def without_retired(saved: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, Mapping)
         else value
         for name, value in saved.items()
+        if name != "with_curvature"
     }

@@ -6,13 +6,11 @@ from shutil import get_terminal_size
 from textwrap import wrap
 from typing import Any, NamedTuple, TypeVar
 
-from analysis.curved_checks import CURVED
 from analysis.fooling import FoolingRate
 from analysis.natural import NaturalResult
 from analysis.perturbations import SPHERE
 from analysis.results import (
     CollectionResult,
-    CurvatureResult,
     FoolingResult,
     SpectrumResult,
     UniversalResult,
@@ -24,7 +22,7 @@ from boundary.store import NormalsStore
 from figures.finding import Finding
 from figures.findings import Findings, list_findings
 from figures.formats import number, percent, percent_interval
-from figures.rates import SUBSPACES, family_label, ranked_rates, reference_rate, same_norm
+from figures.rates import SUBSPACES, family_label, ranked_rates, reference_rate
 from study.run import OPTIONAL, STAGES, RunDirectory
 from study.sparkline import BLOCKS, binned, sparkline
 
@@ -50,7 +48,6 @@ class _Results(NamedTuple):
     universal: UniversalResult | None
     natural: NaturalResult | None
     transfer: TransferResult | None
-    curvature: CurvatureResult | None
 
 
 def describe(
@@ -68,7 +65,7 @@ def describe(
     results = _results(run)
     if results is not None:
         lines += _spectrum(results.spectrum, marks) if stage in {"", "spectrum"} else []
-        lines += _rates(results.fooling, results.curvature) if stage in {"", "fooling"} else []
+        lines += _rates(results.fooling) if stage in {"", "fooling"} else []
         found = list_findings(*results)
         room = HEIGHT - len(lines) - 3  # the legend, where all are, the report
         if everything:
@@ -121,7 +118,6 @@ def _results(run: RunDirectory) -> _Results | None:
         _result(run, "universal", UniversalResult),
         _result(run, "natural", NaturalResult),
         _result(run, "transfer", TransferResult),
-        _result(run, "curvature", CurvatureResult),
     )
 
 
@@ -142,7 +138,7 @@ def _spectrum(result: SpectrumResult | None, marks: str) -> list[str]:
     ]
 
 
-def _rates(fooling: FoolingResult | None, curvature: CurvatureResult | None) -> list[str]:
+def _rates(fooling: FoolingResult | None) -> list[str]:
     """Return the fooling rate of every family at the reference norm, the highest first."""
     if fooling is None:
         return []
@@ -151,8 +147,6 @@ def _rates(fooling: FoolingResult | None, curvature: CurvatureResult | None) -> 
         (rate, reference_rate(fooling, rate.family, clipped=False, own=True))
         for rate in ranked_rates(fooling, clipped=False)
     ]
-    if curvature is not None:
-        ranked += [(rate, None) for rate in curvature.rates if _of_curved(rate, curvature)]
     ranked.sort(key=lambda one: -one[0].rate)
     shown = [one for rank, one in enumerate(ranked) if rank < _FAMILIES or one[0].family == SPHERE]
     left = len(ranked) - len(shown)
@@ -166,14 +160,8 @@ def _rates(fooling: FoolingResult | None, curvature: CurvatureResult | None) -> 
     ]
 
 
-def _of_curved(rate: FoolingRate, result: CurvatureResult) -> bool:
-    """Return whether a rate is that of S_c at the reference norm."""
-    whole = rate.subspace_dimension == result.dimension
-    return rate.family == CURVED and whole and same_norm(rate.norm, result.reference_norm)
-
-
 def _row(rate: FoolingRate, own: FoolingRate | None) -> str:
-    random = rate.family in {*SUBSPACES, CURVED}
+    random = rate.family in SUBSPACES
     name = family_label(rate.family) + (f", R = {rate.subspace_dimension}" if random else "")
     ends = percent_interval(rate.interval)
     beside = "" if own is None else percent(own.rate)

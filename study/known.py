@@ -6,7 +6,6 @@ from math import inf
 from textwrap import wrap
 
 from analysis.algorithms import ALGORITHMS, family_name
-from analysis.curved_checks import ASCENT, CURVED, METHODS
 from analysis.perturbations import SPHERE, SUBSPACE
 from analysis.rivals import MATCHED, UNTRAINED
 from boundary.errors import InputError, did_you_mean
@@ -72,7 +71,6 @@ def families() -> str:
     """Return the families of perturbations, by the stage that makes them."""
     universal = [family_name(algorithm, p) for algorithm in ALGORITHMS for p in (2.0, inf)]
     universal.append(family_name(ALGORITHMS[0], 2.0, inside=True))
-    curved = [CURVED if method == ASCENT else f"{CURVED} ({method})" for method in METHODS]
     fooling = [(name, _MEANINGS.get(name, family_label(name))) for name in LABELLED]
     fooling.append(("file NAME", "a perturbation of others, given by --fooling.files"))
     return "\n\n".join(
@@ -84,10 +82,6 @@ def families() -> str:
             _table(
                 "Those of the stage `universal`, of which --universal.algorithms chooses:",
                 [(name, family_label(name)) for name in universal],
-            ),
-            _table(
-                "Those of the stage `curvature`, of the curved subspace S_c by several methods:",
-                [(name, family_label(name)) for name in curved],
             ),
         ]
     )

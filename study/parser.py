@@ -50,8 +50,8 @@ The stages of `run`, each alone on its directory, in order:
   boundary spectrum RUN
   boundary universal RUN
   boundary fooling RUN
+  boundary curvature RUN
   boundary natural RUN
-  boundary curvature RUN                                       only if asked for: it takes long
   boundary report RUN
 
 Of several runs, and of a perturbation in a file:
@@ -108,7 +108,7 @@ COMMANDS = {
         "boundary natural RUN",
     ),
     "curvature": About(
-        "Measure how the boundary bends, and test the curvature hypothesis.",
+        "Measure how the boundary bends, along which directions, at which scales.",
         "RUN [options]",
         "boundary curvature RUN --images 200 --judge 100",
     ),

@@ -16,8 +16,8 @@ from analysis.sweep import NOISE_DRAWS, dimension_sweep, norm_sweep
 from analysis.universal import BATCH
 from boundary.manifest import MANIFEST
 from boundary.store import NormalsStore, differences
+from study import curving, exploring
 from study.config import DIMENSION, StudyConfig
-from study.curvature_passes import curvature_passes
 from study.natural import IMAGES
 from study.run import STAGES, RunDirectory
 from study.subject import Subject
@@ -25,6 +25,8 @@ from study.universals import WATCHED, reference_norm
 
 _LOOKS = 20
 """The most at the watched images while a universal perturbation is made."""
+_LOOKS_OF_SECTION = 6
+"""At either end of a normal section, about."""
 _VECTORS = 4
 """Times that of the eigenvalues alone, about, which eigenvectors take."""
 _SURROGATE = 30
@@ -169,7 +171,7 @@ def _is_done(run: RunDirectory, config: StudyConfig, stage: str) -> bool:
     Raises:
         StoreError: If it was made with other settings.
     """
-    before = STAGES[: STAGES.index(stage)] if stage in STAGES else STAGES[:3]
+    before = STAGES[: min(3, STAGES.index(stage))] if stage in STAGES else STAGES[:3]
     if not run.current(stage) or run.out_of_date(before) is not None:
         return False
     asked = getattr(config, stage, None)
@@ -181,7 +183,7 @@ def _is_done(run: RunDirectory, config: StudyConfig, stage: str) -> bool:
     return True
 
 
-_IDENTIFIED = ("files", "others")
+_IDENTIFIED = ("files",)
 """Settings that a result knows by their content."""
 
 
@@ -310,8 +312,17 @@ def _natural(_: RunDirectory, __: StudyConfig, facts: Known) -> Step:
 
 
 def _curvature(_: RunDirectory, config: StudyConfig, facts: Known) -> Step:
-    images = min(config.curvature.images, facts.normals)
-    judged = min(config.curvature.judge, facts.evaluating)
-    forward, backward = curvature_passes(config, facts.dimension, images, judged, facts.evaluating)
-    what = f"S_c of {images} images, curvature at {judged} others"
+    options = config.curvature
+    images, judged = min(options.images, facts.normals), min(options.judge, facts.evaluating)
+    R = options.dimension or min(curving.DIMENSION, facts.directions)
+    search = config.search.max_gradients
+    tried = 2 * judged * (4 * curving.DIRECTIONS + 1) * len(options.scales or range(4))
+    ascent = 2 * R * (curving.FRAMES * options.steps * min(20, images) + images)
+    extremes = min(2 * 30, facts.dimension) + 40 + 8 * min(20, facts.dimension)
+    backward = ascent + tried + judged * search + 2 * 2 * exploring.PROFILE_POINTS * extremes
+    backward += 4 * min(exploring.MARGIN_IMAGES, judged) * search
+    looks = 2 * exploring.SECTION_OFFSETS * 5 * min(exploring.SECTION_POINTS, judged)
+    forward = backward + 3 * tried + _LOOKS_OF_SECTION * (2 * tried + looks)
+    forward += 4 * exploring.BOUND_VECTORS * judged + exploring.MAPS * 81**2
+    what = f"three S_c of {images} images, curvature at {judged} others"
     return Step("curvature", TO_DO, what, forward, backward, sure=ABOUT)

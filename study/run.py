@@ -22,10 +22,10 @@ from study.config import FREE, StudyConfig, config_from, without_retired
 from study.provenance import Provenance, digest
 from study.settings_file import read_settings
 
-STAGES = ("collect", "spectrum", "universal", "fooling")
+STAGES = ("collect", "spectrum", "universal", "fooling", "curvature")
 """Those that leave a result which the report needs, each resting on those before it."""
 
-OPTIONAL = ("natural", "transfer", "curvature")
+OPTIONAL = ("natural", "transfer")
 """Those whose results the report shows where they are there."""
 
 _RESTS_ON = {

@@ -1,6 +1,5 @@
 """Results made up for tests of figures and of the report."""
 
-from dataclasses import replace
 from functools import cache
 from math import inf
 
@@ -8,26 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis import FoolingRate, LabelFlows, NaturalResult, Subspace, naturalness
-from analysis.bounds import Bound, BoundRow
+from analysis.ascent import AscendedFrame
+from analysis.bounds import TheoryRow
 from analysis.curvature_sweep import ANCHORS, IMAGE, NEAREST, RANDOM, CurvatureCurve
-from analysis.curved_checks import FLATTEST, METHODS, NEGATIVE, CurvedSubspace, LearnedCurvature
-from analysis.curved_classes import ClassCurvature
-from analysis.detector import Detector
-from analysis.hypothesis import corrected_rows, item_verdicts
-from analysis.hypothesis_items import (
-    correlation_rows,
-    curvature_rows,
-    fooling_rows,
-    half_rows,
-    mirror_rows,
-    sharing_rows,
-)
 from analysis.learning import LearnedRate
 from analysis.planes import BoundarySections, RegionMap
-from analysis.predicted import PredictionRow, prediction_quality
 from analysis.profile import CurvatureProfile
 from analysis.results import CurvatureResult, MadeUniversal, UniversalResult
-from analysis.theorems import SubspaceMargins
 from analysis.transfer import SharedGeometry, TransferMatrix, TransferResult
 
 
@@ -155,37 +141,24 @@ def natural_result() -> NaturalResult:
     return naturalness(images, subspace, families, draws=20)
 
 
-OTHER_MODEL = "curved of net <b>$x$</b> (run)"
 SCALES = (0.5, 1.0, 2.0)
-_FAMILIES = (
-    "curved",
-    "curved (eigenvectors)",
-    "curved (negative eigenvectors)",
-    "curved (flattest eigenvectors)",
-    "curved (reference)",
-    OTHER_MODEL,
-    "subspace",
-    "spectrum-matched",
-    "sphere",
-    "universal smooth_rate l2",
-)
-_RIVALS = ("sphere", "subspace", "spectrum-matched")
+_FAMILIES = ("curved", "subspace", "spectrum-matched", "sphere", "universal smooth_rate l2")
 
 
 def curves(bent: tuple[float, ...]) -> list[CurvatureCurve]:
     """Return noise around 0, and around other means along S_c.
 
-    Those are ``bent`` at each scale on the region at the nearest boundary point, their negative on
-    the pair, and 1 at the image itself.
+    Those are ``bent`` at each scale on the pair at the nearest boundary point, their negative on
+    the region, and 1 at the image itself.
     """
     generator = np.random.default_rng(3)
     found = []
     for anchor, points in ((NEAREST, 20), (RANDOM, 4), (IMAGE, 20)):
-        for estimator in ("values", "gradients", *(("section",) if anchor == NEAREST else ())):
-            for surface, sign in (("pair", -1.0), ("region", 1.0)):
+        for estimator in ("values", "gradients", "section") if anchor == NEAREST else ("values",):
+            for surface, sign in (("pair", 1.0), ("region", -1.0)):
                 for family in _FAMILIES:
-                    sampled = family == "sphere" or (family.endswith(")") and "of" not in family)
-                    draws = 1 if family.startswith("universal") else 8 if family == "sphere" else 3
+                    sampled = not family.startswith("universal")
+                    draws = 8 if family == "sphere" else 3 if sampled else 1
                     noise = generator.standard_normal((3, draws, points)) / 10
                     means = np.ones(3) if anchor == IMAGE else sign * np.array(bent)
                     own = means[:, None, None] if family == "curved" and anchor != RANDOM else 0.0
@@ -210,90 +183,6 @@ def curves(bent: tuple[float, ...]) -> list[CurvatureCurve]:
     return found
 
 
-def curved_subspace(method: str, held_out: float) -> CurvedSubspace:
-    """Return an S_c of four directions, of a mean curvature at 20 held-out points."""
-    size = {NEGATIVE: -1.0, FLATTEST: 0.01}.get(method, 1.0)
-    values = size * np.array([0.9, 0.7, 0.5, 0.3])
-    spread = np.random.default_rng(1).standard_normal((20, 4)) / 10
-    return CurvedSubspace(
-        method=method,
-        scale=0.25 if method == "reference" else 2.0,
-        surface="pair" if method == "reference" else "region",
-        images=40,
-        values=values,
-        directions=np.eye(60)[:4],
-        held_out=size * held_out + spread - spread.mean(),
-        asymmetry=0.0 if method == "ascent" else 0.3,
-        additivity=0.0 if method == "ascent" else 0.2,
-        residual=np.full(4, 0.0 if method == "ascent" else 0.05),
-        starts=0.0 if method == "reference" else 0.8,
-        halves=np.array([] if method == "reference" else [0.38, 0.4, 0.42]),
-        halves_own=np.zeros((0, 2)) if method == "reference" else np.array([[0.5, 0.6]] * 3),
-        halves_by_phases=np.array([] if method == "reference" else [0.1, 0.12]),
-        gradients=3000,
-    )
-
-
-def _rates(shares: dict[str, float], behind: float) -> tuple[list[FoolingRate], list[FoolingRate]]:
-    def rate(family: str, dimension: int, norm: float, share: float) -> FoolingRate:
-        fooled = np.random.default_rng(5).random((4, 50)) < share
-        return FoolingRate(family, dimension, norm, False, fooled)
-
-    found = [
-        rate(family, 60 if family == "sphere" else dimension, norm, share * norm / 2)
-        for family, share in shares.items()
-        for dimension, norm in ((4, 1.0), (4, 2.0), (2, 2.0), (1, 2.0))
-        if family != "sphere" or dimension == 4
-    ]
-    found.append(rate("curved, 10 images", 4, 2.0, 0.1))
-    return found, [rate("curved", 4, 2.0, behind)]
-
-
-def predicted_rows() -> list[PredictionRow]:
-    """Return predictions of three families at two norms.
-
-    Flat predicts half of each rate, many planes nothing, and both models with curvature the rate
-    itself at the scale 2, a quarter of it at the scale 1.
-    """
-    found = []
-    for place, family in enumerate(("curved", "subspace", "sphere")):
-        for norm in (1.0, 2.0):
-            measured = norm * (np.array([0.4, 0.3]) - 0.1 * place)
-            for model, scale, share in (
-                ("flat", 0.0, 0.5),
-                ("many planes", 0.0, 0.0),
-                ("curved at the norm", 0.0, 0.75),
-                *((model, 1.0, 0.25) for model in ("curved", "shared curvature")),
-                *((model, 2.0, 1.0) for model in ("curved", "shared curvature")),
-            ):
-                found.append(
-                    PredictionRow(
-                        model=model,
-                        family=family,
-                        norm=norm,
-                        scale=scale,
-                        images=20,
-                        predicted=share * measured,
-                        measured=measured,
-                        agreement=0.5 + share / 2,
-                        explained=share,
-                        false_alarms=0.0,
-                    )
-                )
-    return found
-
-
-def _margins(power: float, height: float) -> SubspaceMargins:
-    """Return margins of 20 images that fall as a power of R, ``height`` of the law at R = 15."""
-    dimensions = np.array([2, 4, 15])
-    full = np.linspace(0.5, 1.0, 20)
-    ratio = height * 2.0 * (15 / dimensions) ** power
-    spread = 1 + np.random.default_rng(6).standard_normal((3, 20)) / 100
-    margins = ratio[:, None] * full * spread
-    margins[0, 0] = inf
-    return SubspaceMargins(dimensions, margins, full, 60)
-
-
 def _profile(scale: float, lift: float) -> CurvatureProfile:
     """Return a profile whose curvatures, five at each end, are raised by ``lift``."""
     ends = np.array([2.0, 1.5, 1.2, 1.1, 1.0])
@@ -301,7 +190,7 @@ def _profile(scale: float, lift: float) -> CurvatureProfile:
     values = np.concatenate([ends, -ends[::-1]]) + lift + noise
     return CurvatureProfile(
         scale=scale,
-        surface="region",
+        surface="pair",
         complete=False,
         values=-np.sort(-values, axis=1),
         mean=np.full(8, 0.01),
@@ -324,52 +213,15 @@ def _sections(family: str) -> BoundarySections:
     censored[-1, 0] = True
     displacement[censored] = -8.0
     margin = np.linspace(0.5, 1.0, 6)
-    return BoundarySections(family, "region", offsets, displacement, censored, margin)
+    return BoundarySections(family, "pair", offsets, displacement, censored, margin)
 
 
-def _exact() -> list[CurvatureCurve]:
-    """Return exact curvature that curvature by values at the first scale is near to."""
-    return [
-        replace(
-            curve,
-            estimator="exact",
-            scales=np.zeros(1),
-            curvature=curve.curvature[:1] ** 3,
-            censored=curve.censored[:1],
-        )
-        for curve in curves((1.0, 0.0, -1.0))
-        if (curve.anchor, curve.estimator, curve.surface) == (NEAREST, "values", "pair")
-    ]
-
-
-def _bounds() -> tuple[BoundRow, ...]:
-    """Return a flat promise that is kept, and curved ones of S_c that are broken and just kept.
-
-    Without a quarter of the pairs alone S_c has no bound; S_f has none at all if curved.
-    """
-    kept = Bound("flat", "subspace", 4, 0.5, 0.0, 0.6, 9.0)
-    broken = Bound("curved", "curved", 4, 0.1, 0.55, 0.8, 3.0)
-    loose = Bound("curved", "curved", 4, 0.1, 0.8, 1.2, 2.5)
+def _theory() -> tuple[TheoryRow, ...]:
+    """Return a ratio of margins near its law, a flat promise that is kept, a curved one not."""
     return (
-        BoundRow(kept, 0.95, 0.9, 0.98, 4, 20),
-        BoundRow(broken, 0.2, 0.1, 0.3, 4, 20),
-        BoundRow(loose, 0.08, 0.05, 0.12, 4, 20),
-    )
-
-
-def _classes() -> ClassCurvature:
-    """Return S_c of three classes, each curved at its own images alone."""
-    sources = np.arange(20) % 4
-    held_out = np.where(sources[:, None] == np.array([0, 1, 3]), 0.5, -0.1)
-    return ClassCurvature(
-        classes=np.array([0, 1, 3]),
-        images=np.array([30, 25, 20]),
-        own=np.array([0.9, 0.8, 0.7]),
-        directions=np.stack([np.eye(60)[4 * place : 4 * place + 4] for place in range(3)]),
-        held_out=held_out + np.random.default_rng(8).standard_normal((20, 3)) / 50,
-        pooled=np.full(20, 0.2),
-        sources=sources,
-        energy=np.array([[1.0, 0.3, 0.1], [0.3, 1.0, 0.2], [0.1, 0.2, 1.0]]),
+        TheoryRow("margins", "sphere", 15, 0.0, 0.0, 2.0, 1.9, 1.8, 2.1, 20),
+        TheoryRow("flat", "subspace", 4, 0.6, 9.0, 0.5, 0.95, 0.9, 0.98, 20),
+        TheoryRow("curved", "curved", 4, 0.8, 3.0, 0.35, 0.2, 0.1, 0.3, 20),
     )
 
 
@@ -383,91 +235,27 @@ def _map(source: int) -> RegionMap:
 
 
 @cache
-def curvature_result(
-    bent: tuple[float, ...] = (-1.0, 0.0, 1.0), fooling: float = 0.8, behind: float = 0.2
-) -> CurvatureResult:
+def curvature_result(bent: tuple[float, ...] = (-1.0, 0.0, 1.0)) -> CurvatureResult:
     """Return a result in which S_c is bent away at one scale and towards the images at another.
 
     Args:
         bent: Mean curvature along S_c at each scale, see `curves`.
-        fooling: Rate of S_c at the reference norm 2.
-        behind: That of the opposite vectors.
     """
-    drawn = curves(bent)
-    shares = dict.fromkeys(_FAMILIES[:6], 0.3) | {"curved": fooling}
-    rates, mirrored = _rates(
-        shares | {"subspace": 0.4, "spectrum-matched": 0.3, "sphere": 0.1}, behind
-    )
-    (ahead,) = [
-        rate
-        for rate in rates
-        if (rate.family, rate.norm, rate.subspace_dimension) == ("curved", 2.0, 4)
-    ]
-    random = np.full(10, 4 / 60) + np.linspace(-0.01, 0.01, 10)
-    directions = np.random.default_rng(2).random((3, 24))
-    rows = corrected_rows(
-        [
-            *curvature_rows(drawn, "curved", _RIVALS, dimension=4, images=40),
-            *sharing_rows(drawn, "curved", ["sphere"], dimension=4, images=40),
-            *half_rows(
-                np.array([0.38, 0.4, 0.42]),
-                {"random subspaces": random, "random phases": 2 * random},
-                dimension=4,
-                images=40,
-                scale=2.0,
-            ),
-            *fooling_rows(rates, "curved", _RIVALS, images=40),
-            *mirror_rows(ahead, mirrored[0], images=40),
-            *correlation_rows(
-                *directions,
-                ["curved", "sphere"] * 12,
-                anchor=NEAREST,
-                estimator="values",
-                surface="region",
-                scale=2.0,
-            ),
-            *curvature_rows(drawn, OTHER_MODEL, ["sphere"], item=6, dimension=4),
-            *fooling_rows(rates, OTHER_MODEL, ["sphere"], item=6),
-        ]
-    )
-    subspaces = [
-        curved_subspace(method, (0.3 - 0.04 * place) * bent[-1])
-        for place, method in enumerate(METHODS)
-    ]
-    predicted = predicted_rows()
+    values = np.array([0.9, 0.7, 0.5, 0.3])
+    frames = (np.eye(60)[:4], np.eye(60)[2:6], np.eye(60)[:4])
     return CurvatureResult(
-        subspaces=tuple(subspaces),
-        learning=tuple(
-            LearnedCurvature(count, np.eye(60)[:4], own, subspaces[0].held_out.mean(1) - less)
-            for count, own, less in ((10, 0.9, 0.3), (20, 0.7, 0.2), (40, 0.6, 0.0))
-        ),
-        curves=tuple(drawn),
-        exact=tuple(_exact()),
+        frames=tuple(AscendedFrame(values, directions, 13) for directions in frames),
+        curves=tuple(curves(bent)),
+        sections=tuple(_sections(family) for family in _FAMILIES),
+        maps=(_map(0), _map(3)),
+        profiles=tuple(_profile(scale, lift) for scale, lift in ((1.0, 0.5), (2.0, -0.5))),
+        theory=_theory(),
         anchor_kinds=ANCHORS,
         met=np.array([20, 4, 0, 20]),
         tried=20,
-        rates=tuple(rates),
-        mirrored=tuple(mirrored),
-        rows=rows,
-        verdicts=item_verdicts(rows),
-        predictions=tuple(predicted),
-        predicted_by="section",
-        bounds=_bounds(),
-        classes=(_classes(),),
-        quality=tuple(prediction_quality(predicted)),
-        margins=(_margins(0.5, 0.9), _margins(0.1, 0.3)),
-        margin_families=("random", "curved"),
-        profiles=tuple(_profile(scale, lift) for scale, lift in ((1.0, 0.5), (2.0, -0.5))),
-        detectors=(
-            Detector.of("minimal", np.linspace(0.5, 1.5, 20), np.linspace(-1.5, -0.5, 20), 2.0),
-            Detector.of("universal", np.arange(20.0), np.arange(20.0)[::-1], 2.0),
-        ),
-        sections=tuple(_sections(family) for family in (*_FAMILIES[6:], "curved")),
-        maps=(_map(0), _map(3)),
-        random_energy=random,
         dimension=4,
         ambient_dimension=60,
-        scale=2.0,
+        scale=1.0,
         reference_norm=2.0,
         median_margin=0.7,
         model_name="net <b>{{ 7 * 7 }}</b>",

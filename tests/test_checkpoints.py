@@ -103,7 +103,6 @@ def test_an_ascent_goes_on_as_if_it_had_not_stopped(
     last = ascended_span(operator(Failing), 2, steps=8, batch_size=7, checkpoint=place)
     rest = ascended_frame(operator(Failing), last)
     np.testing.assert_array_equal(whole.directions, rest.directions)
-    assert whole.gradients == rest.gradients
     assert Failing.left[0] == 0
 
 
@@ -117,5 +116,4 @@ def test_a_krylov_method_goes_on_after_its_last_pass(tmp_path: Path) -> None:
     rest = mean_curvature_pairs(operator(Failing), 2, passes=3, checkpoint=place)
     np.testing.assert_array_equal(whole.positive.directions, rest.positive.directions)
     np.testing.assert_array_equal(whole.negative.values, rest.negative.values)
-    assert whole.gradients == rest.gradients
     assert Failing.left[0] == 0

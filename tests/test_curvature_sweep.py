@@ -13,7 +13,6 @@ from analysis.curvature_sweep import (
 )
 from boundary import Classifier
 from boundary.anchors import Anchors, anchors_at_images
-from boundary.sections import SECTION
 from surfaces import random_images, smooth_network
 
 FAMILIES = [DirectionFamily("two", np.eye(12)[:2]), DirectionFamily("one", np.eye(12)[2:3])]
@@ -29,9 +28,7 @@ def anchors(count: int) -> Anchors:
 
 
 def measured(by_kind: dict[str, Anchors]) -> list[CurvatureCurve]:
-    return measure_curvatures(
-        classifier(), by_kind, FAMILIES, SCALES, sections_at=[NEAREST, IMAGE], batch_size=4
-    )
+    return measure_curvatures(classifier(), by_kind, FAMILIES, SCALES, batch_size=4)
 
 
 def test_kinds_without_points_have_curves_without_points() -> None:
@@ -46,7 +43,6 @@ def test_kinds_without_points_have_curves_without_points() -> None:
         assert empty.censored.dtype == np.bool_
         assert empty.residual == 0.0
         np.testing.assert_array_equal(empty.scales, [0.1, 0.5])
-    assert {one.anchor for one in found if one.estimator == SECTION} == {NEAREST}
 
 
 def test_processes_with_and_without_points_join_to_those_of_all() -> None:

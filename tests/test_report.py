@@ -26,12 +26,12 @@ from boundary.errors import StoreError
 from figures import Finding, list_findings, plot_classes, write_report
 from figures.formats import sentence
 from figures.summary import summarise
-from made import OTHER_MODEL, curvature_result, natural_result, transfer_result, universal_result
-from pages import Tags, markup, self_contained
+from made import curvature_result, natural_result, transfer_result, universal_result
+from pages import Tags, self_contained
 
 HOSTILE = ("<script>x()</script>", "$x$", r"\frac $", "cat & dog")
 NORMS = (1.0, 2.0, 4.0)
-STAGES = ("collect", "spectrum", "universal", "fooling")
+STAGES = ("collect", "spectrum", "universal", "fooling", "curvature")
 SENTENCES = ("sentence", "details")
 TITLES = (
     "What was found",
@@ -232,99 +232,8 @@ def test_families_are_told_in_the_order_of_their_rates() -> None:
     found = finding("families", fooling=with_family("universal smooth_rate l2", 48, 0.9))
     assert found.present is None
     assert (
-        "universal (smooth rate) 90.0 %, random in S_f 50.0 %, random directions (sphere) 20.0 %. "
-        "Of neighbours in this order these differ: universal (smooth rate) above random in S_f"
+        "universal (smooth rate) 90.0 %, random in S_f 50.0 %, random directions (sphere) 20.0 %."
     ) in found.sentence
-    assert "for all 3 pairs together" in found.sentence
-    alike = finding("families", fooling=with_family("displacement", 48, 0.5))
-    assert "random in S_f above random directions" not in alike.sentence
-    assert "one image's displacement above random directions (sphere)" in alike.sentence
-    none = with_family("displacement", 48, 0.2)
-    rates = [rate for rate in none.rates if rate.family != "subspace"]
-    assert "No two neighbours" in finding("families", fooling=replace(none, rates=rates)).sentence
-
-
-@pytest.mark.parametrize("family", ["spectrum-matched", "untrained"])
-@pytest.mark.parametrize(("share", "beaten"), [(0.1, True), (0.5, False), (0.8, False)])
-def test_the_subspace_must_beat_its_rivals(family: str, share: float, beaten: bool) -> None:
-    found = finding("rivals", fooling=with_family(family, 5, share))
-    assert found.present is (None if beaten and family != "untrained" else beaten)
-    assert ("absent in this run" in found.sentence) is not beaten
-    assert ("what training adds is not known" in found.sentence) is (family != "untrained")
-    numbers = found.numbers[family]
-    assert numbers["difference"] == pytest.approx(0.5 - share)
-    assert numbers["interval"].low <= 0.5 - share <= numbers["interval"].high
-
-
-def over_dimensions(own: dict[int, float], rival: dict[int, float]) -> FoolingResult:
-    """Return fooling rates of S_f and of spectrum-matched noise at the reference norm, by R."""
-    rates = [
-        FoolingRate(family, R, 2.0, False, outcomes(share))
-        for family, shares in (("subspace", own), ("spectrum-matched", rival))
-        for R, share in shares.items()
-    ]
-    sphere = [rate for rate in fooling_result().rates if rate.family == "sphere"]
-    return replace(fooling_result(), rates=(*rates, *sphere))
-
-
-def test_it_is_told_at_which_dimension_the_subspace_fools_most() -> None:
-    result = over_dimensions({1: 0.5, 5: 0.1}, {1: 0.2, 5: 0.1})
-    found = finding("dimensions", fooling=result)
-    assert found.present is None  # the subspace of an untrained network was not tried
-    for words in (
-        "of R = 1, 5 random vectors of S_f fool most with R = 1: 50.0 % of trials",
-        "Against R = 5, at which the other findings were made, that is +40.0 points",
-        "more than spectrum-matched noise of equal R at R = 1 (at R = 1 +30.0 points",
-        "), and not shown to at R = 5.",
-        "`--universal.dimension 1` on images that had no part in this one",
-    ):
-        assert words in found.sentence
-    less = found.numbers["R 1"]["less"]
-    assert less["subspace"]["difference"] == pytest.approx(0.4)
-    assert less["spectrum-matched"]["interval"].low > 0
-    assert less["sphere"]["difference"] == pytest.approx(0.3)
-    summary = list_findings(collection_result(), spectrum_result(), result).summary[2]
-    assert "With R = 1 they fool 50.0" in summary
-    assert summary.endswith("more than with R = 5, and more than random directions (sphere).")
-    result = over_dimensions({1: 0.1, 5: 0.1, 10: 0.5}, {1: 0.2, 5: 0.1, 10: 0.1})
-    summary = list_findings(collection_result(), spectrum_result(), result).summary[2]
-    assert summary.endswith("and more than random directions (sphere), spectrum-matched noise.")
-
-
-def test_a_rival_of_few_directions_decides_nothing() -> None:
-    def present(*best: int) -> bool | None:
-        own = {R: 0.6 if R in best else 0.1 for R in (1, 5, 10)}
-        result = over_dimensions(own, dict.fromkeys(own, 0.1))
-        untrained = [FoolingRate("untrained", R, 2.0, False, outcomes(0.1)) for R in own]
-        result = replace(result, rates=(*result.rates, *untrained))
-        return finding("dimensions", fooling=result).present
-
-    assert present(10) is True
-    assert present(1) is None
-    assert present() is False
-
-
-def test_an_advantage_of_another_dimension_may_not_be_shown() -> None:
-    result = over_dimensions({1: 0.12, 5: 0.1}, {1: 0.12, 5: 0.1})
-    found = finding("dimensions", fooling=result)
-    assert found.present is False
-    assert "that it fools more than this is not shown" in found.sentence
-    assert "more than spectrum-matched noise of equal R is shown at no R" in found.sentence
-    assert "Intervals of differences hold" in found.sentence
-    bare = finding("dimensions", fooling=over_dimensions({1: 0.1, 5: 0.2}, {}))
-    assert bare.present is None
-    assert "Intervals of differences" not in bare.sentence
-    assert "a rival is a few directions" not in bare.sentence
-    alone = list_findings(collection_result(), fooling=over_dimensions({5: 0.1}, {5: 0.1}))
-    assert "dimensions" not in {one.name for one in alone.findings}
-
-
-def test_rivals_that_were_not_tried_are_not_told_of() -> None:
-    names = {
-        found.name for found in list_findings(collection_result(), None, fooling_result()).findings
-    }
-    assert "families" in names
-    assert "rivals" not in names
 
 
 def test_universal_perturbations_and_where_they_lead() -> None:
@@ -526,20 +435,6 @@ def test_a_summary_says_plainly_what_is_shared(beaten: str, words: str) -> None:
     assert summarise(chosen)[1].startswith(f"Images share {words}")
 
 
-def test_a_summary_says_plainly_what_fools() -> None:
-    def said(subspace: float, noise: float | None) -> str:
-        rates = fooling_result((subspace,) * 3, (0.2,) * 3)
-        if noise is not None:
-            rate = FoolingRate("spectrum-matched", 5, 2.0, False, outcomes(noise))
-            rates = replace(rates, rates=(*rates.rates, rate))
-        return list_findings(collection_result(), fooling=rates).summary[-1]
-
-    assert said(0.2, None).startswith("That random vectors of these directions fool more than")
-    assert "fool more than random ones." in said(0.8, None)
-    assert "fool more than random ones, and than noise as smooth." in said(0.8, 0.2)
-    assert "random ones, but not shown more than noise as smooth." in said(0.8, 0.8)
-
-
 def test_a_summary_says_what_is_not_shown() -> None:
     alike = fooling_result((0.2, 0.2, 0.2), (0.2, 0.2, 0.2))
     told = list_findings(collection_result(), spectrum_result(1.0), alike, universal_result())
@@ -587,7 +482,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def write_inputs(directory: Path) -> None:
     for name, result in zip(
         STAGES,
-        (collection_result(), spectrum_result(), universal_result(HOSTILE), fooling_result()),
+        (
+            collection_result(),
+            spectrum_result(),
+            universal_result(HOSTILE),
+            fooling_result(),
+            curvature_result(),
+        ),
         strict=True,
     ):
         save_result(directory / f"{name}.h5", result, {})
@@ -602,16 +503,6 @@ def write_inputs(directory: Path) -> None:
         "<i>key</i>": [1, {"deep": ["<u>"]}, 2.5],
     }
     (directory / "provenance.json").write_text(json.dumps(provenance), encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def curved_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a run directory with a curvature stage, and its report."""
-    directory = tmp_path_factory.mktemp("curved")
-    write_inputs(directory)
-    save_result(directory / "curvature.h5", curvature_result(), {})
-    write_report(directory)
-    return directory
 
 
 def test_the_report_is_self_contained(run: Path) -> None:
@@ -729,75 +620,29 @@ def test_a_missing_or_damaged_file_is_named(name: str, tmp_path: Path) -> None:
         write_report(tmp_path)
 
 
-def test_curvature_has_a_section_where_it_was_measured(run: Path, curved_run: Path) -> None:
-    source = (curved_run / "report.html").read_text(encoding="utf-8")
+def test_curvature_has_a_section(run: Path) -> None:
+    source = (run / "report.html").read_text(encoding="utf-8")
     page, result = Tags(source), curvature_result()
-    assert "\nCurvature and the hypothesis\n" in page.text
+    assert "\nCurvature\n" in page.text
     assert ("a", {"href": "#curvature"}) in page.tags
-    assert len([tag for tag, facts in page.tags if facts.get("class") == "whole"]) == 14 + 10
-    near = sum(row.anchor in {"nearest", "two halves", ""} for row in result.rows)
-    assert f"{near} rows: at the nearest boundary point, and of no anchor" in page.text
-    assert f"{len(result.rows) - near} rows: at other anchors" in page.text
-    cells = '<td class="word">2 (12+ 0− /12)</td><td class="word">1 (0+ 0− /12)</td>'
-    cells += '<td class="word">0.5 (0+ 12− /12)</td>'
-    assert cells in source.replace("&nbsp;", " ")
-    assert "\nTheorems beside what is measured\n" in page.text
-    for row, word in zip(result.bounds, ("kept", "broken", "open"), strict=True):
-        promised, measured = 100 * row.bound.promised, 100 * row.measured
+    assert "\nLaws beside what is measured\n" in page.text
+    margins, *promises = result.theory
+    assert f"<td>{margins.predicted:g}</td><td>{margins.measured:g}</td>" in source
+    for row in promises:
         assert (
-            f"<td>{row.bound.norm:g}</td><td>{promised:.1f}\xa0%</td><td>{measured:.1f}\xa0%</td>"
-            f"<td>{100 * row.low:.1f} to {100 * row.high:.1f}\xa0%</td>"
-            f'<td class="word verdict">{word}</td>'
+            f"<td>{row.norm:g}</td><td>{100 * row.predicted:.1f}\xa0%</td>"
+            f"<td>{100 * row.measured:.1f}\xa0%</td>"
         ) in source
-    assert "(1 / input units, by normal sections)" in page.text
     assert "an exact zero says “linear at this scale”, not “flat”" in page.text
-    without = Tags((run / "report.html").read_text(encoding="utf-8"))
-    assert "Curvature and the hypothesis" not in without.text
-    assert ("a", {"href": "#curvature"}) not in without.tags
-    assert json.loads((run / "numbers.json").read_text())["curvature"] is None
+    assert "mean squared cosines of every two: 0.5, 1, 0.5" in page.text
 
 
-def test_names_of_other_models_stay_text(curved_run: Path) -> None:
-    page = Tags(markup(curved_run / "report.html"))
-    assert not {"b", "script"} & {tag for tag, _ in page.tags}
-    assert f"Sc{OTHER_MODEL.removeprefix('curved')}" in page.text
-
-
-def test_numbers_of_curvature_are_strict_json(curved_run: Path) -> None:
-    text = (curved_run / "numbers.json").read_text(encoding="utf-8")
-    numbers = json.loads(text, parse_constant=refuse)
-    result = curvature_result()
-    assert len(numbers["curvature"]["rows"]) == len(result.rows)
-    for row, saved in zip(result.rows, numbers["curvature"]["rows"].values(), strict=True):
-        assert (saved["estimate"], saved["corrected"]) == (row.estimate, row.corrected)
-    assert numbers["findings"]["hypothesis_1"]["supported"] == 4
-    assert list(numbers["curvature"]["subspaces"]) == [
-        subspace.method for subspace in result.subspaces
-    ]
-    names = {path.stem for path in (curved_run / "figures").iterdir()}
-    assert {"curvature", "estimators", "curved", "verdicts"} <= names
-    assert "curved_classes" in names
-    assert {"sections", "maps", "predicted", "subspace_margins", "profile"} <= names
-    quality = numbers["curvature"]["quality"]["flat scale 0"]
-    assert quality["r_squared"] == result.quality[0].r_squared
-    detectors = numbers["findings"]["detector"]["detectors"]
-    assert next(iter(detectors.values()))["auc"] == 0.0
-    bounds = list(numbers["curvature"]["bounds"].values())
-    assert [row["word"] for row in bounds] == ["kept", "broken", "open"]
-    assert bounds[1]["norm"] == result.bounds[1].bound.norm
-    (classes,) = numbers["curvature"]["classes"]
-    assert classes["energy"] == result.classes[0].energy.tolist()
-    assert numbers["curvature"]["predicted_by"] == "section"
-
-
-def test_without_bounds_and_classes_there_is_no_table_and_no_plate(tmp_path: Path) -> None:
-    write_inputs(tmp_path)
-    result = replace(curvature_result(), bounds=(), classes=())
-    save_result(tmp_path / "curvature.h5", result, {})
-    page = write_report(tmp_path).read_text(encoding="utf-8")
-    assert "Curvature and the hypothesis" in page
-    assert "Theorems beside" not in page
-    assert "figure-curved_classes" not in page
+def test_numbers_of_curvature_are_strict_json(run: Path) -> None:
+    text = (run / "numbers.json").read_text(encoding="utf-8")
+    numbers = json.loads(text, parse_constant=refuse)["curvature"]
+    assert list(numbers["frames"]) == ["third 1", "third 2", "third 3"]
+    assert list(numbers["theory"])[1] == "flat subspace R 4 norm 9"
+    assert len(numbers["curves"]) == len(curvature_result().curves)
 
 
 def test_results_survive_the_disk_in_the_findings(tmp_path: Path) -> None:
@@ -807,11 +652,9 @@ def test_results_survive_the_disk_in_the_findings(tmp_path: Path) -> None:
         "spectrum": spectrum_result(),
         "universal": universal_result(HOSTILE),
         "fooling": fooling_result(),
-        "curvature": curvature_result(),
     }
-    save_result(tmp_path / "curvature.h5", curvature_result(), {})
     loaded = {
         name: load_result(tmp_path / f"{stage}.h5", type(result))
-        for stage, (name, result) in zip((*STAGES, "curvature"), made.items(), strict=True)
+        for stage, (name, result) in zip(STAGES, made.items(), strict=False)
     }
     assert list_findings(**loaded) == list_findings(**made)
