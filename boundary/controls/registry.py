@@ -28,7 +28,7 @@ def named_control(spec: str) -> Control:
         spec: ``control:NAME``, of seed 0, or ``control:NAME:SEED``.
 
     Raises:
-        InputError: If there is none of that name, or its seed is no whole number of at most nine digits.
+        InputError: If there is none of that name, or its seed is not of one to nine digits.
     """
     _, name, *rest = spec.split(":", 2)
     if name not in CONTROLS:
