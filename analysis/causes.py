@@ -157,7 +157,7 @@ def causes_of_fooling(
             family.subspace_dimension,
             family.norm,
             family.norm / 2 if scale is None else scale,
-            *one,
+            *(one[place] for place in range(4)),
             np.concatenate(found),
             family.sampled,
         )

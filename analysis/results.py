@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from analysis.ascent import AscendedFrame
 from analysis.bounds import TheoryRow
+from analysis.causes import FoolingCauses
 from analysis.choice import ChosenDimension
 from analysis.curvature_sweep import CurvatureCurve
+from analysis.curvature_test import CurvatureTest
 from analysis.curved import shared_energy
 from analysis.energy import CapturedEnergy
 from analysis.fooling import FoolingRate
@@ -270,6 +272,10 @@ class CurvatureResult(Result):
 
     frames: tuple[AscendedFrame, ...]
     """S_c of each of three disjoint thirds of the collected boundary points."""
+    causes: tuple[FoolingCauses, ...]
+    """Of the universal perturbation, and of random vectors of each family."""
+    test: CurvatureTest
+    """Of the curvature hypothesis."""
     curves: tuple[CurvatureCurve, ...]
     """Of every family at every kind of anchor, at held-out images."""
     sections: tuple[BoundarySections, ...]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from analysis.energy import split_rows
+
 from analysis.fooling import FoolingRate
 from analysis.gram import Matrix, blocks, rows_of
 from analysis.halves import random_overlaps
@@ -162,7 +162,8 @@ def shared_geometry(
         InputError: If there are too few normals.
     """
     ids = sorted({name for model in models for name in model.ids})
-    apart = {ids[place] for place in split_rows(len(ids), held_out, seed)[1]}
+    order = np.random.default_rng(seed).permutation(len(ids))
+    apart = {ids[place] for place in order[len(ids) - round(held_out * len(ids)) :]}
     judging = [np.array([name in apart for name in model.ids]) for model in models]
     fitted = [rows_of(m.normals, np.flatnonzero(~j)) for m, j in zip(models, judging, strict=True)]
     judged = [rows_of(m.normals, np.flatnonzero(j)) for m, j in zip(models, judging, strict=True)]

@@ -1,4 +1,4 @@
-"""All families of perturbations on one axis, on the images that made them and on others.
+"""All families of perturbations on one axis.
 
 After Fig. 8 of Moosavi-Dezfooli et al. (CVPR 2017).
 """
@@ -66,29 +66,26 @@ _FILES = ("P", "X", "p", "h")
 
 @styled
 def plot_families(result: FoolingResult) -> Figure:
-    """Return fooling rate against norm of every family, one panel for own images, one for others.
+    """Return fooling rate against norm of every family.
 
     Raises:
-        InputError: If a panel would be empty.
+        InputError: If there is no rate without clipping.
     """
     ranked = [rate.family for rate in ranked_rates(result, clipped=False)]
-    if not ranked or not result.own:
-        raise InputError("`result` should hold rates without clipping, of own images and others.")
+    if not ranked:
+        raise InputError("`result` should hold rates without clipping.")
     figure = new_figure(TWO_COLUMNS, 4.2)
-    panels = figure.subplots(1, 2, sharey=True)
+    axes = figure.subplots()
     looks = family_looks(ranked)
-    for axes, own in zip(panels, (True, False), strict=True):
-        axes.set_title("collected images" if own else "held-out images")
-        show_percentages(axes)
-        for family in ranked:
-            _draw_family(axes, result, family, looks[family], own=own)
-        norms = [rate.norm for rate in rates_by_norm(result, ranked[0], False)]
-        draw_norm_axis(axes, norms, result)
-    panels[0].set_ylabel("fooling rate (%)")
-    panels[0].set_ylim(-0.02, 1.02)
-    handles, labels = panels[1].get_legend_handles_labels()
+    show_percentages(axes)
+    for family in ranked:
+        _draw_family(axes, result, family, looks[family])
+    draw_norm_axis(axes, [rate.norm for rate in rates_by_norm(result, SPHERE, False)], result)
+    axes.set_ylabel("fooling rate (%)")
+    axes.set_ylim(-0.02, 1.02)
+    handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=3)
-    add_caption(figure, _caption(result, panels[0].get_xlim()))
+    add_caption(figure, _caption(result, axes.get_xlim()))
     return figure
 
 
@@ -110,10 +107,8 @@ def family_looks(families: list[str]) -> dict[str, FamilyLook]:
     }
 
 
-def _draw_family(
-    axes: Axes, result: FoolingResult, family: str, look: FamilyLook, *, own: bool
-) -> None:
-    rates = rates_by_norm(result, family, False, own=own)
+def _draw_family(axes: Axes, result: FoolingResult, family: str, look: FamilyLook) -> None:
+    rates = rates_by_norm(result, family, False)
     draw_curve(
         axes,
         [rate.norm for rate in rates],
@@ -136,8 +131,7 @@ def _caption(result: FoolingResult, shown: tuple[float, float]) -> str:
     norm = number(result.reference_norm)
     dotted = " (dotted)" if shown[0] <= result.median_margin <= shown[1] else ""
     return (
-        f"Not clipped; {result.own[0].fooled.shape[1]} collected images, which made what is made "
-        f"of images, {len(result.image_ids)} held-out ones; up to {draws} draws of a family, seed "
+        f"Not clipped; {len(result.image_ids)} images that made nothing; up to {draws} draws of a family, seed "
         f"{result.seed}. Bands: 95 % intervals. Dash-dotted: reference norm{SPACE}{norm}, for "
         "which universal perturbations were made, and scaled to the others; median margin"
         f"{SPACE}{number(result.median_margin)}{dotted} (input units). Families by their rate on "

@@ -221,13 +221,7 @@ def _count(result: FoolingResult) -> str:
     shown = [rate for rate in result.rates if rate.family in {SPHERE, *SUBSPACES}]
     draws = sorted({len(rate.fooled) for rate in shown})
     many = " or ".join(str(count) for count in draws)
-    names = {
-        "Wilson": "Wilson's (one draw, or all alike)",
-        "bootstrap": "bootstrap over draws and images",
-    }
-    found = {rate.interval_kind for rate in shown}
-    kinds = [name for kind, name in names.items() if kind in found]
     return (
         f"{many} draw{'' if draws == [1] else 's'} of each family (seed {result.seed}) on "
-        f"{len(result.image_ids)} images. Bars and bands: 95 % intervals, {' or '.join(kinds)}."
+        f"{len(result.image_ids)} images. Bars and bands: 95 % intervals over draws and images."
     )

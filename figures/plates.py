@@ -178,13 +178,11 @@ PLATES: tuple[Plate[RunResults], ...] = (
         "Every family of perturbations",
         lambda results: plot_families(results.fooling),
         "Share of images whose predicted class a perturbation changes, by its norm, as in "
-        "figure 8 of the CVPR 2017 paper on universal perturbations. Left: collected images, "
-        "which made what is made of images; right: held-out ones, which is what counts. "
+        "figure 8 of the CVPR 2017 paper on universal perturbations. "
         "A universal perturbation was made at the reference norm and only scaled to the others. "
         "One image's displacement and spectrum-matched noise cost nothing to make: what random "
         "vectors of S_f, the span of the first R singular vectors of the normals, fool says little "
         "unless they fool more than these.",
-        there=lambda results: bool(results.fooling.own),
     ),
     Plate(
         "fooling_norm",

@@ -61,19 +61,16 @@ def clip_policies(result: FoolingResult) -> list[bool]:
     return sorted({rate.clipped for rate in result.rates})
 
 
-def rates_by_norm(
-    result: FoolingResult, family: str, clipped: bool, *, own: bool = False
-) -> list[FoolingRate]:
+def rates_by_norm(result: FoolingResult, family: str, clipped: bool) -> list[FoolingRate]:
     """Return one family's rates by norm; of a subspace those at the reference dimension.
 
     Args:
         result: Of the stage.
         family: Its name.
         clipped: Which clip policy.
-        own: On the images that made the perturbations, in place of the others.
     """
     dimension = result.reference_dimension if family in SUBSPACES else None
-    chosen = _choose(result.own if own else result.rates, family, clipped, dimension)
+    chosen = _choose(result.rates, family, clipped, dimension)
     return _without_repeats(chosen, lambda rate: rate.norm)
 
 

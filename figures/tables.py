@@ -43,8 +43,6 @@ class RateRow:
     """n, draws times images."""
     rate: float
     interval: Interval
-    interval_kind: str
-    """``Wilson`` over the images, or ``bootstrap`` over draws and images."""
 
 
 @dataclass(frozen=True)
@@ -300,7 +298,6 @@ def _rate_row(rate: FoolingRate, result: FoolingResult) -> RateRow:
         total=rate.total,
         rate=rate.rate,
         interval=rate.interval,
-        interval_kind=rate.interval_kind,
     )
 
 

@@ -1,6 +1,6 @@
-"""The stage of curvature: three curved subspaces, and how the boundary bends over scales.
+"""The stage of curvature: causes of fooling, the test of the hypothesis, and curves over scales.
 
-All but the subspaces is exploratory: curves with intervals, no answers. Several processes share the
+The curves are exploratory: they have intervals and no answers. Several processes share the
 anchors: each makes its part of the subspaces, and measures at its own held-out images.
 """
 
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from analysis.ascent import AscendedFrame, ascended_frame, ascended_span
+from analysis.causes import FoolingCauses
 from analysis.checkpoints import Checkpoint
 from analysis.curvature_sweep import (
     NEAREST,
@@ -22,11 +23,11 @@ from analysis.curvature_sweep import (
     joined_curves,
     measure_curvatures,
 )
+from analysis.curvature_test import CurvatureTest
 from analysis.curved import CURVED, MeanShapeOperator
-from analysis.gram import Where
-from analysis.perturbations import SPHERE, SUBSPACE, on_sphere
+from analysis.perturbations import SPHERE, SUBSPACE, Perturbations, on_sphere
 from analysis.results import CurvatureResult, UniversalResult
-from analysis.rivals import MATCHED, rival_spectra
+from analysis.rivals import MATCHED
 from analysis.saved import load_result, save_result
 from analysis.subspace import Subspace
 from boundary.anchors import PAIR
@@ -35,10 +36,12 @@ from boundary.sections import ESTIMATORS, VALUES
 from study.anchoring import HeldOut, collected_anchors, held_out_anchors
 from study.config import CurvatureOptions, StudyConfig
 from study.exploring import Exploring
+from study.hypothesis import Hypothesis
 from study.perturbing import basis, judging, require_same_subject
 from study.provenance import DISTRIBUTION, digest
 from study.run import RunDirectory
-from study.subject import Subject, device_named
+from study.subject import Subject
+from study.subspaces import matched_noise
 
 DIRECTIONS = 3
 """Of a family, along which curvature is measured."""
@@ -48,7 +51,7 @@ FRAMES, DIMENSION = 3, 5
 def curvature(
     run: RunDirectory, config: StudyConfig, subject: Subject, *, redo: bool = False
 ) -> None:
-    """Make three curved subspaces, and measure curvature over scales.
+    """Make three curved subspaces, test the hypothesis, and measure curvature over scales.
 
     Raises:
         InputError: If the run has too few boundary points or directions for what is asked.
@@ -73,6 +76,13 @@ def curvature(
         save_result(run.result("curvature"), result, settings)
         unfinished.forget()
         run.record_done("curvature", begun, subject.device_name)
+
+
+@dataclass(frozen=True, eq=False)
+class _Causes:
+    """Causes of fooling by every family."""
+
+    causes: tuple[FoolingCauses, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +140,13 @@ class _Curving:
         curves = self._curves(held_out, families)
         explored = Exploring(self._subject, self._ranks, held_out, self._norm, self._config.seed)
         theory = explored.theory(spaces[SUBSPACE], spaces[CURVED], curves)
+        hypothesis = self._hypothesis(held_out, frames)
+        causes = self._checkpoint.within("causes").made(
+            _Causes, lambda: _Causes(tuple(hypothesis.causes()))
+        )
+        test = self._checkpoint.within("test").made(
+            CurvatureTest, lambda: hypothesis.test(causes.causes)
+        )
         sections, maps, profiles = self._ranks.from_first(
             lambda: (
                 explored.sections(families),
@@ -139,6 +156,8 @@ class _Curving:
         )
         return CurvatureResult(
             frames=tuple(frames),
+            causes=causes.causes,
+            test=test,
             curves=tuple(curves),
             sections=tuple(sections),
             maps=tuple(maps),
@@ -186,22 +205,31 @@ class _Curving:
 
         return self._checkpoint.within(name).made(AscendedFrame, make)
 
-    def _spaces(self, frame: AscendedFrame) -> dict[str, Subspace]:
-        """Return the subspaces that are compared, each of dimension R, by family."""
-        where = Where(device=str(device_named(self._config.device)), ranks=self._ranks)
-        matched = rival_spectra(
-            self._run.store().normals(),
-            None,
-            self._shape,
-            directions=self._dimension,
+    def _hypothesis(self, held_out: HeldOut, frames: Sequence[AscendedFrame]) -> Hypothesis:
+        first = self._made.euclidean
+        universal = first and Perturbations.of(first.family, torch.from_numpy(first.vector))
+        dimension = self._made.reference_dimension
+        return Hypothesis(
+            run=self._run,
+            subject=self._subject,
+            held_out=held_out,
+            frames=[Subspace(frame.directions) for frame in frames],
+            spectrum=self._spectrum,
+            noise=matched_noise(self._run, self._config, max(self._dimension, dimension)),
+            universal=universal,
+            dimension=dimension,
+            norm=self._norm,
+            margin=self._margin,
             seed=self._config.seed,
-            where=where,
-            scratch=self._run.path,
-        )[MATCHED]
+        )
+
+    def _spaces(self, frame: AscendedFrame) -> dict[str, Subspace]:
+        """Return the subspaces whose curves are shown, each of dimension R, by family."""
+        noise = matched_noise(self._run, self._config, self._dimension)[0]
         return {
             CURVED: Subspace(frame.directions),
             SUBSPACE: self._spectrum.subspace(self._dimension),
-            MATCHED: matched.subspace(self._dimension),
+            MATCHED: noise.subspace(self._dimension),
         }
 
     def _generator(self) -> torch.Generator:

@@ -202,8 +202,11 @@ def _rounding(classifier: Classifier, anchors: Anchors, batch_size: int) -> Arra
 
 def _joined(parts: Sequence[FoolingCauses]) -> FoolingCauses:
     """Return the causes that several processes took, each at its own images."""
-    pairs = {
-        name: np.concatenate([getattr(part, name) for part in parts], axis=1)
-        for name in ("fooled", "own_plane", "planes", "bending")
-    }
-    return replace(parts[0], found=np.concatenate([part.found for part in parts]), **pairs)
+    return replace(
+        parts[0],
+        fooled=np.concatenate([part.fooled for part in parts], axis=1),
+        own_plane=np.concatenate([part.own_plane for part in parts], axis=1),
+        planes=np.concatenate([part.planes for part in parts], axis=1),
+        bending=np.concatenate([part.bending for part in parts], axis=1),
+        found=np.concatenate([part.found for part in parts]),
+    )

@@ -59,9 +59,6 @@ _log = logging.getLogger(__name__)
 CURVE_DRAWS = 10
 """Random vectors at each point of a curve, on which no answer rests."""
 
-NOISE_VECTORS = 1.5
-"""Vectors of matched noise, of all its draws together, over those of S_f."""
-
 EXAMPLES = 6
 """Images shown with and without a perturbation."""
 
@@ -271,7 +268,7 @@ class _Families:
     def _of_dimension(self, R: int, draws: int) -> list[Perturbations]:
         """Return random vectors of S_f and of matched noise."""
         seed, phases = self._config.seed, len(self._noise)
-        per_draw = max(1, -(-draws * NOISE_VECTORS // phases))
+        per_draw = -(-3 * draws // (2 * phases))
         found = [vectors_of(self._spectrum, R, self._shape, draws, seed).described(**self._origin)]
         if len(self._noise[0].directions) >= R:
             subspaces = [one.subspace(R) for one in self._noise]
