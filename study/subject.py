@@ -14,9 +14,10 @@ from analysis.survey import read_batches
 from boundary.arrays import ArrayImages
 from boundary.classifier import Classifier
 from boundary.errors import InputError
-from boundary.images import DIGITS, ImageSource, Unreadable, open_images, split_images
+from boundary.images import DIGITS, ImageSource, Unreadable, open_images
 from boundary.models import LoadedModel, load_model
 from boundary.speed import faster
+from boundary.splits import Split, share_out
 from boundary.untrained import untrained_copy
 from study.config import COLLECT, EVALUATE, StudyConfig, SubjectOptions
 
@@ -39,12 +40,30 @@ class Subject:
     model: LoadedModel
     classifier: Classifier
     images: ImageSource
-    collecting: NDArray[np.int64]
-    """Positions of the images whose boundary points are collected."""
-    evaluating: NDArray[np.int64]
-    """Positions of the images on which fooling rates are measured."""
+    split: Split
+    """Of the images, by what they are used for."""
     batch_size: int
     """Images in one pass."""
+
+    @property
+    def collecting(self) -> NDArray[np.int64]:
+        """Positions of the images whose boundary points make and choose."""
+        return self.split.collecting
+
+    @property
+    def making(self) -> NDArray[np.int64]:
+        """Of four fifths of them, which make subspaces."""
+        return self.split.making
+
+    @property
+    def choosing(self) -> NDArray[np.int64]:
+        """Of the last fifth of them, which chooses dimensions and nothing else."""
+        return self.split.choosing
+
+    @property
+    def evaluating(self) -> NDArray[np.int64]:
+        """Positions of the images that judge, and make and choose nothing."""
+        return self.split.evaluating
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -69,13 +88,11 @@ def load_subject(config: StudyConfig) -> Subject:
     model, classifier, images = load_classifier(config)
     _require_variety(images)
     collect, evaluate = counts(config, images)
-    collecting, evaluating = split_images(
-        images, collect=collect, evaluate=evaluate, seed=config.seed
-    )
+    split = share_out(images, collect=collect, evaluate=evaluate, seed=config.seed)
     _check_classes(classifier, images, config)
     batch_size = batch_size_of(config, images.shape)
     model = replace(model, name=config.name or model.name)
-    return Subject(model, classifier, images, collecting, evaluating, batch_size)
+    return Subject(model, classifier, images, split, batch_size)
 
 
 def counts(config: StudyConfig, images: ImageSource) -> tuple[int, int]:
