@@ -8,17 +8,25 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from analysis.survey import read_batches
 from boundary.arrays import ArrayImages
 from boundary.classifier import Classifier
 from boundary.errors import InputError
+from boundary.files import as_damaged, make_folder, write_whole
 from boundary.images import DIGITS, ImageSource, Unreadable, open_images
-from boundary.models import LoadedModel, load_model
+from boundary.models import LoadedModel, fresh_module, load_model
 from boundary.speed import faster
 from boundary.splits import Split, share_out
-from boundary.untrained import untrained_copy
+from boundary.untrained import (
+    kept_from_training,
+    running_statistics,
+    take_running_statistics,
+    untrained_copy,
+)
+from study.collected import Collected
 from study.config import COLLECT, EVALUATE, StudyConfig, SubjectOptions
 
 BATCH, BATCH_NUMBERS = 64, 2**20
@@ -29,6 +37,9 @@ FEWEST = 18
 
 _AT_ONCE = 8
 """Images that are looked at together before anything is computed."""
+
+_STATISTICS, _STATISTICS_BATCH = 256, 32
+"""Collected images that give running statistics, and how many of them at once, on any device."""
 
 _log = logging.getLogger(__name__)
 
@@ -212,17 +223,57 @@ def _count_logits(classifier: Classifier, images: ImageSource) -> int:
 
 
 def untrained_classifier(
-    config: StudyConfig, subject: Subject, draw: int
+    config: StudyConfig, subject: Subject, draw: int, run: Collected
 ) -> tuple[Classifier, tuple[str, ...]]:
     """Return the same architecture with weights initialised anew, and what could not be.
+
+    Running statistics are those of collected images; the run keeps them, as on another device
+    rounding would make them others.
 
     Args:
         config: As of the study.
         subject: Of the study.
         draw: Which of several networks, from 0.
+        run: Where statistics are kept.
     """
-    module, not_reset = untrained_copy(subject.model.module, config.seed + draw)
-    return Classifier(_prepared(module, config)), not_reset
+    trained, seed = subject.model.module, config.seed + 1 + draw  # not that of `--weights random`
+    module = untrained_copy(trained, seed, fresh=fresh_module(subject.model.spec, seed))
+    statistics = run.ranks.from_first(
+        lambda: _statistics(Classifier(module), subject, run.statistics(draw))
+    )
+    module.load_state_dict(statistics, strict=False)
+    return Classifier(_prepared(module, config)), kept_from_training(module, trained)
+
+
+def _statistics(network: Classifier, subject: Subject, kept: Path) -> dict[str, Tensor]:
+    """Return the running statistics of a network on collected images, as they are kept."""
+    if kept.exists():
+        return load_statistics(kept)
+    positions = subject.collecting[:_STATISTICS]
+    batches = np.array_split(positions, max(1, round(len(positions) / _STATISTICS_BATCH)))
+    take_running_statistics(
+        network.module,
+        (
+            network.place(batch.images)
+            for batch in map(subject.images.read, batches)
+            if len(batch.images)
+        ),
+    )
+    found = running_statistics(network.module)
+    if found:
+        make_folder(kept.parent)
+        write_whole(kept, save(found))
+    return found
+
+
+def load_statistics(file: Path) -> dict[str, Tensor]:
+    """Return the running statistics that a run keeps of an untrained network.
+
+    Raises:
+        StoreError: If the file is damaged.
+    """
+    with as_damaged(file):
+        return load_file(file)
 
 
 def _prepared(module: nn.Module, config: SubjectOptions) -> nn.Module:
