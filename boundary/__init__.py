@@ -3,11 +3,12 @@
 from boundary.classifier import Classifier
 from boundary.collect import collect_normals
 from boundary.errors import BoundaryError, InputError, StoreError
-from boundary.images import ImageBatch, ImageSource, open_images, split_images
+from boundary.images import ImageBatch, ImageSource, open_images
 from boundary.models import LoadedModel, load_model
 from boundary.nearest import nearest_boundary_points
 from boundary.points import BoundaryPoints, Status
 from boundary.speed import faster
+from boundary.splits import split_images
 from boundary.store import NormalMatrix, NormalsStore
 
 __all__ = [

@@ -6,9 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from boundary.arrays import ARRAY_FILES, ArrayImages, open_arrays
 from boundary.errors import InputError, require_path
@@ -24,7 +22,6 @@ __all__ = [
     "Unreadable",
     "open_images",
     "sha256_of_ids",
-    "split_images",
 ]
 
 DIGITS = "digits"
@@ -71,41 +68,6 @@ def open_images(
         f"`{spec}` should be a folder of images, or a file ending in {', '.join(ARRAY_FILES)}; "
         "put a single picture in a folder."
     )
-
-
-def split_images(
-    source: ImageSource, *, collect: int, evaluate: int, seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return disjoint random rows of a source: some to collect normals at, some to evaluate on.
-
-    The first are the head and the second the tail of one seeded permutation: asking for more of
-    either keeps those already there.
-
-    Args:
-        source: At least ``collect + evaluate`` images.
-        collect: How many of the first, at least 1.
-        evaluate: How many of the second, at least 0.
-        seed: Of the permutation.
-
-    Returns:
-        Rows, shapes (collect,) and (evaluate,), int64, in random order.
-
-    Raises:
-        InputError: If there are too few images.
-    """
-    if collect < 1 or evaluate < 0:
-        raise InputError(
-            "`collect` should be at least 1 and `evaluate` at least 0. "
-            f"Found {collect} and {evaluate}."
-        )
-    if collect + evaluate > len(source):
-        raise InputError(
-            f"{source.spec} should hold at least {collect + evaluate} images, {collect} to collect "
-            f"normals at and {evaluate} others to evaluate on. Found {len(source)}; lower "
-            "`collect`, `evaluate` or both."
-        )
-    order = np.random.default_rng(seed).permutation(len(source)).astype(np.int64)
-    return order[:collect], order[len(order) - evaluate :]
 
 
 def sha256_of_ids(ids: Sequence[str]) -> str:

@@ -118,6 +118,27 @@ def load_model(
     )
 
 
+def fresh_module(spec: str, seed: int) -> nn.Module | None:
+    """Return the architecture that a text names, as its own constructor initialises it.
+
+    Args:
+        spec: As `LoadedModel` has it.
+        seed: Of the weights.
+
+    Returns:
+        The module on the CPU; None where a factory chooses the weights.
+
+    Raises:
+        InputError: If it cannot be built.
+    """
+    prefix, _, name = spec.partition(":")
+    origin = _PREFIXES.get(prefix)
+    if origin is None or not origin.random:
+        return None
+    with _torch_left_alone(seed):
+        return origin.build(name, RANDOM).module
+
+
 @dataclass(frozen=True, eq=False)
 class _Built:
     """A model as its origin builds it; ``network`` is the part that files of weights are for."""
@@ -283,6 +304,8 @@ class Origin:
     """That has to be installed."""
     extra: str | None = None
     """Of this project, which installs it."""
+    random: bool = True
+    """Whether it can be built with random weights."""
 
 
 ORIGINS = (
@@ -297,6 +320,7 @@ ORIGINS = (
         ("FILE.py:factory", "package.module:factory"),
         "your function without arguments that returns a torch.nn.Module; its code is run",
         _from_factory,
+        random=False,
     ),
     Origin(("timm:NAME",), "a network of timm", _from_timm, "timm", "timm"),
     Origin(
@@ -434,16 +458,16 @@ def _moved(module: nn.Module, device: str | torch.device) -> nn.Module:
 
 
 @contextmanager
-def _torch_left_alone() -> Iterator[None]:
-    """Draw from a fixed seed, then put back torch's random generators and its default dtype."""
+def _torch_left_alone(seed: int = _SEED) -> Iterator[None]:
+    """Draw from a seed, then put back torch's random generators and its default dtype."""
     dtype = torch.get_default_dtype()
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
     try:
         with torch.random.fork_rng(devices):
             # torch.manual_seed would also seed a CUDA generator that is not there to be put back
-            torch.default_generator.manual_seed(_SEED)
+            torch.default_generator.manual_seed(seed)
             if devices:
-                torch.cuda.manual_seed_all(_SEED)
+                torch.cuda.manual_seed_all(seed)
             yield
     finally:
         torch.set_default_dtype(dtype)

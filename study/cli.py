@@ -24,7 +24,7 @@ from study.output import can_encode, encodable, speaking
 from study.parser import MISTAKE, OUT, SECTIONS, TRANSFERRED, build_parser, underscored
 from study.run import RunDirectory
 from study.sparkline import BLOCKS, LETTERS
-from study.subject import Subject, load_subject
+from study.subject import Subject, counts, load_subject
 from study.trial import try_files
 from study.verifying import UNSOUND, verify, verify_in_child
 
@@ -304,12 +304,14 @@ def _named(given: dict[str, Any], ranks: Ranks) -> tuple[RunDirectory, StudyConf
     given.pop("config", None)
     config = config_from(given)
     subject = ranks.first_goes_ahead(lambda: load_subject(config))
+    collect, evaluate = counts(config, subject.images)
     if ranks.first:
-        _say_what_was_lowered(config, subject)
+        _tell_of_equal(subject)
+        _say_what_was_lowered(config, collect, evaluate, len(subject.images))
     config = replace(
         config,
-        collect=len(subject.collecting),
-        evaluate=len(subject.evaluating),
+        collect=collect,
+        evaluate=evaluate,
         model=subject.model.spec,
         images=subject.images.spec,
         weights=_absolute(config.weights),
@@ -319,9 +321,23 @@ def _named(given: dict[str, Any], ranks: Ranks) -> tuple[RunDirectory, StudyConf
     return run, config_from(asdict(config)), subject
 
 
-def _say_what_was_lowered(config: StudyConfig, subject: Subject) -> None:
+def _tell_of_equal(subject: Subject) -> None:
+    """Warn of images that equal another, which are not shared out as asked for."""
+    split = subject.split
+    if split.equal:
+        _log.warning(
+            "%d of the %d chosen images equal another by their pixels (first: %s); equal images "
+            "are kept on one side of the split, so that %d are collected and %d evaluated.",
+            len(split.equal),
+            split.chosen,
+            ", ".join(split.equal[:2]),
+            len(split.collecting),
+            len(split.evaluating),
+        )
+
+
+def _say_what_was_lowered(config: StudyConfig, collect: int, evaluate: int, images: int) -> None:
     """Log which number of images is not its default because there are too few."""
-    collect, evaluate = len(subject.collecting), len(subject.evaluating)
     lowered = {
         f"--collect from {COLLECT} to {collect}": config.collect is None and collect < COLLECT,
         f"--evaluate from {EVALUATE} to {evaluate}": config.evaluate is None
@@ -330,7 +346,7 @@ def _say_what_was_lowered(config: StudyConfig, subject: Subject) -> None:
     if any(lowered.values()):
         _log.info(
             "there are %d images, so that defaults are lowered: %s",
-            len(subject.images),
+            images,
             ", ".join(said for said, is_so in lowered.items() if is_so),
         )
 

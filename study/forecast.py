@@ -189,12 +189,13 @@ def _sizes(config: StudyConfig, facts: Known, steps: list[Step]) -> list[str]:
     """Return how large what the stages leave is, and what they hold."""
     planned = {step.stage for step in steps if step.state == TO_DO}
     networks = config.untrained if "untrained" in planned else 0
-    one = store_bytes(facts.collecting, facts.dimension)
+    images = facts.collecting + facts.evaluating
+    one = store_bytes(images, facts.dimension)
     lines = []
     if "collect" in planned or networks:
         more = f", and {networks} times as much of untrained networks" if networks else ""
         lines.append(
-            f"on disk: {facts.collecting} normals and points of {facts.dimension} numbers, "
+            f"on disk: {images} normals and points of {facts.dimension} numbers, "
             f"{_bytes(one)}{more}"
         )
     if "spectrum" in planned:

@@ -2,6 +2,7 @@
 
 import re
 from itertools import chain, groupby
+from pathlib import Path
 from shutil import get_terminal_size
 from textwrap import wrap
 from typing import Any, NamedTuple, TypeVar
@@ -82,7 +83,8 @@ def _header(run: RunDirectory) -> list[str]:
     images = images if isinstance(images, dict) else {}
     of = f" of {images['count']}" if isinstance(images.get("count"), int) else ""
     on = f" on {images['name']}" if isinstance(images.get("name"), str) else ""
-    lines = [f"{run.path}: {run.model_name()}{on}, {_kept(run)}{of} images collected"]
+    lines = [f"{run.path}: {run.model_name()}{on}, {_kept(run.normals)}{of} images collected"]
+    lines[0] += f", {evaluated} evaluated" if (evaluated := _kept(run.evaluated)) else ""
     done = [stage for stage in (*STAGES, *OPTIONAL) if run.result(stage).exists()]
     missing = [stage for stage in STAGES if stage not in done]
     text = "; ".join(
@@ -220,7 +222,5 @@ def _result(run: RunDirectory, stage: str, kind: type[Result]) -> Result | None:
     return load_result(run.result(stage), kind) if current else None
 
 
-def _kept(run: RunDirectory) -> int:
-    if not (run.normals / MANIFEST).exists():
-        return 0
-    return len(NormalsStore.open(run.normals))
+def _kept(folder: Path) -> int:
+    return len(NormalsStore.open(folder)) if (folder / MANIFEST).exists() else 0

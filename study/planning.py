@@ -7,6 +7,7 @@ the way they are bounds, and say so.
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from math import ceil, prod
+from pathlib import Path
 
 from analysis.learning import counts_below
 from analysis.results import CollectionResult, SpectrumResult
@@ -221,28 +222,34 @@ def _search(config: StudyConfig, facts: Known, count: int) -> tuple[float, float
     return count * forward, count * backward, ABOUT if facts.passes else AT_MOST
 
 
-def _covered(folder_of: RunDirectory, draw: int | None = None) -> int:
-    folder = folder_of.normals if draw is None else folder_of.untrained(draw)
-    return NormalsStore.open(folder).covered if (folder / MANIFEST).exists() else 0
+def _left(folder: Path, count: int) -> int:
+    """Return of how many images of a store boundary points are still to be found."""
+    covered = NormalsStore.open(folder).covered if (folder / MANIFEST).exists() else 0
+    return count - covered
 
 
 def _collect(run: RunDirectory, config: StudyConfig, facts: Known) -> Step:
-    left = facts.collecting - _covered(run)
+    images = facts.collecting + facts.evaluating
+    left = _left(run.normals, facts.collecting) + _left(run.evaluated, facts.evaluating)
     surveyed = min(config.accuracy_images, facts.images)
     forward, backward, sure = _search(config, facts, left)
-    begun = f", {left} of them left" if left < facts.collecting else ""
-    what = f"boundary points of {facts.collecting} images{begun}; {surveyed} images classified"
+    begun = f", {left} of them left" if left < images else ""
+    what = f"boundary points of {images} images{begun}; {surveyed} images classified"
     return Step("collect", TO_DO, what, surveyed + forward, backward, sure=sure)
 
 
 def _untrained(run: RunDirectory, config: StudyConfig, facts: Known) -> Step:
     draws = range(config.untrained)
-    left = sum(facts.collecting - _covered(run, draw) for draw in draws)
+    left = sum(
+        _left(run.untrained(draw), facts.collecting)
+        + _left(run.untrained(draw, evaluated=True), facts.evaluating)
+        for draw in draws
+    )
     most = config.search.max_gradients  # another network than the one whose passes are known
     networks = (
         "an untrained network" if config.untrained == 1 else f"{len(draws)} untrained networks"
     )
-    what = f"boundary points of {facts.collecting} images for {networks}"
+    what = f"boundary points of {facts.collecting + facts.evaluating} images for {networks}"
     state = TO_DO if left else DONE
     return Step("untrained", state, what, left * most, left * most, sure=AT_MOST)
 

@@ -16,8 +16,8 @@ from boundary.errors import BoundaryError, InputError, StoreError
 from boundary.files import TEMPORARY, make_folder, sha256_of_file, write_text
 from boundary.lock import locked
 from boundary.manifest import MANIFEST
-from boundary.ranks import ALONE, Ranks
-from boundary.store import NormalMatrix, NormalsStore, differences
+from boundary.store import NormalsStore, differences
+from study.collected import Collected
 from study.config import FREE, StudyConfig, config_from, without_retired
 from study.provenance import Provenance, digest
 from study.settings_file import read_settings
@@ -38,76 +38,13 @@ _RESTS_ON = {
 _log = logging.getLogger(__name__)
 
 
-class RunDirectory:
+class RunDirectory(Collected):
     """The files of one study.
 
     Args:
         path: Of the directory; `prepare` makes it.
         ranks: The processes that work in it together; the first writes what is not a shard.
     """
-
-    def __init__(self, path: str | Path, ranks: Ranks = ALONE) -> None:
-        self.path = Path(path)
-        self.ranks = ranks
-
-    @property
-    def normals(self) -> Path:
-        """Directory of the store of normals."""
-        return self.path / "normals"
-
-    def store(self) -> NormalsStore:
-        """Return the store of normals, complete.
-
-        Raises:
-            StoreError: If rows are missing, or the store is damaged.
-        """
-        return self._complete(self.normals, "the normals of all images")
-
-    def _complete(self, folder: Path, what: str, way_out: str = "") -> NormalsStore:
-        store = NormalsStore.open(folder) if (folder / MANIFEST).exists() else None
-        count = None if store is None else store.settings.get("count")
-        if store is None or type(count) is not int or store.covered < count:
-            raise StoreError(
-                f"`{folder}` does not hold {what}; `boundary collect --config {self.config_file} "
-                f"--out {self.path}` collects what is missing{way_out}."
-            )
-        return store
-
-    def untrained(self, draw: int) -> Path:
-        """Return the directory of the normals of an untrained network."""
-        return self.path / "untrained" / str(draw)
-
-    def untrained_normals(self, draw: int) -> NormalMatrix:
-        """Return the normals of an untrained network.
-
-        Raises:
-            StoreError: If they have not all been collected.
-        """
-        store = self.ranks.from_first(
-            lambda: self._complete(
-                self.untrained(draw),
-                "the normals of an untrained network yet",
-                ", and with `--untrained 0` this null is left out",
-            )
-        )
-        store.verify(self.ranks)
-        return store.normals()
-
-    def not_reset(self) -> tuple[str, ...] | None:
-        """Return the parameters that untrained networks have from training; None if not known."""
-        try:
-            text = self._not_reset.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return None
-        return tuple(text.splitlines())
-
-    def keep_not_reset(self, names: Sequence[str]) -> None:
-        """Write down which parameters untrained networks have from training."""
-        write_text(self._not_reset, "".join(f"{name}\n" for name in names))
-
-    @property
-    def _not_reset(self) -> Path:
-        return self.path / "untrained" / "not_reset.txt"
 
     @property
     def perturbations(self) -> Path:
@@ -122,11 +59,6 @@ class RunDirectory:
     def perturbation(self, family: str) -> Path:
         """Return the file of a family of perturbations."""
         return self.perturbations / f"{family.replace(' ', '-')}.safetensors"
-
-    @property
-    def config_file(self) -> Path:
-        """The whole configuration, resolved."""
-        return self.path / "study.yaml"
 
     @property
     def report(self) -> Path:
@@ -164,8 +96,8 @@ class RunDirectory:
                 f"{error.strerror}; name another --out."
             ) from error
         with lock:
-            for folder in (self.path, self.perturbations, self.path / "figures"):
-                for stale in folder.glob(f"*{TEMPORARY}"):
+            for name in (".", "perturbations", "figures", "untrained"):
+                for stale in (self.path / name).glob(f"*{TEMPORARY}"):
                     stale.unlink()
             yield
 

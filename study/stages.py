@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from analysis.gram import Where
 from analysis.results import CollectionResult
 from analysis.saved import save_result
 from analysis.shared import shared_directions
 from analysis.survey import Survey, joined, no_better_than_guessing, survey
+from boundary.classifier import Classifier
 from boundary.collect import collect_normals
 from boundary.errors import InputError, StoreError
 from boundary.images import sha256_of_ids
@@ -45,15 +47,12 @@ def collect(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
     begun = time.monotonic()
     known = run.ranks.from_first(run.result("collect").exists)
     seen = None if known else _survey_everything(subject, config, run.ranks)
-    store = collect_normals(
-        subject.classifier,
-        subject.images,
-        run.normals,
-        positions=subject.collecting.tolist(),
-        batch_size=subject.batch_size,
-        ranks=run.ranks,
-        progress=True,
-        **asdict(config.search),
+    store = _points(run, config, subject, subject.classifier, run.normals)
+    if run.ranks.first and seen is not None:
+        _require_points(store)
+    title = "boundary points of evaluated images"
+    _points(
+        run, config, subject, subject.classifier, run.evaluated, title, positions=subject.evaluating
     )
     if not run.ranks.first:
         return
@@ -64,7 +63,6 @@ def collect(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
     }
     if run.is_done("collect", settings) or seen is None:
         return
-    _require_points(store)
     unreadable = tuple(sorted({*seen.unreadable, *map(": ".join, store.unreadable)}))
     if unreadable:
         _log.warning("%d images could not be read, first %s", len(unreadable), unreadable[0])
@@ -80,6 +78,30 @@ def collect(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
     )
     save_result(run.result("collect"), result, settings)
     run.record_done("collect", begun, subject.device_name)
+
+
+def _points(
+    run: RunDirectory,
+    config: StudyConfig,
+    subject: Subject,
+    classifier: Classifier,
+    folder: Path,
+    title: str = "boundary points",
+    *,
+    positions: NDArray[np.int64] | None = None,
+) -> NormalsStore:
+    """Return the boundary points of a classifier, found by default at the images to collect at."""
+    return collect_normals(
+        classifier,
+        subject.images,
+        folder,
+        positions=(subject.collecting if positions is None else positions).tolist(),
+        batch_size=subject.batch_size,
+        ranks=run.ranks,
+        progress=True,
+        title=title,
+        **asdict(config.search),
+    )
 
 
 def _require_points(store: NormalsStore) -> None:
@@ -113,26 +135,24 @@ def untrained(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
         return
     begun = time.monotonic()
     for draw in range(config.untrained):
-        network, not_reset = untrained_classifier(config, subject, draw)
-        collect_normals(
-            network,
-            subject.images,
-            run.untrained(draw),
-            positions=subject.collecting.tolist(),
-            batch_size=subject.batch_size,
-            ranks=run.ranks,
-            progress=True,
-            title=f"untrained network {draw + 1} of {config.untrained}",
-            **asdict(config.search),
-        )
+        network, not_reset = untrained_classifier(config, subject, draw, run)
+        title = f"untrained network {draw + 1} of {config.untrained}"
+        _points(run, config, subject, network, run.untrained(draw), title)
+        folder, title = run.untrained(draw, evaluated=True), f"{title}, evaluated images"
+        _points(run, config, subject, network, folder, title, positions=subject.evaluating)
     if run.ranks.first and run.not_reset() is None:
         if not_reset:
             _log.warning(
-                "%d parameters of the untrained networks keep their trained values, first `%s`: "
+                "%d tensors of the untrained networks keep their trained values, first `%s`: "
                 "their layers have no reset_parameters.",
                 len(not_reset),
                 not_reset[0],
             )
+        for twin in run.twins(config.untrained):
+            if twin.reason:
+                _log.warning(
+                    "untrained network %d decides nothing: %s.", twin.draw + 1, twin.reason
+                )
         run.keep_not_reset(not_reset)
         run.record_done("untrained", begun, subject.device_name)
 

@@ -8,16 +8,25 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from analysis.survey import read_batches
 from boundary.arrays import ArrayImages
 from boundary.classifier import Classifier
 from boundary.errors import InputError
-from boundary.images import CONTROL, DIGITS, ImageSource, Unreadable, open_images, split_images
-from boundary.models import LoadedModel, load_model
+from boundary.files import as_damaged, make_folder, write_whole
+from boundary.images import CONTROL, DIGITS, ImageSource, Unreadable, open_images
+from boundary.models import LoadedModel, fresh_module, load_model
 from boundary.speed import faster
-from boundary.untrained import untrained_copy
+from boundary.splits import Split, share_out
+from boundary.untrained import (
+    kept_from_training,
+    running_statistics,
+    take_running_statistics,
+    untrained_copy,
+)
+from study.collected import Collected
 from study.config import COLLECT, EVALUATE, StudyConfig, SubjectOptions
 
 BATCH, BATCH_NUMBERS = 64, 2**20
@@ -29,6 +38,9 @@ FEWEST = 18
 _AT_ONCE = 8
 """Images that are looked at together before anything is computed."""
 
+_STATISTICS, _STATISTICS_BATCH = 256, 32
+"""Collected images that give running statistics, and how many of them at once, on any device."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -39,12 +51,30 @@ class Subject:
     model: LoadedModel
     classifier: Classifier
     images: ImageSource
-    collecting: NDArray[np.int64]
-    """Positions of the images whose boundary points are collected."""
-    evaluating: NDArray[np.int64]
-    """Positions of the images on which fooling rates are measured."""
+    split: Split
+    """Of the images, by what they are used for."""
     batch_size: int
     """Images in one pass."""
+
+    @property
+    def collecting(self) -> NDArray[np.int64]:
+        """Positions of the images whose boundary points make and choose."""
+        return self.split.collecting
+
+    @property
+    def making(self) -> NDArray[np.int64]:
+        """Of four fifths of them, which make subspaces."""
+        return self.split.making
+
+    @property
+    def choosing(self) -> NDArray[np.int64]:
+        """Of the last fifth of them, which chooses dimensions and nothing else."""
+        return self.split.choosing
+
+    @property
+    def evaluating(self) -> NDArray[np.int64]:
+        """Positions of the images that judge, and make and choose nothing."""
+        return self.split.evaluating
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -69,13 +99,11 @@ def load_subject(config: StudyConfig) -> Subject:
     model, classifier, images = load_classifier(config)
     _require_variety(images)
     collect, evaluate = counts(config, images)
-    collecting, evaluating = split_images(
-        images, collect=collect, evaluate=evaluate, seed=config.seed
-    )
+    split = share_out(images, collect=collect, evaluate=evaluate, seed=config.seed)
     _check_classes(classifier, images, config)
     batch_size = batch_size_of(config, images.shape)
     model = replace(model, name=config.name or model.name)
-    return Subject(model, classifier, images, collecting, evaluating, batch_size)
+    return Subject(model, classifier, images, split, batch_size)
 
 
 def counts(config: StudyConfig, images: ImageSource) -> tuple[int, int]:
@@ -202,17 +230,57 @@ def _count_logits(classifier: Classifier, images: ImageSource) -> int:
 
 
 def untrained_classifier(
-    config: StudyConfig, subject: Subject, draw: int
+    config: StudyConfig, subject: Subject, draw: int, run: Collected
 ) -> tuple[Classifier, tuple[str, ...]]:
     """Return the same architecture with weights initialised anew, and what could not be.
+
+    Running statistics are those of collected images; the run keeps them, as on another device
+    rounding would make them others.
 
     Args:
         config: As of the study.
         subject: Of the study.
         draw: Which of several networks, from 0.
+        run: Where statistics are kept.
     """
-    module, not_reset = untrained_copy(subject.model.module, config.seed + draw)
-    return Classifier(_prepared(module, config)), not_reset
+    trained, seed = subject.model.module, config.seed + 1 + draw  # not that of `--weights random`
+    module = untrained_copy(trained, seed, fresh=fresh_module(subject.model.spec, seed))
+    statistics = run.ranks.from_first(
+        lambda: _statistics(Classifier(module), subject, run.statistics(draw))
+    )
+    module.load_state_dict(statistics, strict=False)
+    return Classifier(_prepared(module, config)), kept_from_training(module, trained)
+
+
+def _statistics(network: Classifier, subject: Subject, kept: Path) -> dict[str, Tensor]:
+    """Return the running statistics of a network on collected images, as they are kept."""
+    if kept.exists():
+        return load_statistics(kept)
+    positions = subject.collecting[:_STATISTICS]
+    batches = np.array_split(positions, max(1, round(len(positions) / _STATISTICS_BATCH)))
+    take_running_statistics(
+        network.module,
+        (
+            network.place(batch.images)
+            for batch in map(subject.images.read, batches)
+            if len(batch.images)
+        ),
+    )
+    found = running_statistics(network.module)
+    if found:
+        make_folder(kept.parent)
+        write_whole(kept, save(found))
+    return found
+
+
+def load_statistics(file: Path) -> dict[str, Tensor]:
+    """Return the running statistics that a run keeps of an untrained network.
+
+    Raises:
+        StoreError: If the file is damaged.
+    """
+    with as_damaged(file):
+        return load_file(file)
 
 
 def _prepared(module: nn.Module, config: SubjectOptions) -> nn.Module:

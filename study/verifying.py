@@ -26,6 +26,7 @@ from boundary.files import sha256_of_file
 from boundary.manifest import MANIFEST
 from boundary.verify import DAMAGED, examine_store, move_aside, repair_store
 from study.run import RunDirectory
+from study.subject import load_statistics
 
 RESULTS: dict[str, type[Any]] = {
     "collect": CollectionResult,
@@ -141,8 +142,7 @@ def _run(run: RunDirectory, found: Examination, *, repair: bool) -> None:
     record = run.provenance
     recorded = record.path.exists() and _looked_at(found, record.path, record.checksums)
     made = record.checksums() if recorded else {}
-    stores = [run.normals, *sorted((run.path / "untrained").glob("*"))]
-    for folder in (one for one in stores if (one / MANIFEST).exists()):
+    for folder in run.stores():
         _store(folder, str(folder.relative_to(run.path)), found, repair=repair)
     if run.result("collect").exists():
         _require_complete(run, found)
@@ -152,6 +152,8 @@ def _run(run: RunDirectory, found: Examination, *, repair: bool) -> None:
     }
     for file in sorted(run.perturbations.glob("*.safetensors")):
         readers[file] = partial(load_perturbations, file)
+    for file in sorted((run.path / "untrained").glob("*.safetensors")):
+        readers[file] = partial(load_statistics, file)
     there = {file: read for file, read in readers.items() if file.exists()}
     spoilt = [file for file, read in there.items() if not _looked_at(found, file, read)]
     if not repair or not spoilt:
@@ -166,6 +168,7 @@ def _run(run: RunDirectory, found: Examination, *, repair: bool) -> None:
 def _require_complete(run: RunDirectory, found: Examination) -> None:
     try:
         run.store()
+        run.evaluated_store()
     except StoreError as error:
         if str(error) not in found.faults:
             found.faults.append(str(error))

@@ -19,7 +19,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from boundary.errors import InputError
-from boundary.images import ImageSource, open_images, sha256_of_ids, split_images
+from boundary.images import ImageSource, open_images, sha256_of_ids
 from testbed import CIFAR10, IMAGENET, IMAGENET_CLASSES, needs_testbed
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -573,33 +573,7 @@ def test_the_built_in_digits() -> None:
     assert source.read([0, 899]).images.shape == (2, 1, 8, 8)
 
 
-# Splits and ids
-
-
-def test_a_split_is_disjoint_seeded_and_grows_at_the_end() -> None:
-    source = open_images("digits")
-    collect, evaluate = split_images(source, collect=500, evaluate=400, seed=3)
-    assert sorted([*collect, *evaluate]) == list(range(900))
-    assert collect.dtype == evaluate.dtype == np.int64
-    fewer, same = split_images(source, collect=100, evaluate=400, seed=3)
-    assert np.array_equal(fewer, collect[:100])
-    assert np.array_equal(same, evaluate)
-    other, none = split_images(source, collect=100, evaluate=0, seed=4)
-    assert not np.array_equal(other, fewer)
-    assert len(none) == 0
-
-
-@pytest.mark.parametrize(
-    ("collect", "evaluate", "message"),
-    [
-        (800, 101, "digits should hold at least 901 images.* Found 900"),
-        (0, 10, "`collect` should be at least 1 .* Found 0 and 10"),
-        (10, -1, "Found 10 and -1"),
-    ],
-)
-def test_a_split_that_cannot_be(collect: int, evaluate: int, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        split_images(open_images("digits"), collect=collect, evaluate=evaluate, seed=0)
+# Ids
 
 
 def test_the_hash_of_ids_tells_order_and_borders_apart() -> None:

@@ -2,10 +2,8 @@
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 from test_spectrum import unit_rows
-from torch import nn
 
 from analysis import (
     isotropic_null,
@@ -17,8 +15,6 @@ from analysis import (
 )
 from analysis.nulls import Null, marchenko_pastur_edges, marchenko_pastur_values
 from analysis.surrogates import permuted_rows, phase_randomised_rows
-from boundary import InputError
-from boundary.untrained import untrained_copy
 
 
 def of_images(count: int, shape: tuple[int, int, int], decay: float) -> NDArray[np.float64]:
@@ -151,46 +147,3 @@ def test_counting_stops_at_the_first_value_that_is_not_above() -> None:
     assert null.leading([2.9, 2.3, 1.1, 0.9]) == 0
     assert null.leading([4.0, 3.0, 2.0, 1.0]) == 4
     assert null.leading_of_halves(np.array([[4.0, 1.0], [4.0, 3.0]])).tolist() == [1, 2]
-
-
-def test_an_untrained_copy_is_initialised_anew_by_its_layers() -> None:
-    class Scaled(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.scale = nn.Parameter(torch.full((3,), 7.0))
-            self.layers = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten())
-            self.head = nn.utils.parametrizations.weight_norm(nn.Linear(16, 2))
-
-    torch.manual_seed(0)
-    module = Scaled().eval()
-    norm = module.layers[1]
-    assert isinstance(norm, nn.BatchNorm2d)
-    with torch.no_grad():
-        norm.weight.fill_(5)
-        norm.running_mean.fill_(3)  # type: ignore[union-attr]
-    state = {name: value.clone() for name, value in module.state_dict().items()}
-    random_state = torch.get_rng_state()
-    one, kept = untrained_copy(module, 1)
-    again, _ = untrained_copy(module, 1)
-    other, _ = untrained_copy(module, 2)
-    assert torch.equal(torch.get_rng_state(), random_state)
-    assert all(torch.equal(value, state[name]) for name, value in module.state_dict().items())
-    assert not one.training
-    assert (one.layers[1].weight == 1).all()
-    assert (one.layers[1].running_mean == 0).all()
-    weights = [network.layers[0].weight for network in (module, one, again, other)]
-    assert torch.equal(weights[1], weights[2])
-    assert not torch.equal(weights[0], weights[1])
-    assert not torch.equal(weights[1], weights[3])
-    assert set(kept) >= {"scale", "head.bias"}
-    assert "layers.0.weight" not in kept
-
-
-def test_a_model_without_layers_that_can_be_reset_is_refused() -> None:
-    class Fixed(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.weight = nn.Parameter(torch.ones(3))
-
-    with pytest.raises(InputError, match=r"reset_parameters.*--untrained 0"):
-        untrained_copy(Fixed(), 0)

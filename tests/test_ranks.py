@@ -86,7 +86,8 @@ def test_two_processes_give_the_rows_and_the_spectrum_of_one(single: Path, tmp_p
     assert done.stdout.count("report: ") == 1
     assert (folder / "normals" / "manifest-0001.jsonl").stat().st_size > 0
     require_same_store(single / "normals", folder / "normals")
-    require_same_store(single / "untrained" / "0", folder / "untrained" / "0")
+    for name in ("evaluated", "untrained/0", "untrained/0-evaluated"):
+        require_same_store(single / name, folder / name)
 
     alone, together = (load_result(r / "collect.h5", CollectionResult) for r in (single, folder))
     assert alone.correct == together.correct
