@@ -2,16 +2,16 @@
 
 For an image x of class s and another class k, the targeted nearest boundary point z = x + r_k gives
 a *plane* with normal n_k and offset o_k = <n_k, r_k>, and, along the tangent part w of v - r_k, the
-curvature kappa_k of the boundary of that pair at a scale, by values at z +- scale w / |w|. A vector v
+curvature kappa_k of that pair's boundary at a scale, by values at z +- scale w / |w|. A vector v
 
 - crosses the *plane* of k if <n_k, v> > o_k;
 - crosses the *parabola* of k if <n_k, v> > o_k - kappa_k |w|^2 / 2.
 
-A fooled (image, vector) pair is told by its *own plane*, that of the nearest boundary point; if not,
-by *another class's plane*; if not, by *bending*, some class's parabola; else it is *unexplained*.
-Each is a model of fooling too, nested in the next: own plane, planes, planes and bending. A model
-predicts pairs that are not fooled as well, so it is judged by all pairs that it tells right, and by
-its false alarms, never by what it explains alone.
+A fooled (image, vector) pair is explained by its *own plane*, that of the nearest boundary point;
+if not, by *another class's plane*; if not, by *bending*, some class's parabola; else it is
+*unexplained*. Each is a model of fooling too, nested in the next: own plane, planes, planes and
+bending. A model predicts pairs that are not fooled as well, so it is judged by the share of all
+pairs that it gets right, and by its false alarms, never by what it explains alone.
 """
 
 from collections.abc import Sequence
@@ -153,15 +153,18 @@ def causes_of_fooling(
     told = [np.concatenate(same, axis=2) for same in zip(*parts, strict=True)]
     return [
         FoolingCauses(
-            family.family,
-            family.subspace_dimension,
-            family.norm,
-            family.norm / 2 if scale is None else scale,
-            *(one[place] for place in range(4)),
-            np.concatenate(found),
-            family.sampled,
+            family=family.family,
+            subspace_dimension=family.subspace_dimension,
+            norm=family.norm,
+            scale=family.norm / 2 if scale is None else scale,
+            fooled=fooled,
+            own_plane=own,
+            planes=planes,
+            bending=bending,
+            found=np.concatenate(found),
+            sampled=family.sampled,
         )
-        for family, one in zip(families, told, strict=True)
+        for family, (fooled, own, planes, bending) in zip(families, told, strict=True)
     ]
 
 
@@ -251,9 +254,7 @@ def _beyond_parabola(
     at, apart = boundary.anchors.subset(rows), vector - boundary.displacement[rows]
     if not len(at):
         return rows[rows]
-    (bent,) = curvatures(
-        classifier, at, apart[None], scale, estimators=[VALUES], surfaces=[PAIR]
-    )
+    (bent,) = curvatures(classifier, at, apart[None], scale, estimators=[VALUES], surfaces=[PAIR])
     along = (at.normal * apart).flatten(1).sum(1)
     aside = (at.tangent(apart).flatten(1) ** 2).sum(1)
     return along > -bent.curvature[:, 0] * aside / 2

@@ -1,4 +1,4 @@
-"""Differences of many fooling rates, with intervals that hold for all pairs together (Bonferroni)."""
+"""Differences of many fooling rates, with intervals that hold for all pairs (Bonferroni)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,9 +51,9 @@ def compare_all(
         one, other = rates[i], rates[j]
         if sets[i] == sets[j]:
             require_same_images([one, other])
-            half = difference_of(
-                one.fooled, other.fooled, (one.sampled, other.sampled)
-            ).half_width(level)
+            half = difference_of(one.fooled, other.fooled, (one.sampled, other.sampled)).half_width(
+                level
+            )
         else:
             half = hypot(
                 *(

@@ -13,7 +13,7 @@ The three p-values are corrected together (Holm 1979). The pair and not the regi
 polytope of flat faces bends as a region, although no boundary does.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 

@@ -22,6 +22,7 @@ from boundary.errors import InputError
 from boundary.progress import progress_bar
 from boundary.result import Result
 
+
 @dataclass(frozen=True, eq=False, repr=False)
 class FoolingRate(Result):
     """Which images each draw of a family of perturbations fools, at one norm."""

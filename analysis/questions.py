@@ -157,5 +157,3 @@ def ratio_answer(found: Uncertain | None) -> dict[str, object]:
         "high": exp(high),
         "smallest_seen": exp(found.detectable),
     }
-
-

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.nn import functional
 
-
 from analysis.fooling import FoolingRate
 from analysis.gram import Matrix, blocks, rows_of
 from analysis.halves import random_overlaps

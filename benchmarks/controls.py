@@ -15,13 +15,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+NONE, PLANES = "no difference shown", ("own_plane", "other_plane")
 EXPECTED = {
     # shares beyond smoothness, fools beyond matched noise, curvature, smallest share of the causes
-    "linear": ("more", "more", "flat", ("own_plane", "other_plane"), 0.98),
-    "ridge": ("more", "more", "flat", ("own_plane", "other_plane"), 0.98),
-    "smooth": ("no difference shown", "no difference shown", "flat", ("own_plane", "other_plane"), 0.98),
+    "linear": ("more", "more", "flat", PLANES, 0.98),
+    "ridge": ("more", "more", "flat", PLANES, 0.98),
+    "smooth": (NONE, NONE, "flat", PLANES, 0.98),
     "sink": ("more", "more", "flat", ("own_plane",), 0.98),
-    "curved": ("no difference shown", "no difference shown", "supported", ("bending",), 0.8),
+    "curved": (NONE, NONE, "supported", ("bending",), 0.8),
 }
 
 

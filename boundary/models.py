@@ -169,7 +169,7 @@ def _from_control(name: str, weights: str | None) -> _Built:
     control = named_control(spec)
     module, images = control.module, control.images
     if weights == RANDOM:
-        module, _ = untrained_copy(module, _SEED)
+        module = untrained_copy(module, _SEED)
     return _Built(module, module, spec, spec, images.shape, images.class_names)
 
 

@@ -131,9 +131,9 @@ def _caption(result: FoolingResult, shown: tuple[float, float]) -> str:
     norm = number(result.reference_norm)
     dotted = " (dotted)" if shown[0] <= result.median_margin <= shown[1] else ""
     return (
-        f"Not clipped; {len(result.image_ids)} images that made nothing; up to {draws} draws of a family, seed "
-        f"{result.seed}. Bands: 95 % intervals. Dash-dotted: reference norm{SPACE}{norm}, for "
-        "which universal perturbations were made, and scaled to the others; median margin"
-        f"{SPACE}{number(result.median_margin)}{dotted} (input units). Families by their rate on "
+        f"Not clipped; {len(result.image_ids)} images that made nothing; up to {draws} draws of a "
+        f"family, seed {result.seed}. Bands: 95 % intervals. Dash-dotted: reference norm"
+        f"{SPACE}{norm}, for which universal perturbations were made, and scaled to the others; "
+        f"median margin{SPACE}{number(result.median_margin)}{dotted} (input units). Families by their rate on "
         "other images at the reference norm."
     )

@@ -86,11 +86,9 @@ def rates_by_dimension(
     return _without_repeats(chosen, lambda rate: float(rate.subspace_dimension))
 
 
-def reference_rate(
-    result: FoolingResult, family: str, clipped: bool, *, own: bool = False
-) -> FoolingRate | None:
+def reference_rate(result: FoolingResult, family: str, clipped: bool) -> FoolingRate | None:
     """Return a family's rate at the reference norm (and dimension); None if it was not taken."""
-    for rate in rates_by_norm(result, family, clipped, own=own):
+    for rate in rates_by_norm(result, family, clipped):
         if same_norm(rate.norm, result.reference_norm):
             return rate
     return None

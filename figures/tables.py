@@ -163,8 +163,6 @@ class FamilyRow:
     highest: float
     correct: PlainRate | None
     """On the images that are classified correctly; None where no label is known."""
-    own: float | None
-    """Rate on the images that made it; None where clipped, or not taken."""
 
 
 def family_rows(result: FoolingResult, clipped: bool) -> tuple[FamilyRow, ...]:
@@ -184,7 +182,6 @@ def family_rows(result: FoolingResult, clipped: bool) -> tuple[FamilyRow, ...]:
             lowest=float(rate.fooled.mean(1).min()),
             highest=float(rate.fooled.mean(1).max()),
             correct=_plain_rate(rate.among(correct)) if correct.any() else None,
-            own=_own_rate(result, rate.family, clipped),
         )
         for rate in rates
     )
@@ -268,11 +265,6 @@ def _plain_rate(rate: FoolingRate) -> PlainRate:
 def _universal_families(result: FoolingResult) -> list[str]:
     found = [rate.family for rate in ranked_rates(result, clipped=False)]
     return [family for family in found if family.startswith("universal ")]
-
-
-def _own_rate(result: FoolingResult, family: str, clipped: bool) -> float | None:
-    found = None if clipped else reference_rate(result, family, False, own=True)
-    return None if found is None else found.rate
 
 
 def share_of_image_norm(norm: float, result: FoolingResult) -> float | None:

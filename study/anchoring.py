@@ -4,7 +4,7 @@ Several processes hold the anchors in turn: the first image's are the first proc
 image's the second's.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,10 +14,14 @@ from torch import Tensor
 from analysis.curvature_sweep import BETWEEN, IMAGE, NEAREST, RANDOM
 from analysis.results import CollectionResult
 from boundary.anchors import Anchors, anchors_along, anchors_at, anchors_at_images
-from boundary.nearest import nearest_boundary_points
+from boundary.classifier import Classifier
+from boundary.store import NormalsStore
 from study.config import StudyConfig
 from study.run import RunDirectory
 from study.subject import Subject
+
+EXPLORED = 50
+"""Held-out images at which curves over scales are taken, and anchors of other kinds."""
 
 _FARTHEST = 0.5
 """Length at which a line in a random direction is given up, over the mean image norm."""
@@ -30,20 +34,9 @@ class HeldOut:
     images: Tensor
     """(N, C, H, W), all that could be read, placed."""
     anchors: dict[str, Anchors]
-    """By kind."""
+    """By kind; those that are not nearest points are of the first `EXPLORED` images alone."""
     margins: NDArray[np.float64]
     """Of the nearest ones of this process, input units."""
-    places: NDArray[np.int64]
-    """Of the images of the nearest anchors of all processes, one process after another."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """Anchors of some held-out images."""
-
-    anchors: dict[str, Anchors]
-    margins: NDArray[np.float64]
-    places: NDArray[np.int64]
 
 
 def collected_anchors(
@@ -59,17 +52,10 @@ def collected_anchors(
     Returns:
         The anchors with a usable normal, and their places among those of all processes, ascending.
     """
-    store, ranks = run.store(), run.ranks
-    used = store.on_boundary
+    ranks = run.ranks
     mine = np.arange(ranks.rank, len(rows), ranks.count)
-    own = rows[mine]
-    point = np.asarray(store.points().subset(own), np.float32)
-    source, target = (
-        torch.from_numpy(store.column(name)[used][own]) for name in ("source", "target")
-    )
-    points = torch.from_numpy(point).view(-1, *subject.images.shape)
-    anchors, usable = _anchored(subject, points, source, target)
-    kept = mine[usable.cpu().numpy()]
+    anchors, usable = _stored(run.store(), subject, rows[mine])
+    kept = mine[usable]
     everyones = np.sort(np.concatenate(ranks.gather(kept)))
     return anchors, torch.from_numpy(np.searchsorted(everyones, kept))
 
@@ -85,74 +71,75 @@ def held_out_anchors(
         subject: Of the study.
         collection: For the mean image norm.
     """
-    ranks, classifier = run.ranks, subject.classifier
+    ranks, classifier, store = run.ranks, subject.classifier, run.evaluated_store()
     chosen = subject.evaluating[: config.curvature.judge]
     images = classifier.place(subject.images.read(chosen).images)
+    rows = np.flatnonzero(np.isin(store.column("position")[store.on_boundary], chosen))
+    own = rows[ranks.rank :: ranks.count]
+    nearest, usable = _stored(store, subject, own)
+    explored = images[:EXPLORED]
     classes = torch.cat(
-        [classifier.predict(part) for part in torch.split(images, subject.batch_size)]
+        [classifier.predict(part) for part in torch.split(explored, subject.batch_size)]
     )
     generator = torch.Generator().manual_seed(config.seed)
-    random = torch.randn(images.shape, generator=generator).to(images)
+    random = torch.randn(explored.shape, generator=generator).to(images)
     others = _others(classes, generator)
     far = _FARTHEST * collection.mean_image_norm
-    own = torch.arange(len(images))[ranks.rank :: ranks.count]
+    own_places = torch.arange(len(explored))[ranks.rank :: ranks.count]
     parts = [
-        _anchors_of(config, subject, images, random, others, place, far)
-        for place in torch.split(own, subject.batch_size)
+        _others_of(classifier, explored, random, others, place, far)
+        for place in torch.split(own_places, subject.batch_size)
     ]
-    places = np.concatenate([part.places for part in parts])
     return HeldOut(
         images=images,
         anchors={
-            kind: Anchors.joined([part.anchors[kind] for part in parts])
-            for kind in (NEAREST, RANDOM, BETWEEN, IMAGE)
+            NEAREST: nearest,
+            **{kind: Anchors.joined([part[kind] for part in parts]) for kind in parts[0]},
         },
-        margins=np.concatenate([part.margins for part in parts]),
-        places=np.concatenate(ranks.gather(places)),
+        margins=store.column("margin")[store.on_boundary][own][usable],
     )
 
 
-def _anchors_of(
-    config: StudyConfig,
-    subject: Subject,
+def _others_of(
+    classifier: Classifier,
     images: Tensor,
     random: Tensor,
     others: Tensor,
     place: Tensor,
     far: float,
-) -> _Part:
-    """Return the anchors of some images.
+) -> dict[str, Anchors]:
+    """Return the anchors of some images that are not their nearest boundary points.
 
     Args:
-        config: With the options of the search.
-        subject: Whose classifier it is.
-        images: All held-out ones, (N, C, H, W).
+        classifier: Whose boundary it is.
+        images: All that are explored, (N, C, H, W).
         random: A direction from each.
         others: Place of an image of another class than each, -1 where there is none.
         place: Which of them.
         far: Where a line in a random direction ends, input units.
     """
-    classifier, part = subject.classifier, images[place]
-    if not len(place):  # of more processes than images
-        none = anchors_at_images(classifier, part)[0]
-        kinds = dict.fromkeys((NEAREST, RANDOM, BETWEEN, IMAGE), none)
-        return _Part(kinds, np.zeros(0), np.zeros(0, dtype=np.int64))
-    found = nearest_boundary_points(classifier, part, **asdict(config.search))
-    on = found.on_boundary
-    nearest, usable = _anchored(subject, found.point[on], found.source[on], found.target[on])
-    paired = place[others[place] >= 0]
+    part, paired = images[place], place[others[place] >= 0]
     way = images[others[paired]] - images[paired]
     lengths = way.flatten(1).norm(dim=1)
-    return _Part(
-        anchors={
-            NEAREST: nearest,
-            RANDOM: anchors_along(classifier, part, random[place], far)[0],
-            BETWEEN: anchors_along(classifier, images[paired], way, lengths)[0],
-            IMAGE: anchors_at_images(classifier, part)[0],
-        },
-        margins=found.margin[on][usable].double().cpu().numpy(),
-        places=place[on.cpu()][usable.cpu()].numpy(),
+    return {
+        RANDOM: anchors_along(classifier, part, random[place], far)[0],
+        BETWEEN: anchors_along(classifier, images[paired], way, lengths)[0],
+        IMAGE: anchors_at_images(classifier, part)[0],
+    }
+
+
+def _stored(
+    store: NormalsStore, subject: Subject, rows: NDArray[np.intp]
+) -> tuple[Anchors, NDArray[np.bool_]]:
+    """Return anchors at stored boundary points, and which of them have a usable normal."""
+    used = store.on_boundary
+    point = np.asarray(store.points().subset(rows), np.float32)
+    source, target = (
+        torch.from_numpy(store.column(name)[used][rows]) for name in ("source", "target")
     )
+    points = torch.from_numpy(point).view(-1, *subject.images.shape)
+    anchors, usable = _anchored(subject, points, source, target)
+    return anchors, usable.cpu().numpy()
 
 
 def _anchored(

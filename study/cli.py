@@ -17,11 +17,11 @@ from boundary.termination import EXIT_STATUS, Terminated
 from figures.export import FORMATS
 from study import comparing, curving, natural, perturbing, stages, transferring, universals
 from study.config import COLLECT, EVALUATE, FoolingOptions, StudyConfig, TrialConfig, config_from
-from study.forecast import forecast
 from study.inspection import describe
 from study.known import known
 from study.output import can_encode, encodable, speaking
 from study.parser import MISTAKE, OUT, SECTIONS, TRANSFERRED, build_parser, underscored
+from study.planning import plan
 from study.run import RunDirectory
 from study.sparkline import BLOCKS, LETTERS
 from study.subject import Subject, counts, load_subject
@@ -269,7 +269,7 @@ def _plan(name: str, given: dict[str, Any], ranks: Ranks) -> None:
         planned = (name,)
         # The spectrum needs no model, and a stranger's is not run for it.
         subject = None if name == "spectrum" else load_subject(config)
-    _say(forecast(run, config, subject, planned, redo=redo))
+    _say(plan(run, config, subject, planned, redo=redo))
 
 
 @contextmanager

@@ -129,7 +129,8 @@ class CurvatureOptions:
 
     Args:
         images: The most collected boundary points that make S_c, a third of them each of the three.
-        judge: The most held-out images at which curvature is measured.
+        judge: The most evaluated images on which the causes of fooling and the hypothesis are
+            judged.
         dimension: R of S_c; by default 5, or as many directions of S_f as were kept.
         scale: s at which S_c is made, input units; by default half the reference norm.
         scales: At which curvature is measured, like 0.05,0.5,1; by default a quarter of the median
@@ -138,7 +139,7 @@ class CurvatureOptions:
     """
 
     images: int = 300
-    judge: int = 100
+    judge: int = 200
     dimension: int | None = None
     scale: float | None = None
     scales: list[float] | None = None

@@ -33,7 +33,7 @@ from analysis.subspace import Subspace
 from boundary.anchors import PAIR
 from boundary.errors import InputError
 from boundary.sections import ESTIMATORS, VALUES
-from study.anchoring import HeldOut, collected_anchors, held_out_anchors
+from study.anchoring import EXPLORED, HeldOut, collected_anchors, held_out_anchors
 from study.config import CurvatureOptions, StudyConfig
 from study.exploring import Exploring
 from study.hypothesis import Hypothesis
@@ -207,7 +207,9 @@ class _Curving:
 
     def _hypothesis(self, held_out: HeldOut, frames: Sequence[AscendedFrame]) -> Hypothesis:
         first = self._made.euclidean
-        universal = first and Perturbations.of(first.family, torch.from_numpy(first.vector))
+        universal = None
+        if first is not None:
+            universal = Perturbations.of(first.family, torch.from_numpy(first.vector))
         dimension = self._made.reference_dimension
         return Hypothesis(
             run=self._run,
@@ -258,7 +260,7 @@ class _Curving:
         def measured(kind: str) -> _Curves:
             own = measure_curvatures(
                 self._subject.classifier,
-                {kind: held_out.anchors[kind]},
+                {kind: held_out.anchors[kind].subset(slice(EXPLORED))},
                 families,
                 scales,
                 estimators=ESTIMATORS if kind == NEAREST else (VALUES,),

@@ -85,9 +85,8 @@ class Exploring:
         return margin_rows(SPHERE, margins)
 
     def _rate(self, bound: Bound, space: Subspace) -> TheoryRow:
-        """Return a bound beside the rate at its norm, of images with a nearest boundary point."""
-        held_out, shape = self.held_out, self.subject.images.shape
-        images = held_out.images[torch.from_numpy(held_out.places).to(held_out.images.device)]
+        """Return a bound beside the rate at its norm."""
+        images, shape = self.held_out.images, self.subject.images.shape
         tried = in_subspace(
             space, shape, BOUND_VECTORS, bound.norm, self._generator(), family=bound.family
         )

@@ -192,9 +192,9 @@ class Hypothesis:
 @torch.no_grad()
 def _rounding(classifier: Classifier, anchors: Anchors, batch_size: int) -> Array:
     """Return the displacement of the boundary that rounding of a logit makes, (N,), input units."""
-    sizes = [
-        classifier(part).abs().amax(1) for part in torch.split(anchors.point, batch_size)
-    ] or [anchors.slope]
+    sizes = [classifier(part).abs().amax(1) for part in torch.split(anchors.point, batch_size)] or [
+        anchors.slope
+    ]
     eps = torch.finfo(anchors.point.dtype).eps
     found: Array = (32 * eps * torch.cat(sizes) / anchors.slope).double().cpu().numpy()
     return found

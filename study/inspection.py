@@ -23,7 +23,7 @@ from boundary.store import NormalsStore
 from figures.finding import Finding
 from figures.findings import Findings, list_findings
 from figures.formats import number, percent, percent_interval
-from figures.rates import SUBSPACES, family_label, ranked_rates, reference_rate
+from figures.rates import SUBSPACES, family_label, ranked_rates
 from study.run import OPTIONAL, STAGES, RunDirectory
 from study.sparkline import BLOCKS, binned, sparkline
 
@@ -145,29 +145,24 @@ def _rates(fooling: FoolingResult | None) -> list[str]:
     if fooling is None:
         return []
     norm = fooling.reference_norm
-    ranked = [
-        (rate, reference_rate(fooling, rate.family, clipped=False, own=True))
-        for rate in ranked_rates(fooling, clipped=False)
-    ]
-    ranked.sort(key=lambda one: -one[0].rate)
-    shown = [one for rank, one in enumerate(ranked) if rank < _FAMILIES or one[0].family == SPHERE]
+    ranked = sorted(ranked_rates(fooling, clipped=False), key=lambda one: -one.rate)
+    shown = [one for rank, one in enumerate(ranked) if rank < _FAMILIES or one.family == SPHERE]
     left = len(ranked) - len(shown)
     share = norm / fooling.mean_image_norm
     title = f"fooling rates at norm {number(norm)} ({percent(share)} of an image's), not clipped"
     return [
         "",
-        f"{title:<66}  {'others':>7}  {'95 %':<14}  {'made it':>7}",
-        *(_row(rate, own) for rate, own in shown),
+        f"{title:<66}  {'rate':>7}  95 %",
+        *map(_row, shown),
         *([f"  and {left} more"] if left else []),
     ]
 
 
-def _row(rate: FoolingRate, own: FoolingRate | None) -> str:
+def _row(rate: FoolingRate) -> str:
     random = rate.family in SUBSPACES
     name = family_label(rate.family) + (f", R = {rate.subspace_dimension}" if random else "")
     ends = percent_interval(rate.interval)
-    beside = "" if own is None else percent(own.rate)
-    return f"  {name:<64}  {percent(rate.rate):>7}  {ends:<14}  {beside:>7}".rstrip()
+    return f"  {name:<64}  {percent(rate.rate):>7}  {ends}"
 
 
 def _every(found: Findings) -> list[str]:

@@ -1,169 +1,113 @@
-"""What is left of a study, counted: images passed through the model, arithmetic, and bytes.
-
-Counts follow from the configuration and from what is done. Where they depend on what is found on
-the way they are bounds, and say so.
-"""
+"""What a study would compute, from its settings alone: stages, passes of each part, sizes."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from math import ceil, prod
-from pathlib import Path
+from dataclasses import asdict, dataclass
+from math import prod
 
-from analysis.learning import counts_below
+from analysis.causes import CLASSES, GRADIENTS
 from analysis.results import CollectionResult, SpectrumResult
+from analysis.rivals import PHASE_DRAWS
 from analysis.saved import load_result, load_settings
 from analysis.spectrum import DIRECTIONS
-from analysis.sweep import NOISE_DRAWS, dimension_sweep, norm_sweep
-from analysis.universal import BATCH
-from boundary.manifest import MANIFEST
-from boundary.store import NormalsStore, differences
-from study import curving, exploring
-from study.config import DIMENSION, StudyConfig
-from study.natural import IMAGES
+from analysis.sweep import dimension_sweep, norm_sweep
+from boundary.store import differences
+from study import curving, hypothesis
+from study.anchoring import EXPLORED
+from study.config import StudyConfig
+from study.perturbing import CURVE_DRAWS
 from study.run import STAGES, RunDirectory
 from study.subject import Subject
-from study.universals import WATCHED, reference_norm
+from study.universals import CHOOSING_VECTORS, reference_norm
 
-_LOOKS = 20
-"""The most at the watched images while a universal perturbation is made."""
-_LOOKS_OF_SECTION = 6
-"""At either end of a normal section, about."""
-_VECTORS = 4
-"""Times that of the eigenvalues alone, about, which eigenvectors take."""
-_SURROGATE = 30
-"""Operations, about, that make one number of a null."""
+_SECTION_PASSES = 8
+"""Forward passes of a normal section, about."""
 
-DONE, TO_DO, LEFT_OUT = "done", "to do", "left out"
+_FIXED = 2 * CURVE_DRAWS + 3
+"""Vectors of the families without a subspace, beside the universal ones and those of files."""
 
-EXACTLY, AT_MOST, AT_LEAST, ABOUT = "", "≤", "≥", "≈"
-"""How sure a count is."""
+Part = tuple[str, float, float]
+"""What is done, images passed forward, images passed backward."""
 
 
 @dataclass(frozen=True)
-class Step:
-    """One stage of a study: its state, and what it takes where it is to be done."""
+class _Facts:
+    """What counting rests on, known where it was measured and else the most that there can be."""
 
-    stage: str
-    state: str
-    what: str
-    forward: float = 0.0
-    """Images passed forward."""
-    backward: float = 0.0
-    """Images passed backward."""
-    in_small_batches: float = 0.0
-    """Images among them that are passed both ways in batches of `BATCH`."""
-    sure: str = EXACTLY
-    """How sure the passes are: one of the four above."""
-    products: float = 0.0
-    """Multiplications and additions of matrix products."""
-    eigen: float = 0.0
-    """Sum of n^3 over the n x n matrices whose eigenvalues are taken."""
-
-
-@dataclass(frozen=True)
-class Known:
-    """What counting rests on, measured where it is there and else assumed."""
-
+    collecting: int
+    making: int
+    choosing: int
+    evaluating: int
     dimension: int
     """D."""
-    images: int
-    collecting: int
-    evaluating: int
-    normals: int
-    """n, or the most that there can be."""
     directions: int
-    """Singular vectors kept."""
-    mean_image_norm: float
-    median_margin: float
-    """0 while it is not known."""
-    passes: tuple[float, float] | None
-    """Forward and backward of one search, mean over the images collected so far."""
-
-    @property
-    def reference_dimension(self) -> int:
-        """R, where none is asked for."""
-        return max(1, min(DIMENSION, self.normals // 2, self.dimension // 4, self.directions))
+    norms: int
 
 
-def known(run: RunDirectory, config: StudyConfig, subject: Subject | None) -> Known:
-    """Return what counting rests on.
-
-    Args:
-        run: The directory, which may not be there.
-        config: Of the study.
-        subject: Of the study; None for what the normals that are there say alone.
-    """
-    if subject is None:
-        store = NormalsStore.open(run.normals)
-        dimension, collecting, norm = prod(store.shape), int(store.settings["count"]), 0.0
-    else:
-        dimension, collecting = prod(subject.images.shape), len(subject.collecting)
-        norm = _norm_of_some(subject)
-    normals, margin = collecting, 0.0
-    if run.result("collect").exists():
-        found = load_result(run.result("collect"), CollectionResult)
-        normals, norm = int(found.on_boundary.sum()), found.mean_image_norm
-        margin = found.median_margin
-    fitted = normals - round(config.spectrum.held_out * normals)
-    directions = min(config.spectrum.directions or DIRECTIONS, max(fitted, 1), dimension)
-    if run.current("spectrum"):
-        kept = load_result(run.result("spectrum"), SpectrumResult)
-        directions = len(kept.spectrum.directions)
-    return Known(
-        dimension=dimension,
-        images=len(subject.images) if subject else collecting,
-        collecting=collecting,
-        evaluating=len(subject.evaluating) if subject else 0,
-        normals=normals,
-        directions=directions,
-        mean_image_norm=norm,
-        median_margin=margin,
-        passes=_passes(run),
-    )
-
-
-def plan_steps(
+def plan(
     run: RunDirectory,
     config: StudyConfig,
-    facts: Known,
+    subject: Subject | None,
     stages: Sequence[str],
     *,
     redo: bool = False,
-) -> Iterator[Step]:
-    """Yield the stages in order, each with what is left of it.
+) -> str:
+    """Return what would be computed, as text; compute none of it, write nothing.
 
     Args:
         run: The directory, which may not be there.
         config: Of the study.
-        facts: As `known` returns them.
-        stages: Which; a stage rests on those before it.
+        subject: Of the study; None for the spectrum, which passes nothing through the model.
+        stages: Which, in order.
         redo: Count as not done what is asked for.
 
     Raises:
         StoreError: If a stage is done with other settings.
     """
-    counts = {
-        "collect": _collect,
-        "untrained": _untrained,
-        "spectrum": _spectrum,
-        "universal": _universal,
-        "fooling": _fooling,
-        "natural": _natural,
-        "curvature": _curvature,
-    }
-    anew = False  # what rests on a stage that is to be done is to be done too
-    for stage in stages:
-        step = counts[stage](run, config, facts)
-        done = not (redo or anew) and (
-            step.state == DONE if stage == "untrained" else _is_done(run, config, stage)
+    facts = _facts(run, config, subject)
+    lines = [f"Nothing is done, nothing is written: a plan for `{run.path}`."]
+    if subject is not None:
+        shape = " x ".join(map(str, subject.images.shape))
+        lines.append(
+            f"{subject.model.name} on {len(subject.images)} images of {shape}, on "
+            f"{subject.device_name}: {facts.making} make subspaces, {facts.choosing} choose R, "
+            f"{facts.evaluating} are evaluated."
         )
-        if stage == "untrained" and not config.untrained:
-            yield Step(stage, LEFT_OUT, "")
-        elif done:
-            yield Step(stage, DONE, step.what)
-        else:
-            anew = anew or stage in STAGES
-            yield replace(step, state=TO_DO)
+    lines += ["", f"{'images passed, at most':<52} {'forward':>12} {'backward':>12}"]
+    anew = redo  # what rests on a stage that is to be done is to be done too
+    total = [0.0, 0.0]
+    for stage in stages:
+        if not anew and stage != "untrained" and _is_done(run, config, stage):
+            lines.append(f"{stage}: done")
+            continue
+        anew = anew or stage in STAGES
+        lines.append(stage)
+        for what, forward, backward in _PARTS[stage](config, facts):
+            total = [total[0] + forward, total[1] + backward]
+            lines.append(f"  {what:<50} {_count(forward):>12} {_count(backward):>12}")
+    lines += [f"{'in all':<52} {_count(total[0]):>12} {_count(total[1]):>12}", ""]
+    return "\n".join([*lines, *_sizes(config, facts, stages)])
+
+
+def _facts(run: RunDirectory, config: StudyConfig, subject: Subject | None) -> _Facts:
+    if subject is None:
+        store = run.store()
+        collecting, dimension = store.covered, prod(store.shape)
+        making, choosing, evaluating = collecting, 0, 0
+    else:
+        making, choosing = len(subject.making), len(subject.choosing)
+        collecting, dimension = len(subject.collecting), prod(subject.images.shape)
+        evaluating = len(subject.evaluating)
+    directions = min(config.spectrum.directions or DIRECTIONS, making, dimension)
+    if run.current("spectrum"):
+        kept = load_result(run.result("spectrum"), SpectrumResult)
+        directions = len(kept.spectrum.directions)
+    norms = len(config.fooling.norms or range(7))
+    if run.result("collect").exists():
+        found = load_result(run.result("collect"), CollectionResult)
+        norm = reference_norm(config, found.mean_image_norm, found.median_margin)
+        margin = found.median_margin
+        norms = len(norm_sweep(config.fooling.norms, found.mean_image_norm, margin, norm))
+    return _Facts(collecting, making, choosing, evaluating, dimension, directions, norms)
 
 
 def _is_done(run: RunDirectory, config: StudyConfig, stage: str) -> bool:
@@ -178,158 +122,120 @@ def _is_done(run: RunDirectory, config: StudyConfig, stage: str) -> bool:
     asked = getattr(config, stage, None)
     if asked is not None and stage != "collect":
         made = load_settings(run.result(stage))
-        wanted = {name: value for name, value in asdict(asked).items() if name in made}
-        wanted = {name: value for name, value in wanted.items() if name not in _IDENTIFIED}
+        wanted = {
+            name: value
+            for name, value in asdict(asked).items()
+            if name in made and name != "files"  # which a result knows by their content
+        }
         run.refuse_other(stage, differences({name: made[name] for name in wanted}, wanted))
     return True
 
 
-_IDENTIFIED = ("files",)
-"""Settings that a result knows by their content."""
+def _collect(config: StudyConfig, facts: _Facts) -> Iterator[Part]:
+    images, most = facts.collecting + facts.evaluating, config.search.max_gradients
+    yield "clean predictions", config.accuracy_images, 0
+    yield f"boundary points of {images} images", images * most, images * most
 
 
-def store_bytes(count: int, dimension: int) -> int:
-    """Return how large the normals and points of so many images are, float32."""
-    return count * dimension * 4 * 2
+def _untrained(config: StudyConfig, facts: _Facts) -> Iterator[Part]:
+    for what, forward, backward in list(_collect(config, facts))[1:]:
+        networks = config.untrained
+        yield f"{what}, {networks} networks", networks * forward, networks * backward
 
 
-def gram_bytes(facts: Known) -> int:
-    """Return the memory of one Gram matrix, float64."""
-    return min(facts.normals, facts.dimension) ** 2 * 8
+def _spectrum(config: StudyConfig, facts: _Facts) -> Iterator[Part]:
+    draws = 3 * config.spectrum.null_draws + config.untrained
+    yield f"SVD of {facts.making} x {facts.dimension}, {draws} draws of nulls", 0, 0
 
 
-def _norm_of_some(subject: Subject) -> float:
-    images = subject.images.read(subject.collecting[: subject.batch_size]).images
-    return float(images.flatten(1).norm(dim=1).mean()) if len(images) else 1.0
-
-
-def _passes(run: RunDirectory) -> tuple[float, float] | None:
-    if not (run.normals / MANIFEST).exists():
-        return None
-    store = NormalsStore.open(run.normals)
-    if not len(store):
-        return None
-    return (
-        float(store.column("forward_passes").mean()),
-        float(store.column("backward_passes").mean()),
-    )
-
-
-def _search(config: StudyConfig, facts: Known, count: int) -> tuple[float, float, str]:
-    """Return the passes of so many searches, and how sure they are."""
-    most = config.search.max_gradients
-    forward, backward = facts.passes or (most, most)
-    return count * forward, count * backward, ABOUT if facts.passes else AT_MOST
-
-
-def _left(folder: Path, count: int) -> int:
-    """Return of how many images of a store boundary points are still to be found."""
-    covered = NormalsStore.open(folder).covered if (folder / MANIFEST).exists() else 0
-    return count - covered
-
-
-def _collect(run: RunDirectory, config: StudyConfig, facts: Known) -> Step:
-    images = facts.collecting + facts.evaluating
-    left = _left(run.normals, facts.collecting) + _left(run.evaluated, facts.evaluating)
-    surveyed = min(config.accuracy_images, facts.images)
-    forward, backward, sure = _search(config, facts, left)
-    begun = f", {left} of them left" if left < images else ""
-    what = f"boundary points of {images} images{begun}; {surveyed} images classified"
-    return Step("collect", TO_DO, what, surveyed + forward, backward, sure=sure)
-
-
-def _untrained(run: RunDirectory, config: StudyConfig, facts: Known) -> Step:
-    draws = range(config.untrained)
-    left = sum(
-        _left(run.untrained(draw), facts.collecting)
-        + _left(run.untrained(draw, evaluated=True), facts.evaluating)
-        for draw in draws
-    )
-    most = config.search.max_gradients  # another network than the one whose passes are known
-    networks = (
-        "an untrained network" if config.untrained == 1 else f"{len(draws)} untrained networks"
-    )
-    what = f"boundary points of {facts.collecting + facts.evaluating} images for {networks}"
-    state = TO_DO if left else DONE
-    return Step("untrained", state, what, left * most, left * most, sure=AT_MOST)
-
-
-def _spectrum(_: RunDirectory, config: StudyConfig, facts: Known) -> Step:
-    options, n, d = config.spectrum, facts.normals, facts.dimension
-    side, half = min(n, d), min(n // 2, d)
-    draws = 3 * options.null_draws + config.untrained
-    gram = side**2 * max(n, d) * 1.5
-    eigen = draws * (side**3 + half**3)
-    eigen += _VECTORS * (2 * options.splits * half**3 + 3 * side**3)
-    what = f"SVD of {n} x {d}, {options.splits} times of its halves, of {draws} draws of nulls"
-    products = (draws + 3) * gram + 3 * options.null_draws * n * d * _SURROGATE
-    return Step("spectrum", TO_DO, what, products=products, eigen=eigen)
-
-
-def _universal(_: RunDirectory, config: StudyConfig, facts: Known) -> Step:
-    options = config.universal
-    images = min(options.images, facts.collecting)
-    algorithms = list(dict.fromkeys(options.algorithms))
+def _universal(config: StudyConfig, facts: _Facts) -> Iterator[Part]:
+    options, images = config.universal, min(config.universal.images, facts.making)
+    grid = len(dimension_sweep(None, facts.directions, options.dimension or 1))
+    yield f"choice of R among {grid}", facts.choosing * grid * 2 * CHOOSING_VECTORS, 0
+    algorithms = len(dict.fromkeys(options.algorithms))
     if not algorithms:
-        return Step("universal", TO_DO, "no universal perturbation is asked for")
+        return
     gradients = options.gradients or 10 * images
-    balls = 1 if options.linf is None else 2
-    few = counts_below(options.counts, images)
-    few_made = [] if algorithms[0] == "hidden_layer" else few
-    made = len(algorithms) * balls + 1
-    watched = min(_LOOKS, ceil(gradients / BATCH)) * min(WATCHED, facts.evaluating)
-    forward = made * (images + gradients + watched)
-    forward += sum(count + gradients for count in few_made)
-    of_normals = sum(count < facts.normals for count in few) + 1
-    tried = made + len(few_made) + of_normals * config.fooling.draws + balls * NOISE_DRAWS
-    forward += images * (1 + 2 * made) + facts.evaluating * (1 + 2 * tried)
-    labelled = min(config.accuracy_images, facts.images - facts.collecting)
-    forward += 2 * balls * labelled
-    loops = {"deepfool", "hidden_layer"} & set(algorithms)
-    what = f"{made} perturbations of {images} images, {gradients:,} gradients each"
-    what += f"; of fewer images {len(few_made)}" if few_made else ""
-    backward = (made + len(few_made)) * gradients
-    sure = AT_MOST if loops else EXACTLY
-    return Step("universal", TO_DO, what, forward, backward, backward, sure)
+    made = algorithms * (1 if options.linf is None else 2)
+    for what, count in (
+        ("universal perturbations", made),
+        ("the same inside S_f", 1),
+        ("inside matched noise", PHASE_DRAWS),
+        ("without the sink", 1),
+        ("of fewer images", len(options.counts or [])),
+    ):
+        if count:
+            yield f"{count} {what}", count * (images + 2 * gradients), count * gradients
+    tried = made + 1 + PHASE_DRAWS
+    yield "their rates, labels and paths", (2 * tried + 17) * facts.evaluating, facts.evaluating
 
 
-def _fooling(_: RunDirectory, config: StudyConfig, facts: Known) -> Step:
-    options = config.fooling
-    images = min(config.universal.images, facts.collecting)
-    reference = reference_norm(config, facts.mean_image_norm, facts.median_margin)
-    norms = len(norm_sweep(options.norms, facts.mean_image_norm, facts.median_margin, reference))
-    dimension = config.universal.dimension or facts.reference_dimension
-    dimensions = len(dimension_sweep(options.dimensions, facts.directions, dimension))
-    spaces = 3 if config.untrained else 2
-    algorithms = len(set(config.universal.algorithms))
-    single = 2 * options.draws + 3 + algorithms + bool(algorithms) + len(options.files)
-    whole = norms * (options.draws * (1 + spaces) + single)
-    tried = whole + spaces * (dimensions - 1) * options.draws
-    like = min(facts.evaluating, images)
-    forward = facts.evaluating * (2 + 2 * tried) + like * (1 + whole) + images
-    what = f"{tried} perturbations, {norms} norms, {dimensions} dimensions"
-    what += f", on {facts.evaluating} images"
-    sure = EXACTLY if facts.median_margin or options.norms else AT_LEAST
-    return Step("fooling", TO_DO, what, forward, images, sure=sure)
+def _fooling(config: StudyConfig, facts: _Facts) -> Iterator[Part]:
+    options, n = config.fooling, facts.evaluating
+    judged = options.draws + 3 * options.draws // 2
+    yield "S_f and matched noise at the reference norm", 2 * judged * n, 0
+    fixed = _FIXED + len(options.files) + 2 * len(config.universal.algorithms)
+    of_norms = (facts.norms - 1) * (fixed + 3 * CURVE_DRAWS)
+    yield f"curves over {facts.norms} norms", of_norms * n, 0
+    dimensions = len(dimension_sweep(options.dimensions, facts.directions, 1))
+    yield f"curves over {dimensions} dimensions", 2 * CURVE_DRAWS * dimensions * n, 0
+    others = fixed + 2 * CURVE_DRAWS
+    yield "other families at the reference norm", others * n, facts.making
+    yield "clipped, at the reference norm", (others + 2 * CURVE_DRAWS) * n, 0
 
 
-def _natural(_: RunDirectory, __: StudyConfig, facts: Known) -> Step:
-    images = min(IMAGES, facts.images - facts.collecting)
-    return Step("natural", TO_DO, f"principal components of {images} images")
-
-
-def _curvature(_: RunDirectory, config: StudyConfig, facts: Known) -> Step:
+def _curvature(config: StudyConfig, facts: _Facts) -> Iterator[Part]:
     options = config.curvature
-    images, judged = min(options.images, facts.normals), min(options.judge, facts.evaluating)
+    images, judged = min(options.images, facts.collecting), min(options.judge, facts.evaluating)
     R = options.dimension or min(curving.DIMENSION, facts.directions)
-    search = config.search.max_gradients
-    tried = 2 * judged * (4 * curving.DIRECTIONS + 1) * len(options.scales or range(4))
     ascent = 2 * R * (curving.FRAMES * options.steps * min(20, images) + images)
-    extremes = min(2 * 30, facts.dimension) + 40 + 8 * min(20, facts.dimension)
-    backward = ascent + tried + judged * search + 2 * 2 * exploring.PROFILE_POINTS * extremes
-    backward += 4 * min(exploring.MARGIN_IMAGES, judged) * search
-    looks = 2 * exploring.SECTION_OFFSETS * 5 * min(exploring.SECTION_POINTS, judged)
-    forward = backward + 3 * tried + _LOOKS_OF_SECTION * (2 * tried + looks)
-    forward += 4 * exploring.BOUND_VECTORS * judged + exploring.MAPS * 81**2
-    what = f"three S_c of {images} images, curvature at {judged} others"
-    return Step("curvature", TO_DO, what, forward, backward, sure=ABOUT)
+    yield f"three S_c of {images} images", ascent, ascent
+    vectors = (3 + curving.FRAMES) * hypothesis.CAUSE_VECTORS
+    searches = CLASSES * judged * GRADIENTS
+    pairs = judged * vectors * (1 + 2 * CLASSES)
+    yield "causes of fooling", searches + pairs, searches
+    sections = curving.FRAMES * (1 + PHASE_DRAWS) * hypothesis.SECTION_VECTORS
+    yield "sections along S_c and matched noise", 2 * sections * judged * _SECTION_PASSES, 0
+    fooled = (curving.FRAMES + 1) * (
+        hypothesis.FOOLING_VECTORS + PHASE_DRAWS * hypothesis.NOISE_VECTORS
+    )
+    yield "rates of S_c and its rivals", fooled * judged, 0
+    looks = 2 * EXPLORED * (4 * curving.DIRECTIONS + 1) * len(options.scales or range(5))
+    yield "curves over scales", looks * (4 + 2 * _SECTION_PASSES), looks
+
+
+def _natural(config: StudyConfig, facts: _Facts) -> Iterator[Part]:
+    yield "principal components of other images", 0, 0
+
+
+_PARTS = {
+    "collect": _collect,
+    "untrained": _untrained,
+    "spectrum": _spectrum,
+    "universal": _universal,
+    "fooling": _fooling,
+    "curvature": _curvature,
+    "natural": _natural,
+}
+
+
+def _count(passes: float) -> str:
+    return f"{round(passes):,}" if passes else "-"
+
+
+def _sizes(config: StudyConfig, facts: _Facts, stages: Sequence[str]) -> Iterator[str]:
+    """Yield how large what the stages leave is, and what they hold."""
+    if "collect" in stages:
+        images = (facts.collecting + facts.evaluating) * (1 + config.untrained)
+        size = _bytes(images * facts.dimension * 8)
+        yield f"on disk: {images} normals and points of {facts.dimension} numbers, {size}"
+    if "spectrum" in stages:
+        side = min(facts.making, facts.dimension)
+        yield f"in memory: a few Gram matrices of {side} x {side}, {_bytes(side**2 * 8)} each"
+
+
+def _bytes(size: int) -> str:
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= factor:
+            return f"{size / factor:.3g} {unit}"
+    return f"{size} bytes"

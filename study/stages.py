@@ -34,6 +34,7 @@ from figures.report import write_report
 from study.config import StudyConfig
 from study.run import OPTIONAL, STAGES, RunDirectory
 from study.subject import Subject, device_named, untrained_classifier
+from study.subspaces import choosing_positions, making_normals, making_rows, twin_normals
 
 _log = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ def collect(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
         correct=seen.correct,
         mean_image_norm=float(seen.norms.mean()),
         unreadable=unreadable,
+        choosing=np.isin(store.column("position"), subject.choosing),
         **{name: store.column(name) for name in COLUMNS if name in recorded},
     )
     save_result(run.result("collect"), result, settings)
@@ -176,7 +178,8 @@ def spectrum(run: RunDirectory, config: StudyConfig, *, redo: bool = False) -> N
         return
     store = run.ranks.from_first(run.store)
     store.verify(run.ranks)
-    used = store.on_boundary
+    run.evaluated_store().verify(run.ranks)
+    used = np.flatnonzero(store.on_boundary)[making_rows(store, choosing_positions(run))]
     options = asdict(config.spectrum)
     where = Where(
         device=str(device_named(config.device)),
@@ -184,28 +187,22 @@ def spectrum(run: RunDirectory, config: StudyConfig, *, redo: bool = False) -> N
         ranks=run.ranks,
         progress=True,
     )
-    networks = [run.untrained_normals(draw) for draw in range(config.untrained)]
+    networks = [rows for rows in twin_normals(run, config.untrained) if rows is not None]
     result = shared_directions(
-        store.normals(),
+        making_normals(run),
         store.column("source")[used],
         store.column("target")[used],
         store.shape,
+        evaluated=run.evaluated_store().normals(),
         untrained=networks,
         not_reset=run.not_reset() or (),
-        left_out=int((~used).sum()),
+        left_out=int((~store.on_boundary).sum()),
         seed=config.seed,
         where=where,
         scratch=run.path,
         **options,
     )
     if run.ranks.first:
-        if result.networks_left_out:
-            _log.warning(
-                "%d of %d untrained networks gave fewer than half as many normals as the trained "
-                "one, and are left out of their null.",
-                result.networks_left_out,
-                len(networks),
-            )
         save_result(run.result("spectrum"), result, settings)
         run.record_done("spectrum", begun, where.device)
 
