@@ -87,6 +87,11 @@ def digits_images() -> DigitsImages:
     return _digits(_order()[TRAINING_COUNT:])
 
 
+def training_digits() -> DigitsImages:
+    """Return the 897 digits that train the built-in network."""
+    return _digits(_order()[:TRAINING_COUNT])
+
+
 def trained_digits_network() -> DigitsNetwork:
     """Return the built-in network in eval mode, trained the first time and then kept.
 
@@ -110,9 +115,9 @@ def train_digits_network() -> DigitsNetwork:
 
     Torch's random state, its number of threads and the default dtype are left as they were.
     """
-    digits = _digits(_order()[:TRAINING_COUNT])
+    digits = training_digits()
     images, labels = torch.from_numpy(digits.images), torch.from_numpy(digits.labels)
-    with _repeatable(_RECIPE.seed), torch.enable_grad():
+    with repeatable(_RECIPE.seed), torch.enable_grad():
         network = DigitsNetwork()
         optimizer = torch.optim.AdamW(
             network.parameters(), lr=_RECIPE.learning_rate, weight_decay=_RECIPE.weight_decay
@@ -159,7 +164,7 @@ def _warped(images: Tensor) -> Tensor:
 
 
 @contextmanager
-def _repeatable(seed: int) -> Iterator[None]:
+def repeatable(seed: int) -> Iterator[None]:
     """Seed the CPU's generator, and use one thread: sums in one order, and faster at this size."""
     threads = torch.get_num_threads()
     try:

@@ -30,6 +30,9 @@ __all__ = [
 DIGITS = "digits"
 """Names the built-in images, also where a folder of that name is there."""
 
+CONTROL = "control:"
+"""Begins the name of a planted network, and of its images."""
+
 
 def open_images(
     spec: str, *, size: int | None = None, channels: int = 3, classes: str | None = None
@@ -43,7 +46,8 @@ def open_images(
     between is only cut.
 
     Args:
-        spec: ``digits``; a folder of class folders, or of images; a ``.npy``, ``.npz``, ``.h5``,
+        spec: ``digits``; ``control:NAME`` or ``control:NAME:SEED``, those of a planted network; a
+            folder of class folders, or of images; a ``.npy``, ``.npz``, ``.h5``,
             ``.hdf5`` or ``.safetensors`` file; ``hf:NAME`` or ``hf:NAME:SPLIT``.
         size: Side S of the square images, in pixels; by default pictures keep their own size, which
             is that of the first one. For pictures only.
@@ -178,12 +182,26 @@ class ImageOrigin:
     """Of this project, which installs it."""
 
 
+def _open_control(spec: str, options: _Options) -> ImageSource:
+    # Imported here because the linear one needs the digits.
+    from boundary.controls import named_control
+
+    _refuse_options("the images of a control", size=options.size, classes=options.classes)
+    return named_control(spec).images
+
+
 IMAGE_ORIGINS = (
     ImageOrigin(
         (DIGITS,),
         "built in: 8 x 8 grey handwritten digits of scikit-learn",
         lambda spec: spec == DIGITS,
         _open_digits,
+    ),
+    ImageOrigin(
+        ("control:NAME", "control:NAME:SEED"),
+        "built in: the images of a planted network, taken by default with its model",
+        lambda spec: spec.startswith(CONTROL),
+        _open_control,
     ),
     ImageOrigin(
         ("hf:NAME", "hf:NAME:SPLIT"),

@@ -23,6 +23,7 @@ from boundary.errors import (
     require_path,
     type_of,
 )
+from boundary.untrained import untrained_copy
 from boundary.weights import load_weights, state_sha256
 
 __all__ = ["LoadedModel", "Normalised", "load_model"]
@@ -89,9 +90,9 @@ def load_model(
     generators and its default dtype are left as they were, and every load draws from the same seed.
 
     Args:
-        spec: ``digits``, ``FILE.py:factory``, ``package.module:factory``, ``timm:NAME``,
-            ``torchvision:NAME`` or ``hf:NAME``. A factory takes no arguments and returns a
-            ``torch.nn.Module``.
+        spec: ``digits``, ``control:NAME``, ``control:NAME:SEED``, ``FILE.py:factory``,
+            ``package.module:factory``, ``timm:NAME``, ``torchvision:NAME`` or ``hf:NAME``. A
+            factory takes no arguments and returns a ``torch.nn.Module``.
         weights: A ``.safetensors``, ``.pt`` or ``.pth`` file with a state dict that fits exactly,
             or ``random``: the named architecture without training, nothing downloaded. Without
             it: what the factory loaded, or the published weights.
@@ -137,6 +138,18 @@ def _from_digits(rest: str, weights: str | None) -> _Built:
         raise InputError(f"the built-in model is called `digits`. Found `digits:{rest}`.")
     module = trained_digits_network() if weights is None else DigitsNetwork().eval()
     return _Built(module, module, "digits", "digits", IMAGE_SHAPE, CLASS_NAMES)
+
+
+def _from_control(name: str, weights: str | None) -> _Built:
+    # Imported here because the linear one needs the digits.
+    from boundary.controls import named_control
+
+    spec = f"control:{name}"
+    control = named_control(spec)
+    module, images = control.module, control.images
+    if weights == RANDOM:
+        module, _ = untrained_copy(module, _SEED)
+    return _Built(module, module, spec, spec, images.shape, images.class_names)
 
 
 def _from_factory(spec: str, weights: str | None) -> _Built:
@@ -274,6 +287,12 @@ class Origin:
 
 ORIGINS = (
     Origin(("digits",), "built in: a small network for 8 x 8 digits", _from_digits),
+    Origin(
+        ("control:NAME", "control:NAME:SEED"),
+        "built in: a planted network whose geometry is known, with images of its own; NAME is "
+        "linear, ridge, smooth, sink or curved",
+        _from_control,
+    ),
     Origin(
         ("FILE.py:factory", "package.module:factory"),
         "your function without arguments that returns a torch.nn.Module; its code is run",

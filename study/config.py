@@ -171,12 +171,13 @@ class SubjectOptions:
     """A classifier and its images.
 
     Args:
-        model: `digits` (built in), FILE.py:factory, package.module:factory, timm:NAME,
-            torchvision:NAME or hf:NAME. A model file's code is run.
+        model: `digits` (built in), control:NAME or control:NAME:SEED (planted networks), or
+            FILE.py:factory, package.module:factory, timm:NAME, torchvision:NAME, hf:NAME. A model
+            file's code is run.
         weights: A .safetensors file or .pt state dict for the model; `random` for the untrained
-            architecture of a timm, torchvision or hf name.
+            architecture of a control, timm, torchvision or hf name.
         images: `digits` (built in), a folder of class folders, a .npz, .npy, .h5 or .safetensors
-            file of arrays, or hf:NAME.
+            file of arrays, or hf:NAME. A control is by default given its own.
         classes: File with one class a line, the line's number being the class index, where the
             folders are a subset of the classes.
         size: Side to which images of a folder are resized and cropped; by default the model's

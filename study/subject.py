@@ -14,7 +14,7 @@ from analysis.survey import read_batches
 from boundary.arrays import ArrayImages
 from boundary.classifier import Classifier
 from boundary.errors import InputError
-from boundary.images import DIGITS, ImageSource, Unreadable, open_images, split_images
+from boundary.images import CONTROL, DIGITS, ImageSource, Unreadable, open_images, split_images
 from boundary.models import LoadedModel, load_model
 from boundary.speed import faster
 from boundary.untrained import untrained_copy
@@ -104,8 +104,9 @@ def load_classifier(options: SubjectOptions) -> tuple[LoadedModel, Classifier, I
         InputError: If one of them cannot be used, or not with the other.
     """
     model = load_model(options.model, weights=options.weights, device=device_named(options.device))
+    spec = _images_of(options)
     images = open_images(
-        options.images,
+        spec,
         size=_size(options, model),
         channels=options.channels,
         classes=options.classes,
@@ -116,8 +117,14 @@ def load_classifier(options: SubjectOptions) -> tuple[LoadedModel, Classifier, I
         classifier = Classifier(_prepared(model.module, options))
         classifier.check(classifier.place(first))
     except InputError as error:
-        raise InputError(f"`{options.model}` on `{options.images}`: {error}") from error
+        raise InputError(f"`{options.model}` on `{spec}`: {error}") from error
     return model, classifier, images
+
+
+def _images_of(options: SubjectOptions) -> str:
+    """Return how the images are named: a planted network has its own, where none are asked for."""
+    own = options.images == DIGITS and options.model.startswith(CONTROL)
+    return options.model if own else options.images
 
 
 def _first_images(images: ImageSource) -> Tensor:
