@@ -301,7 +301,9 @@ def _search(lines: "_Lines", gap: Tensor, reach: float, wanted: Tensor | None = 
     """
     first = gap.flatten()
     # Beyond the surface it lies behind, before it ahead; from there the gap counts as negative.
-    side = -first.sign()
+    # A displacement that rounds to nothing is none: steps that double it would never arrive.
+    on_it = first.abs() <= torch.finfo(first.dtype).eps * reach * lines.slope
+    side = -first.sign().masked_fill(on_it, 0.0)
     searched = side != 0 if wanted is None else (side != 0) & wanted.flatten()
     root = BracketedSecant(first.abs() / lines.slope, lines.slope, reach)
     residual, led = torch.zeros_like(first), torch.zeros_like(searched)

@@ -91,6 +91,22 @@ def test_hyperplane_is_flat_at_every_scale() -> None:
             assert not one.censored.any()
 
 
+class Tilted(nn.Module):
+    """A plane through x_0 = 1, tilted by less than rounding shows."""
+
+    def forward(self, points: Tensor) -> Tensor:
+        return (points[:, 0] - 1) + 1e-190 * points[:, 1]
+
+
+def test_a_displacement_below_rounding_is_none() -> None:
+    first, second = torch.eye(D, dtype=torch.float64)[:2].view(2, 1, *SHAPE)
+    classifier = Classifier(Gap(Tilted()).eval())
+    found = curvatures(classifier, anchored(classifier, first), second, 0.5)
+    for one in found:
+        assert abs(float(one.curvature)) < 1e-100
+        assert not one.censored.any()
+
+
 def test_other_way_round_every_sign_flips() -> None:
     module, points = smooth_network(), random_images(5, SHAPE)
     classifier, zeros = Classifier(module), torch.zeros(5, dtype=torch.int64)
