@@ -301,9 +301,7 @@ def _search(lines: "_Lines", gap: Tensor, reach: float, wanted: Tensor | None = 
     """
     first = gap.flatten()
     # Beyond the surface it lies behind, before it ahead; from there the gap counts as negative.
-    # A displacement that rounds to nothing is none: steps that double it would never arrive.
-    on_it = first.abs() <= torch.finfo(first.dtype).eps * reach * lines.slope
-    side = -first.sign().masked_fill(on_it, 0.0)
+    side = -first.sign()
     searched = side != 0 if wanted is None else (side != 0) & wanted.flatten()
     root = BracketedSecant(first.abs() / lines.slope, lines.slope, reach)
     residual, led = torch.zeros_like(first), torch.zeros_like(searched)
@@ -318,7 +316,8 @@ def _search(lines: "_Lines", gap: Tensor, reach: float, wanted: Tensor | None = 
             root.update(rows, side[rows] * value)
             residual[rows] = value.abs() / lines.slope[rows]
             always_led[rows] &= led[rows]
-    censored = root.unmet(_LENGTH_TOLERANCE) & searched
+    # One that ran out of steps on its way, as where a displacement rounds to nothing, stays there.
+    censored = root.unmet(_LENGTH_TOLERANCE) & (root.length >= reach) & searched
     length = torch.where(side == 0, 0.0, root.length.masked_fill(censored, reach))
     parts = [side * length, censored, residual.masked_fill(censored, 0.0), led, always_led]
     return _Ends(*(part.view_as(gap) for part in parts))

@@ -268,6 +268,12 @@ def test_images_too_near_to_each_other_are_refused() -> None:
         ridge(size=Size(margin=1.0))
 
 
+@pytest.mark.parametrize("bend", [0.84, float("nan")])
+def test_a_bend_that_moves_the_nearest_points_is_refused(bend: float) -> None:
+    with pytest.raises(InputError, match=r"`bend` should be below 0\.833"):
+        curved(bend=bend)
+
+
 @pytest.mark.parametrize("name", CONTROLS)
 def test_a_seed_makes_one_network_and_its_images(name: str) -> None:
     first, again, other = (load_model(f"control:{name}{seed}") for seed in ("", ":0", ":1"))
