@@ -27,6 +27,9 @@ LEAST_P = 1e-300
 POWER = 0.8
 """Chance with which an effect of the size that is called detectable is seen."""
 
+_FARTHEST = 20.0
+"""Logarithm of the largest ratio of an end of an interval to its estimate."""
+
 _ROUNDING = 1e-12
 """Relative size of differences that are no spread."""
 
@@ -161,17 +164,56 @@ def beyond_draws(own: ArrayLike, draws: ArrayLike, *, shares: bool = False) -> U
     return _uncertain(family.mean(0) - noise.mean((0, 1)), [(again, rest)], shares)
 
 
-def log_ratio_beyond_draws(own: ArrayLike, draws: ArrayLike) -> Uncertain:
-    """Return the logarithm of the ratio of the two means of `beyond_draws`, linearised.
+@dataclass(frozen=True)
+class Ratio:
+    """A ratio of means, with the values that are compatible with it at 95 %."""
+
+    value: float
+    low: float
+    high: float
+    """Infinite where the draws differ so much that no ratio is too large."""
+    detectable: float
+    """Ratio that would have been seen with a power of 0.8."""
+
+
+def ratio_beyond_draws(
+    own: ArrayLike, draws: Sequence[Array] | Array, *, paired: bool = True
+) -> Ratio:
+    """Return the ratio of a mean to that of noise which was drawn anew several times.
+
+    The interval holds each ratio at which the difference of the first mean and so many times the
+    second, as in `beyond_draws`, may be 0 (Fieller 1954).
 
     Args:
         own: Positive in the mean, (images,).
-        draws: (draws, images), each positive in the mean.
+        draws: At least two, each positive in the mean, (images,).
+        paired: Whether all are of the same images; else they are independent samples.
     """
-    family, noise = np.asarray(own, dtype=np.float64), np.asarray(draws, dtype=np.float64)
-    above, below = family.mean(), noise.mean()
-    found = beyond_draws(family / above, noise[:, None] / below)
-    return Uncertain(float(log(above / below)), found.components, found.images)
+    family = np.asarray(own, dtype=np.float64)
+    noise = [np.asarray(draw, dtype=np.float64) for draw in draws]
+    means = np.array([draw.mean() for draw in noise])
+    value = float(family.mean() / means.mean())
+
+    def apart(ratio: float) -> Uncertain:
+        if paired:
+            return beyond_draws(family, ratio * np.stack(noise)[:, None])
+        alone = mean_over(family)
+        spread = ratio**2 * float(means.var(ddof=1)) * (1 + 1 / len(means))
+        again = Component(spread, len(means) - 1)
+        left = float(family.mean() - ratio * means.mean())
+        return Uncertain(left, (*alone.components, again), len(family))
+
+    def beyond(logarithm: float) -> float:
+        found = apart(exp(logarithm))
+        return abs(found.estimate) - found.half_width(TAILS[1])
+
+    ends = []
+    for edge in (log(value) - _FARTHEST, log(value) + _FARTHEST):
+        bounded = beyond(edge) > 0
+        ends.append(exp(bisect(beyond, log(value), edge, xtol=1e-6)) if bounded else None)
+    low, high = ends
+    seen = 1 + apart(1.0).detectable / means.mean()
+    return Ratio(value, low or 0.0, inf if high is None else high, float(seen))
 
 
 def share_of(

@@ -8,18 +8,18 @@ All images are evaluated ones: they made no subspace and chose no dimension.
 """
 
 from dataclasses import dataclass
-from math import exp, log
+from math import isfinite
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.components import (
-    Component,
+    Ratio,
     Uncertain,
     beyond_draws,
-    log_ratio_beyond_draws,
     mean_over,
+    ratio_beyond_draws,
 )
 from analysis.curvature_test import NO_DIFFERENCE, NOT_DECIDED, answer
 from analysis.intervals import TAILS, Estimate, Interval
@@ -50,21 +50,16 @@ class SharedNormals(Result):
     """Why an untrained network decides nothing, one a network that does not."""
 
     @property
-    def smoothness(self) -> Uncertain:
-        """Logarithm of the ratio of the energy in S_f to that in matched noise."""
-        return log_ratio_beyond_draws(self.own, self.noise)
+    def smoothness(self) -> Ratio:
+        """The energy in S_f over that in matched noise."""
+        return ratio_beyond_draws(self.own, self.noise)
 
     @property
-    def training(self) -> Uncertain | None:
-        """Logarithm of the ratio to the untrained networks' own; None of fewer than two."""
+    def training(self) -> Ratio | None:
+        """The energy in S_f over the untrained networks' own; None of fewer than two."""
         if len(self.untrained) < FEWEST_TWINS:
             return None
-        mean, count = self.untrained.mean(), len(self.untrained)
-        spread = float((self.untrained / mean).var(ddof=1))
-        own = mean_over(self.own / self.own.mean())
-        again = Component(spread * (1 + 1 / count), count - 1)
-        ratio = float(log(self.own.mean() / mean))
-        return Uncertain(ratio, (*own.components, again), own.images)
+        return ratio_beyond_draws(self.own, self.untrained[:, None], paired=False)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -145,15 +140,14 @@ class Within(Result):
         return Estimate(ratio, Interval(max(0.0, ratio - half), ratio + half))
 
 
-def ratio_answer(found: Uncertain | None) -> dict[str, object]:
-    """Return the words and numbers of the logarithm of a ratio, as numbers.json has them."""
+def ratio_answer(found: Ratio | None) -> dict[str, object]:
+    """Return the words and numbers of a ratio, as numbers.json has them."""
     if found is None:
         return {"answer": NOT_DECIDED, "ratio": None, "low": None, "high": None}
-    low, high = found.interval.low, found.interval.high
     return {
-        "answer": answer(low, high),
-        "ratio": exp(found.estimate),
-        "low": exp(low),
-        "high": exp(high),
-        "smallest_seen": exp(found.detectable),
+        "answer": answer(found.low, found.high, 1.0),
+        "ratio": found.value,
+        "low": found.low,
+        "high": found.high if isfinite(found.high) else None,
+        "smallest_seen": found.detectable,
     }

@@ -18,8 +18,8 @@ from scipy.stats import norm
 from analysis.components import (
     beyond_draws,
     difference_of,
-    log_ratio_beyond_draws,
     mean_over,
+    ratio_beyond_draws,
     share_of,
 )
 from analysis.intervals import Interval, median_estimate, wilson_interval
@@ -92,10 +92,11 @@ def share_of_fooled(rng: Rng, draws: int, images: int, rate: float) -> tuple[Int
 
 
 def energy_ratio(rng: Rng, draws: int, images: int, rate: float) -> tuple[Interval, float]:
-    """Energies of one more draw of noise over those of its draws, in logarithms."""
+    """Energies of one more draw of noise over those of its draws."""
     energy = rng.gamma(2.0, 0.5, (1, images)) * np.exp(0.1 * rng.standard_normal((PHASES + 1, 1)))
     energy = energy * rng.gamma(4.0, 0.25, (PHASES + 1, images))
-    return log_ratio_beyond_draws(energy[0], energy[1:]).interval, 0.0
+    found = ratio_beyond_draws(energy[0], energy[1:])
+    return Interval(found.low, found.high), 1.0
 
 
 def mean_energy(rng: Rng, draws: int, images: int, rate: float) -> tuple[Interval, float]:

@@ -318,7 +318,8 @@ def _search(lines: "_Lines", gap: Tensor, reach: float, wanted: Tensor | None = 
             root.update(rows, side[rows] * value)
             residual[rows] = value.abs() / lines.slope[rows]
             always_led[rows] &= led[rows]
-    censored = root.unmet(_LENGTH_TOLERANCE) & searched
+    # One that ran out of steps on its way, as where a displacement rounds to nothing, stays there.
+    censored = root.unmet(_LENGTH_TOLERANCE) & (root.length >= reach) & searched
     length = torch.where(side == 0, 0.0, root.length.masked_fill(censored, reach))
     parts = [side * length, censored, residual.masked_fill(censored, 0.0), led, always_led]
     return _Ends(*(part.view_as(gap) for part in parts))

@@ -134,6 +134,6 @@ def _caption(result: FoolingResult, shown: tuple[float, float]) -> str:
         f"Not clipped; {len(result.image_ids)} images that made nothing; up to {draws} draws of a "
         f"family, seed {result.seed}. Bands: 95 % intervals. Dash-dotted: reference norm"
         f"{SPACE}{norm}, for which universal perturbations were made, and scaled to the others; "
-        f"median margin{SPACE}{number(result.median_margin)}{dotted} (input units). Families by their rate on "
-        "other images at the reference norm."
+        f"median margin{SPACE}{number(result.median_margin)}{dotted} (input units). Families by "
+        "their rate at the reference norm."
     )

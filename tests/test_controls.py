@@ -59,6 +59,10 @@ def images_of(control: Control) -> Tensor:
     return control.images.read(range(len(control.images))).images
 
 
+def noise(*shape: int) -> Tensor:
+    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+
 def stored(network: PlantedNetwork, size: Size, count: int | None = None) -> Tensor:
     """Return the images that a network stores, (n, C, H, W)."""
     return network.centres[:count].view(-1, *size.shape)
@@ -95,7 +99,7 @@ def test_the_boundary_of_curved_bends_along_its_subspace_and_nowhere_else(size: 
     classifier, found = exact_points(network, size, 12)
     anchors, _ = anchors_at(classifier, found.point, found.source, found.target)
     subspace = network.subspace.double()
-    across = torch.randn(3, size.dimension, dtype=torch.float64)
+    across = noise(3, size.dimension)
     across -= across @ subspace.T @ subspace
     directions = torch.cat([subspace, across]).view(-1, *size.shape)
     kappa = BEND / size.median_margin
@@ -120,7 +124,7 @@ def test_the_others_do_not_bend(name: str) -> None:
     network = made(name)
     classifier, found = exact_points(network, size, 8)
     anchors, _ = anchors_at(classifier, found.point, found.source, found.target)
-    directions = torch.randn(6, *size.shape, dtype=torch.float64)
+    directions = noise(6, *size.shape)
     for one in bending(classifier, anchors, directions, size.median_margin):
         assert float(one.abs().max()) < 1e-9
 
@@ -137,7 +141,7 @@ def test_no_pair_of_linear_bends_and_it_reads_digits() -> None:
         source = predicted[:6]
         other = torch.where(source == target, (target + 1) % 10, target)
         anchors, _ = anchors_at(classifier, points, source, other)
-        directions = torch.randn(3, 1, 8, 8, dtype=torch.float64)
+        directions = noise(3, 1, 8, 8)
         for one in bending(classifier, anchors, directions, 0.5):
             assert float(one.abs().max()) < 1e-12
 
@@ -153,14 +157,9 @@ def rate(network: PlantedNetwork, size: Size, vectors: Tensor) -> float:
     return float(torch.stack(fooled).double().mean())
 
 
-def sphere(size: Size) -> Tensor:
-    return torch.randn(10, size.dimension, generator=torch.Generator().manual_seed(1))
-
-
 @pytest.mark.parametrize("size", [Size(), SMALL])
 def test_vectors_of_the_planted_subspaces_fool_and_those_of_the_sphere_do_not(size: Size) -> None:
-    seeds = torch.Generator().manual_seed(2)
-    within = torch.randn(20, 5, generator=seeds)
+    within = noise(20, 5).float()
     bent, straight, sunk = made("curved", size), made("ridge", size), made("sink", size)
     assert rate(bent, size, within @ bent.subspace) == 1
     planted = torch.linalg.svd(near(straight)[2], full_matrices=False).Vh[:5]
@@ -168,7 +167,7 @@ def test_vectors_of_the_planted_subspaces_fool_and_those_of_the_sphere_do_not(si
     assert rate(sunk, size, near(sunk)[2][:1]) == 1
     assert rate(sunk, size, -near(sunk)[2][:1]) == 0
     for network in (bent, straight, sunk):
-        assert rate(network, size, sphere(size)) < 0.01
+        assert rate(network, size, noise(10, size.dimension)) < 0.01
 
 
 def test_random_fields_of_the_spectrum_of_smooth_fool_some_five_percent() -> None:
@@ -266,6 +265,12 @@ def test_the_hand_over_is_not_felt_within_reach(name: str, size: Size) -> None:
 def test_images_too_near_to_each_other_are_refused() -> None:
     with pytest.raises(InputError, match=r"more than 16 apart, .* Found 5\.\d+; take fewer"):
         ridge(size=Size(margin=1.0))
+
+
+@pytest.mark.parametrize("bend", [0.84, float("nan")])
+def test_a_bend_that_moves_the_nearest_points_is_refused(bend: float) -> None:
+    with pytest.raises(InputError, match=r"`bend` should be below 0\.833"):
+        curved(bend=bend)
 
 
 @pytest.mark.parametrize("name", CONTROLS)

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from boundary.controls.planted import DEFAULT, Control, Rows, Scene, Size, frequencies
+from boundary.controls.planted import DEFAULT, SPREAD, Control, Rows, Scene, Size, frequencies
+from boundary.errors import InputError
 
 
 def curved(
@@ -34,8 +35,14 @@ def curved(
         seed: From 0 on.
         size: Of images and classes.
         dimension: R, less than half of D.
-        bend: kappa times the median margin, below 0.8.
+        bend: kappa times the median margin, below 1 / 1.2 so that kappa m is below 1 at the largest
+            margin; where it is negative, boundaries bend away.
+
+    Raises:
+        InputError: If it is larger, where the nearest boundary points would lie along S.
     """
+    if not bend * (1 + SPREAD) < 1:
+        raise InputError(f"`bend` should be below {1 / (1 + SPREAD):.3g}. Found {bend}.")
     scene = Scene("curved", seed, size)
     step = scene.random.integers(1, size.classes, size.count)
     near = scene.only_near((scene.source + step) % size.classes)

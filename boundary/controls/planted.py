@@ -38,7 +38,7 @@ REACH = 8.0
 CERTAIN = 110.0
 """Lead of the nearest image's key there: exp(-110) is 0 in float32, exp(-103) is not."""
 
-_SPREAD = 0.2
+SPREAD = 0.2
 """Margins lie within this share of their median, uniformly."""
 
 _MARGIN = 1 / 64
@@ -159,7 +159,7 @@ class Scene:
         every = np.arange(classes) if sources is None else np.array(sources)
         self.source = self.random.permutation(every[np.arange(count) % len(every)])
         self.is_other = np.arange(classes) != self.source[:, None]  # (n, K)
-        spread = self.random.uniform(1 - _SPREAD, 1 + _SPREAD, (count, classes))
+        spread = self.random.uniform(1 - SPREAD, 1 + SPREAD, (count, classes))
         self.margins = size.median_margin * spread * self.is_other
 
     def only_near(self, near: NDArray[np.int64]) -> NDArray[np.bool_]:
