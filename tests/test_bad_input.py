@@ -45,6 +45,10 @@ SMALL = [
     "--spectrum.splits=2",
     "--universal.gradients=40",
     "--universal.counts=[]",
+    "--curvature.images=9",
+    "--curvature.judge=6",
+    "--curvature.steps=3",
+    "--curvature.scales=[0.5]",
 ]
 
 
@@ -720,9 +724,9 @@ def test_points_that_cannot_be_reached_are_flagged_and_never_nan() -> None:
         ("fooling: {draws: null}", "`--fooling.draws` should be a whole number. Found nothing"),
         ("search: {candidates: 1.5}", "`--search.candidates` should be a whole number."),
         ("spectrum: {held_out: x}", "`--spectrum.held_out` should be a number. Found `x`."),
-        ("curvature: {surface: both}", "`--curvature.surface` should be one of region, pair."),
+        ("spectrum: {method: svd}", "`--spectrum.method` should be one of gram, lapack."),
         ("seed: 0\nsearch:", "`search` should be a group of settings. Found `None`"),
-        ("with_curvature: maybe", "`--with_curvature` should be true or false. Found `maybe`."),
+        ("channels_last: maybe", "`--channels_last` should be true or false. Found `maybe`."),
         ("fooling: {norms: [a]}", "should be a list of numbers, like [0.5,1]. Found `['a']`."),
         ("universal: {algorithms: deepfool}", "`--universal.algorithms` should be a list, like"),
     ],
@@ -755,7 +759,7 @@ def test_files_that_hold_no_settings_are_refused(
             {"untrained": None},
             "`--untrained` should be a whole number. Found nothing; leave it out",
         ),
-        ({"with_curvature": 1}, "`--with_curvature` should be true or false. Found `1`."),
+        ({"channels_last": 1}, "`--channels_last` should be true or false. Found `1`."),
         ({"weights": 5}, "`--weights` should be a text. Found `5`."),
         ({"search": {"max_margin": "far"}}, "`--search.max_margin` should be a number. Found"),
         (
@@ -778,7 +782,7 @@ def test_settings_of_every_right_kind_are_taken() -> None:
     config = config_from(
         {"weights": None, "seed": 3, "search": {"max_margin": 1}},
         {"search": {"max_change": 0.5}, "fooling": {"norms": [1, 0.5]}},
-        {"curvature": {"sections_at": ["nearest", "image"]}, "with_curvature": True},
+        {"curvature": {"scales": [1, 0.5]}, "channels_last": True},
     )
     assert (config.search.max_margin, config.search.max_change) == (1, 0.5)
 

@@ -43,6 +43,10 @@ SMALL = [
     "--universal.gradients=100",
     "--fooling.draws=2",
     "--device=cpu",
+    "--curvature.images=9",
+    "--curvature.judge=6",
+    "--curvature.steps=3",
+    "--curvature.scales=[0.5]",
 ]
 KINDS = {
     "collect": CollectionResult,
@@ -50,7 +54,7 @@ KINDS = {
     "fooling": FoolingResult,
     "universal": UniversalResult,
 }
-STAGES = ("collect", "untrained", "spectrum", "universal", "fooling")
+STAGES = ("collect", "untrained", "spectrum", "universal", "fooling", "curvature")
 
 
 def count_passes(patch: pytest.MonkeyPatch) -> Counter[str]:
@@ -156,7 +160,7 @@ def test_a_list_may_be_written_with_commas_alone() -> None:
 
     for norms in (["--fooling.norms", "0.5,1,2"], ["--fooling.norms=[0.5,1,2]"]):
         assert parsed("run", *norms)["fooling"] == {"norms": [0.5, 1, 2]}
-    assert parsed("collect", "--curvature.others=a,b/c")["curvature"] == {"others": ["a", "b/c"]}
+    assert parsed("collect", "--fooling.files=a,b/c")["fooling"] == {"files": ["a", "b/c"]}
     one = parsed(
         "fooling", "RUN", "--norms=1", "--files", "v.mat", "--dimensions", "null", "--redo"
     )
@@ -166,10 +170,10 @@ def test_a_list_may_be_written_with_commas_alone() -> None:
     made = parsed("universal", "RUN", "--algorithms", "smooth_rate,deepfool", "--counts", "[]")
     assert (made["algorithms"], made["counts"]) == (["smooth_rate", "deepfool"], [])
     assert parsed("transfer", "A", "B", "--families", "subspace")["families"] == ["subspace"]
-    assert parsed("curvature", "RUN", "--images", "5", "--sections_at=image,random") == {
+    assert parsed("curvature", "RUN", "--images", "5", "--scales=0.5,1") == {
         "run": "RUN",
         "images": 5,
-        "sections_at": ["image", "random"],
+        "scales": [0.5, 1],
     }
 
 
@@ -340,7 +344,7 @@ def test_what_rests_on_a_stage_that_is_left_is_left_too(run: Path, tmp_path: Pat
     assert states == {
         "collect": DONE,
         "untrained": DONE,
-        **dict.fromkeys(("spectrum", "universal", "fooling"), TO_DO),
+        **dict.fromkeys(("spectrum", "universal", "fooling", "curvature"), TO_DO),
     }
 
 
@@ -416,6 +420,7 @@ def test_what_takes_long_is_named(
         "universal smooth_rate l2, 20 images",
     ]
     assert cli.main(["fooling", str(folder)]) == 0
+    assert cli.main(["curvature", str(folder)]) == 0
     assert "writing the report" not in caplog.text
     assert cli.main(["report", str(folder)]) == 0
     assert "writing the report" in caplog.text

@@ -54,13 +54,8 @@ DIMENSIONS = (1, 3, 10)
 CURVATURE = (
     "plot_curvature",
     "plot_estimators",
-    "plot_curved",
-    "plot_curved_classes",
-    "plot_verdicts",
     "plot_sections",
     "plot_maps",
-    "plot_predicted",
-    "plot_subspace_margins",
     "plot_profile",
 )
 

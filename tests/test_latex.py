@@ -97,6 +97,7 @@ def test_the_report_of_a_run_compiles(tmp_path: Path) -> None:
     run = tmp_path / "run"
     settings = ["--collect=60", "--evaluate=20", "--untrained=0", "--universal.gradients=200"]
     quick = ["--fooling.draws=2", "--spectrum.null_draws=2", "--spectrum.splits=2"]
+    quick += ["--curvature.images=9", "--curvature.judge=6", "--curvature.steps=3"]
     assert main(["run", *settings, *quick, "--out", str(run)]) == 0
     for _ in range(2):
         status, said = compiled(run, None)

@@ -507,7 +507,7 @@ def write_inputs(directory: Path) -> None:
 
 def test_the_report_is_self_contained(run: Path) -> None:
     page = self_contained(run / "report.html")
-    assert len([tag for tag, facts in page.tags if facts.get("class") == "whole"]) == 14
+    assert len([tag for tag, facts in page.tags if facts.get("class") == "whole"]) == 19
 
 
 def test_hostile_text_stays_text(run: Path) -> None:
@@ -603,6 +603,11 @@ def test_figures_are_written_whole(run: Path) -> None:
         "universal",
         "labels",
         "labels_linf",
+        "curvature",
+        "estimators",
+        "sections",
+        "maps",
+        "profile",
     }
     pictures = {f"{stem}.{kind}" for stem in stems for kind in ("pdf", "png")}
     assert names == pictures | {f"{stem}.csv" for stem in stems - {"singular_vectors", "examples"}}

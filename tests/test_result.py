@@ -30,7 +30,7 @@ from analysis import (
     table,
 )
 from analysis.curvature_sweep import CurvatureCurve
-from analysis.results import Examples, JudgedGeometry
+from analysis.results import Examples
 from analysis.saved import save_result
 from boundary import BoundaryPoints, Classifier, InputError, nearest_boundary_points
 from boundary.result import Result
@@ -129,7 +129,7 @@ def test_a_result_prints_in_a_few_short_lines(result: Result) -> None:
 
 
 def test_no_dataclass_has_a_repr_of_its_own() -> None:
-    kinds = [*Result.__subclasses__(), *JudgedGeometry.__subclasses__()]
+    kinds = Result.__subclasses__()
     assert [kind.__name__ for kind in kinds if kind.__repr__ is not Result.__repr__] == []
 
 
@@ -192,10 +192,10 @@ def test_a_table_of_rates_has_a_row_a_rate() -> None:
     assert table([]).empty
 
 
-def test_a_row_of_the_hypothesis_is_a_row() -> None:
+def test_a_law_is_a_row() -> None:
     result = made.curvature_result()
     assert isinstance(result, CurvatureResult)
-    assert result.to_pandas()["item"].tolist() == [row.item for row in result.rows]
+    assert result.to_pandas()["law"].tolist() == [row.law for row in result.theory]
     curve = result.curves[0]
     assert isinstance(curve, CurvatureCurve)
     assert curve.to_pandas()["scales"].tolist() == curve.scales.tolist()

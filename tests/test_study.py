@@ -37,6 +37,10 @@ SMALL = [
     "--spectrum.splits=2",
     "--untrained=1",
     "--device=cpu",
+    "--curvature.images=9",
+    "--curvature.judge=6",
+    "--curvature.steps=3",
+    "--curvature.scales=[0.5]",
 ]
 
 

@@ -57,8 +57,8 @@ def test_sigterm_ends_a_later_stage_at_once_with_what_it_has_kept(tmp_path: Path
     assert main(["spectrum", str(folder)]) == 0
     assert main(["universal", str(folder), "--gradients=500"]) == 0
     words = ["curvature", str(folder), "--images=40", "--judge=20", "--dimension=4"]
-    process = started(*words, "--steps=20", "--passes=1", "--draws=2")
-    kept = folder / "unfinished" / "ascent.h5"
+    process = started(*words, "--steps=20")
+    kept = folder / "unfinished" / "third 1.h5"
     while not kept.exists():
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.01)

@@ -35,6 +35,10 @@ SMALL = [
     "--universal.counts=[]",
     "--untrained=0",
     "--device=cpu",
+    "--curvature.images=9",
+    "--curvature.judge=6",
+    "--curvature.steps=3",
+    "--curvature.scales=[0.5]",
 ]
 
 
