@@ -16,7 +16,7 @@ from math import exp, hypot, inf, log
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import bisect
+from scipy.optimize import brentq
 from scipy.stats import t as student
 
 from analysis.intervals import TAILS, Estimate, Interval, bound_of_none, score_interval
@@ -110,7 +110,7 @@ class Uncertain:
             return half - abs(self.estimate)
 
         least = log(LEAST_P)
-        return exp(bisect(beyond, least, 0.0, xtol=1e-9)) if beyond(least) > 0 else LEAST_P
+        return exp(brentq(beyond, least, 0.0, xtol=1e-9)) if beyond(least) > 0 else LEAST_P
 
 
 def mean_over(outcomes: ArrayLike, sampled: bool = True, *, shares: bool = False) -> Uncertain:
@@ -205,12 +205,15 @@ def ratio_beyond_draws(
 
     def beyond(logarithm: float) -> float:
         found = apart(exp(logarithm))
-        return abs(found.estimate) - found.half_width(TAILS[1])
+        least = _ROUNDING * float(family.mean())
+        return abs(found.estimate) - max(found.half_width(TAILS[1]), least)
 
+    if len(family) < 2:  # nothing is known of other images
+        return Ratio(value, 0.0, inf, inf)
     ends = []
     for edge in (log(value) - _FARTHEST, log(value) + _FARTHEST):
         bounded = beyond(edge) > 0
-        ends.append(exp(bisect(beyond, log(value), edge, xtol=1e-6)) if bounded else None)
+        ends.append(exp(brentq(beyond, log(value), edge, xtol=1e-6)) if bounded else None)
     low, high = ends
     seen = 1 + apart(1.0).detectable / means.mean()
     return Ratio(value, low or 0.0, inf if high is None else high, float(seen))
