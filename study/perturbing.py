@@ -86,7 +86,7 @@ def fooling(
     families = _Families(run, config, subject, collection, normals, made, loaded)
     free = rates_on(run, subject, subject.evaluating, families.all(), clips=(False,))
     clipped = rates_on(run, subject, subject.evaluating, families.clipped(), clips=(True,))
-    shared = run.ranks.from_first(lambda: families.shared())
+    shared = families.shared()
     if not run.ranks.first:
         return
     clean = survey(
