@@ -226,7 +226,8 @@ def share_of(
 
     Wilson's interval, with the number of independent trials that would have the variance of the
     share, and Student's quantile in place of the normal one (Korn and Graubard 1998 do so with the
-    exact interval). Where the share is 0 or 1 it is Wilson's for as many trials as images.
+    exact interval). Where the share is 0 or 1, or of one draw, it is Wilson's for as many trials as
+    images.
 
     Args:
         outcomes: Bool, (draws, images).
@@ -241,7 +242,8 @@ def share_of(
     share = float(hits.sum() / base.sum())
     images = int(base.any(0).sum())
     spread = mean_over((hits - share * base) / base.mean(), sampled)
-    if share in {0.0, 1.0} or not spread.error:
+    plain = len(hits) == 1 and bool(np.isin(hits, (0, 1)).all())
+    if plain or share in {0.0, 1.0} or not spread.error:
         return Estimate(share, score_interval(share, images))
     trials = share * (1 - share) / spread.error**2
     quantile = spread.half_width(TAILS[1]) / spread.error

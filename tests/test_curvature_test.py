@@ -173,7 +173,7 @@ def test_noise_rarely_bends_more_than_noise() -> None:
     for _ in range(300):
         image, draw = rng.standard_normal(80), 0.5 * rng.standard_normal((6, 1, 1))
         measured = image + draw + rng.standard_normal((6, 3, 80))
-        zero, noise = bending_rows(0, 1.0, measured[0] - draw[0], measured[1:], np.zeros(80))
+        zero, _ = bending_rows(0, 1.0, measured[0] - draw[0], measured[1:], np.zeros(80))
         zero_above.append(zero.holds)
         found = bending_rows(0, 1.0, measured[0], measured[1:], np.zeros(80))[1]
         above.append(found.holds)
