@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from analysis import FoolingRate, LabelFlows, NaturalResult, Subspace, naturalness
 from analysis.ascent import AscendedFrame
 from analysis.bounds import TheoryRow
+from analysis.choice import ChosenDimension
 from analysis.curvature_sweep import ANCHORS, IMAGE, NEAREST, RANDOM, CurvatureCurve
 from analysis.learning import LearnedRate
 from analysis.planes import BoundarySections, RegionMap
@@ -72,6 +73,19 @@ def universal_result(class_names: tuple[str, ...] = ()) -> UniversalResult:
         for p in (2.0, inf)
     )
     return UniversalResult(
+        choice=ChosenDimension(
+            dimensions=np.array([1, 10]),
+            rate=np.array([0.2, 0.5]),
+            error=np.array([0.05, 0.05]),
+            noise=np.array([[0.1, 0.2], [0.2, 0.1]]),
+            chosen=10,
+            noise_best=10,
+            images=20,
+            stated=False,
+        ),
+        within=(),
+        paths=(),
+        rate_without_sink=0.5,
         found=(
             made("smooth_rate", 2.0, 0.7),
             made("smooth_rate", inf, 0.8),
