@@ -142,6 +142,7 @@ def untrained(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
         _points(run, config, subject, network, run.untrained(draw), title)
         folder, title = run.untrained(draw, evaluated=True), f"{title}, evaluated images"
         _points(run, config, subject, network, folder, title, positions=subject.evaluating)
+    twins = run.twins(config.untrained)
     if run.ranks.first and run.not_reset() is None:
         if not_reset:
             _log.warning(
@@ -150,11 +151,8 @@ def untrained(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
                 len(not_reset),
                 not_reset[0],
             )
-        for twin in run.twins(config.untrained):
-            if twin.reason:
-                _log.warning(
-                    "untrained network %d decides nothing: %s.", twin.draw + 1, twin.reason
-                )
+        for twin in (one for one in twins if one.reason):
+            _log.warning("untrained network %d decides nothing: %s.", twin.draw + 1, twin.reason)
         run.keep_not_reset(not_reset)
         run.record_done("untrained", begun, subject.device_name)
 
