@@ -127,7 +127,7 @@ def _require_points(store: NormalsStore, purpose: str = "collect at") -> None:
             " look farther with a larger `--search.max_margin`," if Status.NOT_FOUND in ends else ""
         )
         raise InputError(
-            f"no boundary point was found for any of {len(store)} images to {purpose} ({said});{farther} check "
+            f"no boundary point was found for any of {len(store)} images ({said});{farther} check "
             "that the model can be differentiated (no torch.no_grad, no numpy inside) and its "
             "input range, and collect in a new directory."
         )
