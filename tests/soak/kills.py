@@ -33,7 +33,7 @@ SETTINGS = [
     "--curvature.passes=1",
     "--curvature.draws=2",
 ]
-STAGES = ("collect", "spectrum", "universal", "fooling", "natural", "curvature", "report")
+STAGES = ("collect", "spectrum", "universal", "fooling", "curvature", "report")
 """In their order; each is killed on what those before it have left."""
 
 
