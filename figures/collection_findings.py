@@ -52,7 +52,7 @@ def trust_line(result: CollectionResult) -> str:
 def _of_accuracy(result: CollectionResult) -> Finding:
     if result.judged == 0:
         sentence = "Clean accuracy is not known: the images carry no labels."
-        return Finding("clean_accuracy", sentence, numbers={"total": 0})
+        return Finding("clean_accuracy", sentence, numbers={"count": None, "total": 0})
     interval = wilson_interval(result.correct, result.judged)
     share = result.correct / result.judged
     sentence = (

@@ -200,7 +200,7 @@ PLATES: tuple[Plate[RunResults], ...] = (
         "Share of images whose predicted class a perturbation changes, by its norm, as in "
         "figure 8 of the CVPR 2017 paper on universal perturbations. "
         "A universal perturbation was made at the reference norm and only scaled to the others. "
-        "One image's displacement and spectrum-matched noise cost nothing to make: what random "
+        "One image's displacement and matched noise cost nothing to make: what random "
         "vectors of S_f, the span of the first R singular vectors of the normals, fool says little "
         "unless they fool more than these.",
     ),
@@ -209,7 +209,7 @@ PLATES: tuple[Plate[RunResults], ...] = (
         "Random families against norm",
         lambda results: plot_fooling_norm(results.fooling),
         "Random perturbations of S_f beside their rivals: the subspace of the same normals with "
-        "their phases randomised (spectrum-matched noise), the subspace of an untrained network's "
+        "their phases randomised (matched noise), the subspace of an untrained network's "
         "normals, and all directions. Left: the geometry alone. Right (hollow): perturbed images "
         "clipped to the bounds, as a camera would deliver them, at the reference norm. Bars are "
         "95 % intervals.",

@@ -17,7 +17,7 @@ CLIPPED = {False: "not clipped", True: "clipped"}
 _LABELS = {
     SPHERE: "random directions (sphere)",
     SUBSPACE: "random in S_f",
-    MATCHED: "spectrum-matched noise",
+    MATCHED: "matched noise",
     UNTRAINED: "random in the untrained network's subspace",
     "displacement": "one image's displacement",
     "displacement sum": "sum of displacements",
