@@ -147,7 +147,7 @@ def _of_universal(found: Numbers, class_names: Sequence[str]) -> Iterator[str]:
     without = sink["rate_without"]
     known = without is not None and isfinite(without)
     rest = f"; one made without that class fools {percent(without)}" if known else ""
-    yield f"Of them {percent(sink['share'])} go to one class, “{name}”{rest}."
+    yield f"{percent(sink['share'])} of the images that it fools end in one class, “{name}”{rest}."
 
 
 def _curvature(found: Numbers) -> Iterator[str]:
@@ -170,7 +170,8 @@ def _curvature(found: Numbers) -> Iterator[str]:
 
 
 def _points(found: Numbers, name: str) -> str:
-    return f"{points(found[name])} ({points_interval(Interval(found['low'], found['high']))})"
+    ends = Interval(max(found["low"], -1.0), min(found["high"], 1.0))
+    return f"{points(found[name])} ({points_interval(ends)})"
 
 
 def _count(difference: float) -> str:

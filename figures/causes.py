@@ -73,17 +73,19 @@ def plot_causes(result: CurvatureResult) -> Figure:
 def pooled_causes(causes: Sequence[FoolingCauses]) -> list[FoolingCauses]:
     """Return the causes of each family, those of all S_c as one."""
     curved = [one for one in causes if one.family.startswith(CURVED)]
-    told = ("fooled", "own_plane", "planes", "bending")
-    found: list[FoolingCauses] = []
-    for one in causes:
-        if one not in curved:
-            found.append(one)
-        elif one is curved[0]:
-            joined = {
-                name: np.concatenate([getattr(frame, name) for frame in curved]) for name in told
-            }
-            found.append(replace(one, family=CURVED, **joined))
-    return found
+    others = [one for one in causes if one not in curved]
+    if not curved:
+        return others
+    place = causes.index(curved[0])
+    pooled = replace(
+        curved[0],
+        family=CURVED,
+        fooled=np.concatenate([one.fooled for one in curved]),
+        own_plane=np.concatenate([one.own_plane for one in curved]),
+        planes=np.concatenate([one.planes for one in curved]),
+        bending=np.concatenate([one.bending for one in curved]),
+    )
+    return [*others[:place], pooled, *others[place:]]
 
 
 def _told(causes: FoolingCauses) -> str:

@@ -158,9 +158,10 @@ def _row(rate: FoolingRate) -> str:
 def _summary(results: _Results) -> list[str]:
     """Return the answers, as wide as the terminal, and whether to trust them."""
     _, _, fooling, universal, curvature, transfer = results
-    told, names = None, ()
+    told = None
     if fooling is not None and universal is not None and curvature is not None:
-        told, names = answers(universal, fooling, curvature), fooling.class_names
+        told = answers(universal, fooling, curvature)
+    names = () if fooling is None else fooling.class_names
     columns = max(_NARROWEST, get_terminal_size((WIDTH, HEIGHT)).columns)
     found = list_findings(results.collection, told, names, transfer)
     said = [*found.summary, *(finding.sentence for finding in found.transfer)]

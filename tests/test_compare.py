@@ -15,7 +15,7 @@ import pytest
 from scipy.stats import norm
 
 from analysis import FoolingRate, Subspace, wilson_interval
-from analysis.comparisons import compare_across
+from analysis.comparisons import compare_all
 from analysis.intervals import Estimate, difference_of_independent, median_estimate
 from analysis.results import FoolingResult
 from boundary import InputError
@@ -161,12 +161,12 @@ def test_intervals_of_other_images_hold() -> None:
             FoolingRate("sphere", 4, 1.0, False, random.normal(size=(1, 150)) > norm.ppf(0.7))
             for _ in range(3)
         ]
-        held.append(all(pair.sign == 0 for pair in compare_across(rates, [0, 1, 1])))
+        held.append(all(pair.sign == 0 for pair in compare_all(rates, [0, 1, 1])))
     assert np.mean(held) >= 0.9
     few = replace(rates[0], fooled=rates[0].fooled[:, :10])
-    compare_across([few, *rates[1:]], [0, 1, 1])
+    compare_all([few, *rates[1:]], [0, 1, 1])
     with pytest.raises(InputError, match="the same images"):
-        compare_across([few, *rates[1:]], [1, 1, 0])
+        compare_all([few, *rates[1:]], [1, 1, 0])
 
 
 def test_the_mean_squared_cosine_of_subspaces() -> None:

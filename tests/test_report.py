@@ -213,8 +213,8 @@ def test_universality_is_told_with_causes_path_and_sink() -> None:
     )
     assert path.startswith("The slope at the image gives 23.0 % (")
     assert sink == (
-        f"Of them 100.0 % go to one class, “{HOSTILE[2]}”; one made without that class fools "
-        "25.0 %."
+        f"100.0 % of the images that it fools end in one class, “{HOSTILE[2]}”; one made without "
+        "that class fools 25.0 %."
     )
 
 
