@@ -150,7 +150,7 @@ def test_the_boundary_is_drawn_above_every_image() -> None:
     titles = [axes.get_title(loc="left").replace("\xa0", " ") for axes in figure.axes]
     assert titles == [
         f"{space}, n = 6, censored 2.1 %"
-        for space in ("S_c", "S_f", "spectrum-matched noise", "random directions")
+        for space in ("S_c", "S_f", "matched noise", "random directions")
     ]
     assert len({(axes.get_xlim(), axes.get_ylim()) for axes in figure.axes}) == 1
     (own,) = [sections for sections in curvature_result().sections if sections.family == "curved"]

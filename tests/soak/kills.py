@@ -31,7 +31,7 @@ SETTINGS = [
     "--curvature.dimension=2",
     "--curvature.steps=5",
 ]
-STAGES = ("collect", "spectrum", "universal", "fooling", "natural", "curvature", "report")
+STAGES = ("collect", "spectrum", "universal", "fooling", "curvature", "report")
 """In their order; each is killed on what those before it have left."""
 
 
