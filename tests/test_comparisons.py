@@ -98,10 +98,7 @@ def test_rates_on_other_images_are_independent_samples() -> None:
     (paired,), (apart,) = compare_all([first, second]), compare_all([first, second], [0, 1])
     assert apart.difference == paired.difference
     half = np.hypot(
-        *(
-            norm.ppf(0.975) * np.sqrt(rate.rate * (1 - rate.rate) / 400)
-            for rate in (first, second)
-        )
+        *(norm.ppf(0.975) * np.sqrt(rate.rate * (1 - rate.rate) / 400) for rate in (first, second))
     )
     assert apart.interval.high - apart.difference == pytest.approx(half, rel=0.01)
     assert apart.interval.high - apart.interval.low > 2 * (

@@ -1,6 +1,5 @@
 """A whole study of each planted network, in small: what it answers is what was planted."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np

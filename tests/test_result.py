@@ -58,7 +58,9 @@ def collection() -> CollectionResult:
     }
     real = {name: getattr(found, name).numpy() for name in ("margin", "alignment", "residual")}
     choosing = np.arange(6) % 5 == 0
-    return CollectionResult(6, 3, 6, 5, 1.0, choosing, **whole, **real, unreadable=("a.png: <torn>",))
+    return CollectionResult(
+        6, 3, 6, 5, 1.0, choosing, **whole, **real, unreadable=("a.png: <torn>",)
+    )
 
 
 def fooling_result() -> FoolingResult:
