@@ -170,6 +170,7 @@ def test_stages_alone_on_a_run_directory(
     assert "universal" in refusal(capsys, "fooling", str(folder))
     assert main(["universal", str(folder), "--algorithms=[deepfool]", "--gradients=50"]) == 0
     assert main(["fooling", str(folder), "--norms=[0.5]", "--draws=2"]) == 0
+    capsys.readouterr()
     assert "curvature" in refusal(capsys, "report", str(folder))
     assert main(["curvature", str(folder)]) == 0
     assert main(["report", str(folder)]) == 0
