@@ -1,5 +1,6 @@
 """The three answers, as `numbers.json` has them: words by rule from intervals, and the numbers."""
 
+from math import isnan
 from typing import Any
 
 from analysis.causes import CAUSES
@@ -99,10 +100,11 @@ def _path(universal: UniversalResult) -> dict[str, Any] | None:
 def _sink(universal: UniversalResult) -> dict[str, Any] | None:
     if not universal.paths:
         return None
+    without = universal.rate_without_sink
     return {
         "class": universal.paths[0].sink,
         "share": universal.paths[0].sink_share.value,
-        "rate_without": universal.rate_without_sink,
+        "rate_without": None if isnan(without) else without,
     }
 
 

@@ -51,13 +51,12 @@ def compare_all(
         one, other = rates[i], rates[j]
         if sets[i] == sets[j]:
             require_same_images([one, other])
-            half = difference_of(one.fooled, other.fooled, (one.sampled, other.sampled)).half_width(
-                level
-            )
+            sampled = (one.sampled, other.sampled)
+            half = difference_of(one.by_draw, other.by_draw, sampled).half_width(level)
         else:
             half = hypot(
                 *(
-                    mean_over(rate.fooled, rate.sampled, shares=True).half_width(level)
+                    mean_over(rate.by_draw, rate.sampled, shares=True).half_width(level)
                     for rate in (one, other)
                 )
             )

@@ -16,7 +16,7 @@ from math import exp, hypot, inf, log
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import bisect
+from scipy.optimize import brentq
 from scipy.stats import t as student
 
 from analysis.intervals import TAILS, Estimate, Interval, bound_of_none, score_interval
@@ -110,7 +110,7 @@ class Uncertain:
             return half - abs(self.estimate)
 
         least = log(LEAST_P)
-        return exp(bisect(beyond, least, 0.0, xtol=1e-9)) if beyond(least) > 0 else LEAST_P
+        return exp(brentq(beyond, least, 0.0, xtol=1e-9)) if beyond(least) > 0 else LEAST_P
 
 
 def mean_over(outcomes: ArrayLike, sampled: bool = True, *, shares: bool = False) -> Uncertain:
@@ -205,12 +205,15 @@ def ratio_beyond_draws(
 
     def beyond(logarithm: float) -> float:
         found = apart(exp(logarithm))
-        return abs(found.estimate) - found.half_width(TAILS[1])
+        least = _ROUNDING * float(family.mean())
+        return abs(found.estimate) - max(found.half_width(TAILS[1]), least)
 
+    if len(family) < 2:  # nothing is known of other images
+        return Ratio(value, 0.0, inf, inf)
     ends = []
     for edge in (log(value) - _FARTHEST, log(value) + _FARTHEST):
         bounded = beyond(edge) > 0
-        ends.append(exp(bisect(beyond, log(value), edge, xtol=1e-6)) if bounded else None)
+        ends.append(exp(brentq(beyond, log(value), edge, xtol=1e-6)) if bounded else None)
     low, high = ends
     seen = 1 + apart(1.0).detectable / means.mean()
     return Ratio(value, low or 0.0, inf if high is None else high, float(seen))
@@ -223,7 +226,8 @@ def share_of(
 
     Wilson's interval, with the number of independent trials that would have the variance of the
     share, and Student's quantile in place of the normal one (Korn and Graubard 1998 do so with the
-    exact interval). Where the share is 0 or 1 it is Wilson's for as many trials as images.
+    exact interval). Where the share is 0 or 1, or of one draw, it is Wilson's for as many trials as
+    images.
 
     Args:
         outcomes: Bool, (draws, images).
@@ -238,7 +242,8 @@ def share_of(
     share = float(hits.sum() / base.sum())
     images = int(base.any(0).sum())
     spread = mean_over((hits - share * base) / base.mean(), sampled)
-    if share in {0.0, 1.0} or not spread.error:
+    plain = len(hits) == 1 and bool(np.isin(hits, (0, 1)).all())
+    if plain or share in {0.0, 1.0} or not spread.error:
         return Estimate(share, score_interval(share, images))
     trials = share * (1 - share) / spread.error**2
     quantile = spread.half_width(TAILS[1]) / spread.error

@@ -52,6 +52,11 @@ class FoolingRate(Result):
         return self.fooled.reshape(-1, self.per_draw, self.fooled.shape[1])
 
     @property
+    def by_draw(self) -> NDArray[np.float64]:
+        """(draws, images), share fooled by the vectors of each draw: one, or those of a subspace."""
+        return np.asarray(self.by_subspace.mean(1))
+
+    @property
     def count(self) -> int:
         """k: images fooled, summed over the draws."""
         return int(self.fooled.sum())
@@ -77,7 +82,7 @@ class FoolingRate(Result):
     @cached_property
     def interval(self) -> Interval:
         """95 % interval over draws and images: see `analysis.components.share_of`."""
-        return share_of(self.by_subspace.mean(1), sampled=self.sampled).interval
+        return share_of(self.by_draw, sampled=self.sampled).interval
 
 
 @dataclass(frozen=True, repr=False)
@@ -201,7 +206,7 @@ def compare(first: FoolingRate, second: FoolingRate) -> Comparison:
     """
     require_same_images([first, second])
     sampled = (first.sampled, second.sampled)
-    found = difference_of(first.fooled, second.fooled, sampled)
+    found = difference_of(first.by_draw, second.by_draw, sampled)
     if not first.count or not second.count:
         ratio = inf if first.count else nan
         return Comparison(
@@ -210,7 +215,7 @@ def compare(first: FoolingRate, second: FoolingRate) -> Comparison:
             0.0 if second.count else ratio,
             Interval(0.0, inf),
         )
-    relative = difference_of(first.fooled / first.rate, second.fooled / second.rate, sampled)
+    relative = difference_of(first.by_draw / first.rate, second.by_draw / second.rate, sampled)
     half, ratio = relative.half_width(TAILS[1]), first.rate / second.rate
     return Comparison(
         found.estimate,

@@ -79,7 +79,7 @@ def noise_beside(
 ) -> list[Perturbations]:
     """Return random directions, or random signs, of each norm that some families have.
 
-    The directions are those of `random_families`.
+    The directions are those of `vectors_of_sphere`.
 
     Args:
         families: Of l2 or l-infinity norm.

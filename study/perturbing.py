@@ -86,7 +86,7 @@ def fooling(
     families = _Families(run, config, subject, collection, normals, made, loaded)
     free = rates_on(run, subject, subject.evaluating, families.all(), clips=(False,))
     clipped = rates_on(run, subject, subject.evaluating, families.clipped(), clips=(True,))
-    shared = run.ranks.from_first(lambda: families.shared())
+    shared = families.shared()
     if not run.ranks.first:
         return
     clean = survey(
@@ -340,7 +340,12 @@ class _Families:
         normals = np.asarray(run.evaluated_store().normals()[:], dtype=np.float64)
         noise = [one.subspace(R).energy(normals) for one in self._noise]
         untrained, undecided = [], []
-        count = self._config.untrained
+        count, kept = self._config.untrained, run.not_reset() or ()
+        if kept:
+            undecided.append(
+                f"{len(kept)} of their tensors are the trained ones, first `{kept[0]}`"
+            )
+            count = 0
         twins = zip(run.twins(count), twin_normals(run, count), strict=True)
         for draw, (twin, rows) in enumerate(twins):
             if rows is None or rows.shape[0] < R:

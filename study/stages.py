@@ -52,9 +52,11 @@ def collect(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
     if run.ranks.first and seen is not None:
         _require_points(store)
     title = "boundary points of evaluated images"
-    _points(
+    judged = _points(
         run, config, subject, subject.classifier, run.evaluated, title, positions=subject.evaluating
     )
+    if run.ranks.first and seen is not None:
+        _require_points(judged, "evaluate on")
     if not run.ranks.first:
         return
     settings = {
@@ -106,8 +108,8 @@ def _points(
     )
 
 
-def _require_points(store: NormalsStore) -> None:
-    """Refuse to go on without a single boundary point.
+def _require_points(store: NormalsStore, purpose: str = "collect at") -> None:
+    """Refuse to go on without a single boundary point of the images for a purpose.
 
     Raises:
         InputError: If there is none.
@@ -115,7 +117,7 @@ def _require_points(store: NormalsStore) -> None:
     if not len(store):
         name, reason = store.unreadable[0]
         raise InputError(
-            f"none of {store.covered} images to collect at can be read; the first, {name}: "
+            f"none of {store.covered} images to {purpose} can be read; the first, {name}: "
             f"{reason}. Bring them back, and collect in a new directory."
         )
     if not store.on_boundary.any():
@@ -142,6 +144,7 @@ def untrained(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
         _points(run, config, subject, network, run.untrained(draw), title)
         folder, title = run.untrained(draw, evaluated=True), f"{title}, evaluated images"
         _points(run, config, subject, network, folder, title, positions=subject.evaluating)
+    twins = run.twins(config.untrained)
     if run.ranks.first and run.not_reset() is None:
         if not_reset:
             _log.warning(
@@ -150,11 +153,8 @@ def untrained(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
                 len(not_reset),
                 not_reset[0],
             )
-        for twin in run.twins(config.untrained):
-            if twin.reason:
-                _log.warning(
-                    "untrained network %d decides nothing: %s.", twin.draw + 1, twin.reason
-                )
+        for twin in (one for one in twins if one.reason):
+            _log.warning("untrained network %d decides nothing: %s.", twin.draw + 1, twin.reason)
         run.keep_not_reset(not_reset)
         run.record_done("untrained", begun, subject.device_name)
 

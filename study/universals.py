@@ -389,7 +389,7 @@ def _choice(
     norm = reference_norm(config, collection.mean_image_norm, collection.median_margin)
     dimensions = dimension_sweep(None, kept, stated or 1)
     noise = matched_noise(run, config, dimensions[-1])
-    shape, seed = subject.images.shape, config.seed
+    shape, seed = subject.images.shape, config.seed + 1  # other vectors than those that judge
     families = []
     for R in dimensions:
         subspaces = [one.subspace(R) for one in noise if len(one.directions) >= R]

@@ -295,8 +295,8 @@ def test_a_plan_writes_nothing(
 ) -> None:
     text = printed(capsys, "run", *SMALL, "--out", "new", "--dry-run")
     assert list(tmp_path.iterdir()) == []
-    assert re.search(r"^collect    to do +≤2,600 +≤2,400", text, re.MULTILINE)
-    assert "60 normals and points of 64 numbers, 30.7 kB" in text
+    assert re.search(r"^collect    to do +≤3,800 +≤3,600", text, re.MULTILINE)
+    assert "90 normals and points of 64 numbers, 46.1 kB" in text
     assert "Gram matrices of 60 x 60, 28.8 kB each" in text
     before = content(run)
     text = printed(capsys, "run", *SMALL, "--out", str(run), "--dry-run")
@@ -372,7 +372,7 @@ def test_a_collection_that_was_begun_is_counted_from_there(run: Path, tmp_path: 
     config = config_from({"collect": 100, "evaluate": 30, "untrained": 0, "device": "cpu"})
     facts = facts_of(directory, config, load_subject(config))
     (step,) = plan_steps(directory, config, facts, ("collect",))
-    assert "100 images, 40 of them left" in step.what
+    assert "130 images, 40 of them left" in step.what
     assert step.sure == ABOUT
     assert step.backward < 40 * 40
 

@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm as gaussian
+from scipy.stats import t as student
 
 from analysis import (
     FoolingRate,
@@ -16,9 +19,17 @@ from analysis import (
     on_sphere,
     wilson_interval,
 )
-from analysis.intervals import percentile_interval, two_way_bootstrap
+from analysis.intervals import bound_of_none, percentile_interval, two_way_bootstrap
 from analysis.spectrum import singular_spectrum
-from analysis.sweep import dimension_sweep, norm_sweep, random_families, round_numbers
+from analysis.sweep import (
+    dimension_sweep,
+    noise_beside,
+    norm_sweep,
+    round_numbers,
+    vectors_of,
+    vectors_of_noise,
+    vectors_of_sphere,
+)
 from boundary import Classifier, InputError, nearest_boundary_points
 from surfaces import linear, random_images
 
@@ -103,7 +114,8 @@ def test_families_have_the_norm_and_lie_where_they_should() -> None:
 def test_interval_of_one_draw_is_wilsons_and_of_many_is_wider() -> None:
     random = np.random.default_rng(0)
     one = rate_of(random.random((1, 200)) < 0.3)
-    assert one.interval == wilson_interval(one.count, 200)
+    wilson = wilson_interval(one.count, 200)
+    assert (one.interval.low, one.interval.high) == pytest.approx((wilson.low, wilson.high))
     # Draws that differ: the interval must not pretend to draws x images independent trials.
     many = rate_of(random.random((8, 200)) < np.linspace(0.05, 0.6, 8)[:, None])
     assert many.interval.low < many.rate < many.interval.high
@@ -132,19 +144,36 @@ def test_a_family_that_fools_nothing_gives_an_infinite_ratio() -> None:
     found = compare(rate_of(np.ones((2, 9), bool)), rate_of(np.zeros((2, 9), bool)))
     assert found.ratio == float("inf")
     # Nine images that all agree are no certainty.
-    edge = wilson_interval(0, 9).high
-    assert found.difference_interval.low == pytest.approx(1 - np.hypot(edge, edge))
-    assert found.difference_interval.high == pytest.approx(1)
-    assert found.ratio_interval.low == pytest.approx((1 - edge) / edge)
+    assert found.difference_interval.low == pytest.approx(1 - bound_of_none(9))
+    assert found.difference_interval.high == 1
+    assert (found.ratio_interval.low, found.ratio_interval.high) == (0, float("inf"))
+    turned = compare(rate_of(np.zeros((2, 9), bool)), rate_of(np.ones((2, 9), bool)))
+    assert turned.ratio == 0
     neither = compare(rate_of(np.zeros((2, 9), bool)), rate_of(np.zeros((2, 9), bool)))
     assert np.isnan(neither.ratio)
     assert neither.difference_interval.low < 0 < neither.difference_interval.high
 
 
-def test_the_kind_of_an_interval_is_said() -> None:
-    assert rate_of(np.zeros((3, 60), bool)).interval_kind == "Wilson"
+def test_where_subspaces_are_drawn_they_are_the_sample() -> None:
+    random = np.random.default_rng(0)
+    of_draw = np.repeat([0.1, 0.2, 0.3, 0.4, 0.5], 20)[:, None]
+    alone = rate_of(random.random((100, 200)) < of_draw)
+    drawn = replace(alone, per_draw=20)
+    assert drawn.by_subspace.shape == (5, 20, 200)
+    np.testing.assert_array_equal(drawn.by_subspace[2], alone.fooled[40:60])
+    assert (drawn.rate, drawn.count) == (alone.rate, alone.count)
+    # Student's quantile of 4 degrees of freedom, of five means that differ by 0.1 each.
+    half = student.ppf(0.975, 4) * np.std(drawn.by_draw.mean(1), ddof=1) / np.sqrt(5)
+    width = drawn.interval.high - drawn.interval.low
+    assert width == pytest.approx(2 * half, rel=0.25)
+    assert width > 2 * (alone.interval.high - alone.interval.low)
+    some = drawn.among(np.arange(200) < 50)
+    assert some.by_subspace.shape == (5, 20, 50)
+    np.testing.assert_array_equal(some.fooled, drawn.fooled[:, :50])
+
+
+def test_a_rate_that_all_agree_on_is_as_sure_as_its_images() -> None:
     assert rate_of(np.zeros((3, 60), bool)).interval == wilson_interval(0, 60)
-    assert rate_of(np.eye(3, 60) > 0).interval_kind == "bootstrap"
 
 
 @given(st.integers(1, 2000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
@@ -184,37 +213,33 @@ def test_sweeps_add_the_reference() -> None:
         norm_sweep([-1.0], 29.0, 0.05, 1.16)
 
 
-def test_directions_are_shared_between_norms_and_do_not_depend_on_the_sweep() -> None:
+def test_vectors_do_not_depend_on_what_else_is_drawn() -> None:
     rows = np.random.default_rng(0).standard_normal((40, 20))
     spectrum = singular_spectrum(rows / np.linalg.norm(rows, axis=1, keepdims=True), directions=10)
+    shape = (1, 4, 5)
+    few = vectors_of(spectrum, 5, shape, 3, seed=1)
+    assert vectors_of(spectrum, 5, shape, 3, seed=1).vectors.equal(few.vectors)
+    assert (few.family, few.subspace_dimension, few.norm) == ("subspace", 5, 1.0)
+    assert few.source["seed"] == 1
+    inside = spectrum.subspace(5).energy(few.vectors.flatten(1).numpy())
+    np.testing.assert_allclose(inside, 1)
+    for R, seed in ((5, 2), (6, 1)):
+        assert not vectors_of(spectrum, R, shape, 3, seed).vectors.equal(few.vectors)
+    sphere = vectors_of_sphere(shape, 10, 1)
+    assert (sphere.family, sphere.subspace_dimension) == ("sphere", 20)
+    (beside,) = noise_beside([few.scaled(2.0), few.scaled(2.0)], shape, 1)
+    assert beside.vectors.equal(2 * sphere.vectors)
 
-    def families(dimensions: list[int]) -> dict[tuple[str, int, float], torch.Tensor]:
-        found = random_families(
-            {"subspace": spectrum},
-            (1, 4, 5),
-            norms=[1.0, 2.0],
-            dimensions=dimensions,
-            reference_norm=2.0,
-            reference_dimension=5,
-            draws=3,
-            seed=1,
-        )
-        return {(f.family, f.subspace_dimension, f.norm): f.vectors for f in found}
 
-    few, many = families([5]), families([1, 5, 10])
-    assert set(few) == {(f, r, n) for f, r in (("sphere", 20), ("subspace", 5)) for n in (1.0, 2.0)}
-    assert set(many) - set(few) == {("subspace", 1, 2.0), ("subspace", 10, 2.0)}
-    for key, vectors in few.items():
-        assert many[key].equal(vectors)
-    torch.testing.assert_close(2 * few["sphere", 20, 1.0], few["sphere", 20, 2.0])
-    with pytest.raises(InputError, match="`draws`"):
-        random_families(
-            {"subspace": spectrum},
-            (1, 4, 5),
-            norms=[1.0],
-            dimensions=[5],
-            reference_norm=1.0,
-            reference_dimension=5,
-            draws=0,
-            seed=1,
-        )
+def test_vectors_of_noise_come_in_groups_of_a_draw() -> None:
+    spaces = [Subspace(np.eye(20)[start : start + 3]) for start in (0, 3, 6, 9)]
+    found = vectors_of_noise(spaces, (1, 4, 5), 6, seed=1)
+    assert (found.family, found.subspace_dimension, found.per_draw) == ("spectrum-matched", 3, 6)
+    rows = found.vectors.flatten(1).numpy()
+    for draw, space in enumerate(spaces):
+        np.testing.assert_allclose(space.energy(rows[6 * draw : 6 * draw + 6]), 1)
+    # Each draw has numbers of its own.
+    assert not np.allclose(rows[0, :3], rows[6, 3:6])
+    classifier = Classifier(linear(2, 20))
+    rate = fooling_rate(classifier, random_images(30, (1, 4, 5)), found.scaled(0.5))
+    assert rate.by_subspace.shape == (4, 6, 30)

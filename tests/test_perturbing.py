@@ -244,7 +244,7 @@ def test_images_that_cannot_be_read_are_left_out_of_every_stage(tmp_path: Path) 
     assert set(judged) <= set(others)
     for file in judged[:9]:  # a whole batch, and one of the next
         file.write_bytes(b"no picture")
-    for stage in ("universal", "fooling", "natural", "report"):
+    for stage in ("universal", "fooling", "curvature", "natural", "report"):
         assert main([stage, str(run)]) == 0
     fooling = load_result(run / "fooling.h5", FoolingResult)
     assert len(fooling.image_ids) == 31

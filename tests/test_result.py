@@ -30,6 +30,7 @@ from analysis import (
     table,
 )
 from analysis.curvature_sweep import CurvatureCurve
+from analysis.questions import SharedNormals
 from analysis.results import Examples
 from analysis.saved import save_result
 from boundary import BoundaryPoints, Classifier, InputError, nearest_boundary_points
@@ -56,7 +57,8 @@ def collection() -> CollectionResult:
         for name in ("status", "source", "target", "forward_passes", "backward_passes")
     }
     real = {name: getattr(found, name).numpy() for name in ("margin", "alignment", "residual")}
-    return CollectionResult(6, 3, 6, 5, 1.0, **whole, **real, unreadable=("a.png: <torn>",))
+    choosing = np.arange(6) % 5 == 0
+    return CollectionResult(6, 3, 6, 5, 1.0, choosing, **whole, **real, unreadable=("a.png: <torn>",))
 
 
 def fooling_result() -> FoolingResult:
@@ -66,7 +68,7 @@ def fooling_result() -> FoolingResult:
     )
     return FoolingResult(
         rates=(rate("sphere", 0.2), rate("subspace", 0.6)),
-        own=(),
+        shared=SharedNormals(2, np.ones(4) / 2, np.ones((5, 4)) / 4, np.array([0.3]), ()),
         examples=examples,
         image_ids=tuple(f"<img src={place}>" for place in range(10)),
         predictions=np.arange(10) % 3,
@@ -75,6 +77,7 @@ def fooling_result() -> FoolingResult:
         mean_image_norm=1.0,
         reference_norm=0.5,
         reference_dimension=2,
+        noise_dimension=2,
         median_margin=0.25,
         seed=0,
     )
@@ -104,7 +107,6 @@ def results() -> list[Result]:
         made.universal_result(),
         made.universal_result().found[0],
         made.transfer_result(),
-        made.natural_result(),
         made.curvature_result(),
         made.curvature_result().curves[0],
         LabelFlows("sphere", 0.5, 2.0, False, 3, np.arange(6) % 3, np.zeros(6, int), ()),

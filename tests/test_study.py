@@ -104,6 +104,7 @@ def test_a_run_leaves_every_result_and_the_report(run: Path) -> None:
         "spectrum",
         "universal",
         "fooling",
+        "curvature",
         "natural",
         "report",
     }
@@ -169,6 +170,8 @@ def test_stages_alone_on_a_run_directory(
     assert "universal" in refusal(capsys, "fooling", str(folder))
     assert main(["universal", str(folder), "--algorithms=[deepfool]", "--gradients=50"]) == 0
     assert main(["fooling", str(folder), "--norms=[0.5]", "--draws=2"]) == 0
+    assert "curvature" in refusal(capsys, "report", str(folder))
+    assert main(["curvature", str(folder)]) == 0
     assert main(["report", str(folder)]) == 0
     kept = yaml.safe_load((folder / "study.yaml").read_text())
     assert kept["spectrum"]["directions"] == 30

@@ -62,6 +62,7 @@ def test_a_sound_run_is_told_file_by_file(run: Path, capsys: pytest.CaptureFixtu
         "study.yaml: sound",
         "provenance.json: sound",
         "normals: 3 sound shards, 24 rows",
+        "evaluated: 3 sound shards, 20 rows",
         "collect.h5: sound",
         "spectrum.h5: sound",
         "everything is sound",
