@@ -57,7 +57,6 @@ def made_run(
     first: int = 0,
     seed: int = 23,
     model: str = "net",
-    whole: bool = False,
 ) -> ComparedRun:
     """Return a run whose subspaces are spanned by axes from one on.
 
@@ -67,7 +66,6 @@ def made_run(
         first: The axis.
         seed: Of the run.
         model: Its name.
-        whole: With the stages that a run may lack.
     """
     spectrum = spectrum_result()
     directions = np.eye(48)[first : first + 12]
@@ -183,7 +181,8 @@ def test_a_run_does_not_differ_from_itself() -> None:
     comparison = Comparison((made_run("a"), made_run("b")))
     found = family_differences_of_runs(comparison)
     assert {(one.family, one.clipped) for one in found} == {
-        (family, clipped) for family in ("sphere", "subspace") for clipped in (False, True)
+        *((family, clipped) for family in ("sphere", "subspace") for clipped in (False, True)),
+        ("spectrum-matched", False),
     }
     for pair in (pair for one in found for pair in one.pairs):
         assert (pair.sign, pair.difference, pair.paired) == (0, 0, True)
@@ -398,17 +397,19 @@ def test_norms_are_equal_in_input_units_where_more_runs_share_one_so() -> None:
 
 
 def test_what_a_run_lacks_is_a_dash(tmp_path: Path) -> None:
-    comparison = Comparison((made_run("a", whole=True), made_run("b")))
+    universal = universal_result()
+    bare = made_run("b")
+    bare = replace(bare, results=replace(bare.results, universal=replace(universal, found=())))
+    comparison = Comparison((made_run("a"), bare))
     write_comparison(comparison, tmp_path)
-    cells = line(comparison, "components").cells
+    key = "universal_smooth_rate_l2"
+    cells = line(comparison, key).cells
     assert cells[0] is not None
     assert cells[1] is None
     rows = list(csv.DictReader(StringIO((tmp_path / "comparison.csv").read_text())))
-    assert {row["run"] for row in rows if row["quantity"] == "components"} == {"a"}
+    assert {row["run"] for row in rows if row["quantity"] == key} == {"a"}
     page = (tmp_path / "comparison.html").read_text()
-    assert re.search(
-        r"shared with principal components, times chance</td><td>.*?</td><td>–</td>", page
-    )
+    assert re.search(r"universal \(smooth rate\)</td><td>.*?</td><td>–</td>", page)
 
 
 def test_numbers_are_those_of_the_results() -> None:
@@ -473,7 +474,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Comparison, Path]
     """Return runs with hostile names, and the folder of their comparison."""
     folder = tmp_path_factory.mktemp("compared") / "new" / "comparison"
     runs = (
-        made_run(NAMES[0], model="<b>{{ 7 * 7 }}</b>", whole=True),
+        made_run(NAMES[0], model="<b>{{ 7 * 7 }}</b>"),
         made_run(NAMES[1], (0.1, 0.9, 0.9), first=3),
         made_run(NAMES[2], seed=7),
     )
@@ -535,7 +536,7 @@ STRANGERS = (
 
 def of_strangers(name: str) -> ComparedRun:
     """Return a run whose own name, model, images, classes and families of files are strangers'."""
-    run = made_run(name, model=STRANGERS[0], whole=True)
+    run = made_run(name, model=STRANGERS[0])
     fooling = run.results.fooling
     files = tuple(
         replace(rate, family=f"file {stranger}")
