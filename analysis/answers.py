@@ -82,7 +82,7 @@ def _within(universal: UniversalResult) -> dict[str, Any] | None:
 
 def _causes(curvature: CurvatureResult) -> dict[str, Any] | None:
     first = next((one for one in curvature.causes if one.family.startswith("universal")), None)
-    if first is None:
+    if first is None or not first.fooled.any():
         return None
     return {name: first.cause(name).value for name in CAUSES}
 

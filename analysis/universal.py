@@ -37,7 +37,7 @@ _MOMENTUM = 0.9
 _FORWARD = 64
 """Images of one pass where no gradient is taken."""
 
-_LOOKS = 20
+LOOKS = 20
 """How often the fooling rate is taken on the way."""
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -186,7 +186,7 @@ def universal_perturbation(
                 vector = ahead = _moved(vector, momentum, ball, size, subspace is not None)
                 total = torch.zeros_like(total)
             bar.update(len(batch))
-            if watched is not None and spent * _LOOKS // gradients > len(trace):
+            if watched is not None and spent * LOOKS // gradients > len(trace):
                 trace.append((spent, watched.rate(_full(vector, ball))))
                 bar.set_postfix_str(f"fooling rate {trace[-1][1]:.3f}")
     return UniversalPerturbation(

@@ -5,19 +5,21 @@ from dataclasses import asdict, dataclass
 from math import prod
 
 from analysis.causes import CLASSES, GRADIENTS
+from analysis.paths import POINTS
 from analysis.results import CollectionResult, SpectrumResult
 from analysis.rivals import PHASE_DRAWS
 from analysis.saved import load_result, load_settings
 from analysis.spectrum import DIRECTIONS
-from analysis.sweep import dimension_sweep, norm_sweep
+from analysis.sweep import NOISE_DRAWS, dimension_sweep, norm_sweep
+from analysis.universal import LOOKS
 from boundary.store import differences
 from study import curving, hypothesis
 from study.anchoring import EXPLORED
 from study.config import StudyConfig
-from study.perturbing import CURVE_DRAWS
+from study.perturbing import CURVE_DRAWS, EXAMPLES
 from study.run import STAGES, RunDirectory
 from study.subject import Subject
-from study.universals import CHOOSING_VECTORS, reference_norm
+from study.universals import CHOOSING_VECTORS, WATCHED, reference_norm
 
 _SECTION_PASSES = 8
 """Forward passes of a normal section, about."""
@@ -33,6 +35,7 @@ Part = tuple[str, float, float]
 class _Facts:
     """What counting rests on, known where it was measured and else the most that there can be."""
 
+    images: int
     collecting: int
     making: int
     choosing: int
@@ -92,11 +95,11 @@ def _facts(run: RunDirectory, config: StudyConfig, subject: Subject | None) -> _
     if subject is None:
         store = run.store()
         collecting, dimension = store.covered, prod(store.shape)
-        making, choosing, evaluating = collecting, 0, 0
+        making, choosing, evaluating, images = collecting, 0, 0, collecting
     else:
         making, choosing = len(subject.making), len(subject.choosing)
         collecting, dimension = len(subject.collecting), prod(subject.images.shape)
-        evaluating = len(subject.evaluating)
+        evaluating, images = len(subject.evaluating), len(subject.images)
     directions = min(config.spectrum.directions or DIRECTIONS, making, dimension)
     if run.current("spectrum"):
         kept = load_result(run.result("spectrum"), SpectrumResult)
@@ -107,7 +110,7 @@ def _facts(run: RunDirectory, config: StudyConfig, subject: Subject | None) -> _
         norm = reference_norm(config, found.mean_image_norm, found.median_margin)
         margin = found.median_margin
         norms = len(norm_sweep(config.fooling.norms, found.mean_image_norm, margin, norm))
-    return _Facts(collecting, making, choosing, evaluating, dimension, directions, norms)
+    return _Facts(images, collecting, making, choosing, evaluating, dimension, directions, norms)
 
 
 def _is_done(run: RunDirectory, config: StudyConfig, stage: str) -> bool:
@@ -133,7 +136,7 @@ def _is_done(run: RunDirectory, config: StudyConfig, stage: str) -> bool:
 
 def _collect(config: StudyConfig, facts: _Facts) -> Iterator[Part]:
     images, most = facts.collecting + facts.evaluating, config.search.max_gradients
-    yield "clean predictions", config.accuracy_images, 0
+    yield "clean predictions", min(config.accuracy_images, facts.images), 0
     yield f"boundary points of {images} images", images * most, images * most
 
 
@@ -149,39 +152,50 @@ def _spectrum(config: StudyConfig, facts: _Facts) -> Iterator[Part]:
 
 
 def _universal(config: StudyConfig, facts: _Facts) -> Iterator[Part]:
-    options, images = config.universal, min(config.universal.images, facts.making)
+    options, n = config.universal, facts.evaluating
+    images = min(options.images, facts.making)
     grid = len(dimension_sweep(None, facts.directions, options.dimension or 1))
-    yield f"choice of R among {grid}", facts.choosing * grid * 2 * CHOOSING_VECTORS, 0
+    tried = facts.choosing * (1 + grid * 2 * CHOOSING_VECTORS)
+    yield f"choice of R among {grid}", tried, 0
     algorithms = len(dict.fromkeys(options.algorithms))
     if not algorithms:
         return
-    gradients = options.gradients or 10 * images
-    made = algorithms * (1 if options.linf is None else 2)
-    for what, count in (
-        ("universal perturbations", made),
-        ("the same inside S_f", 1),
-        ("inside matched noise", PHASE_DRAWS),
-        ("without the sink", 1),
-        ("of fewer images", len(options.counts or [])),
+    gradients, few = options.gradients or 10 * images, len(options.counts or [])
+    balls = 1 if options.linf is None else 2
+    made, watched = algorithms * balls, (LOOKS + 1) * min(WATCHED, n)
+    for what, count, seen in (
+        ("universal perturbations", made, watched),
+        ("the same inside S_f", 1, watched),
+        ("inside matched noise", PHASE_DRAWS, 0),
+        ("without the sink", 1, images + 3 * n),
+        ("of fewer images", few, 0),
     ):
         if count:
-            yield f"{count} {what}", count * (images + 2 * gradients), count * gradients
-    tried = made + 1 + PHASE_DRAWS
-    yield "their rates, labels and paths", (2 * tried + 17) * facts.evaluating, facts.evaluating
+            forward = count * (images + 2 * gradients + seen)
+            yield f"{count} {what}", forward, count * gradients
+    judged = 2 * (made + 1 + few + balls * NOISE_DRAWS) + PHASE_DRAWS + 2
+    yield "their rates", judged * n + (2 * (made + 1) + 1) * images, 0
+    others = min(config.accuracy_images, facts.images - facts.collecting)
+    yield "their labels and paths", 2 * balls * others + (POINTS + 4) * n, n
 
 
 def _fooling(config: StudyConfig, facts: _Facts) -> Iterator[Part]:
     options, n = config.fooling, facts.evaluating
-    judged = options.draws + 3 * options.draws // 2
-    yield "S_f and matched noise at the reference norm", 2 * judged * n, 0
+    yield "S_f and matched noise at the reference norm", 2 * _of_one_dimension(options.draws) * n, 0
     fixed = _FIXED + len(options.files) + 2 * len(config.universal.algorithms)
-    of_norms = (facts.norms - 1) * (fixed + 3 * CURVE_DRAWS)
-    yield f"curves over {facts.norms} norms", of_norms * n, 0
+    curve, norms = _of_one_dimension(CURVE_DRAWS), facts.norms - 1
+    yield f"curves over {facts.norms} norms", norms * (fixed + CURVE_DRAWS + curve) * n, 0
     dimensions = len(dimension_sweep(options.dimensions, facts.directions, 1))
-    yield f"curves over {dimensions} dimensions", 2 * CURVE_DRAWS * dimensions * n, 0
-    others = fixed + 2 * CURVE_DRAWS
-    yield "other families at the reference norm", others * n, facts.making
-    yield "clipped, at the reference norm", (others + 2 * CURVE_DRAWS) * n, 0
+    yield f"curves over {dimensions} dimensions", dimensions * curve * n, 0
+    others, making = fixed + 2 * CURVE_DRAWS, min(config.universal.images, facts.making)
+    yield "other families at the reference norm", others * n + 2 * making, making
+    yield "clipped, at the reference norm", (others + curve) * n, 0
+    yield "clean predictions and examples", 3 * n + (others + 1) * EXAMPLES, 0
+
+
+def _of_one_dimension(draws: int) -> int:
+    """Return how many vectors of S_f and of matched noise are tried at one R."""
+    return draws + PHASE_DRAWS * min(draws, -(-3 * draws // (2 * PHASE_DRAWS)))
 
 
 def _curvature(config: StudyConfig, facts: _Facts) -> Iterator[Part]:

@@ -268,8 +268,10 @@ def test_answers_where_nothing_is_fooled_are_json() -> None:
     universal.paths = (path,)
     universal.within = (Within(3, nothing, nothing, np.zeros((2, 4), bool)),)
     universal.rate_without_sink = float("nan")
+    curvature.causes = (replace(curvature.causes[1], fooled=np.zeros((1, 4), bool)),)
     found = answers(universal, fooling, curvature)
     json.dumps(found, allow_nan=False)
     assert found["universality"]["within"]["share"] is None
+    assert found["universality"]["causes"] is None
     assert found["universality"]["sink"]["class"] == -1
     assert found["universality"]["path"]["median_crossing"] is None
