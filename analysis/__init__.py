@@ -28,7 +28,6 @@ from analysis.groups import class_means, group_by_class, group_spectra
 from analysis.halves import HalfSamples, Overlaps, spectrum_and_halves
 from analysis.intervals import Estimate, Interval, wilson_interval
 from analysis.labels import LabelFlows, label_flows
-from analysis.natural import NaturalResult, naturalness
 from analysis.nulls import Null, isotropic_null, permuted_null, phase_null, untrained_null
 from analysis.paths import FoolingPath, path_of_fooling
 from analysis.perturbation_files import (
@@ -72,7 +71,6 @@ __all__ = [
     "Interval",
     "LabelFlows",
     "LoadedPerturbations",
-    "NaturalResult",
     "NormalSubspace",
     "Null",
     "Overlaps",
@@ -112,7 +110,6 @@ __all__ = [
     "matched_frames",
     "matched_spectra",
     "mean_image",
-    "naturalness",
     "noise_dimensions",
     "on_sphere",
     "path_of_fooling",

@@ -1,6 +1,5 @@
 """Intervals of shares and means: Wilson's for one perturbation, bootstraps for many."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import hypot
 
@@ -77,49 +76,6 @@ def bootstrap_means(
     )
 
 
-def two_way_bootstrap(
-    *families: ArrayLike,
-    sampled: Sequence[bool] | None = None,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-) -> NDArray[np.float64]:
-    """Return mean outcomes of families over resampled draws and resampled images.
-
-    Both axes are resampled, since both are samples: a rate over ten perturbations of one hundred
-    images is less sure than one of a thousand independent trials (Owen 2007, the pigeonhole
-    bootstrap). Families share their images, which are resampled together, so differences and
-    ratios of the rows are paired. Few draws say little of how much draws differ: resampled means
-    deviate by sqrt(d / (d - 1)) more, and by Student's quantile with d - 1 degrees of freedom in
-    place of the normal one. Of a single draw nothing is known of others.
-
-    Args:
-        families: Bool or float outcomes, (draws, images) each; all of the same images.
-        sampled: Of each family, whether its draws are a sample of more; a fixed list is not
-            resampled. All are by default.
-        seed: Of the resampling.
-        resamples: How many.
-
-    Returns:
-        Shape (families, resamples).
-    """
-    values = [np.asarray(outcomes, dtype=np.float64) for outcomes in families]
-    drawn = [True] * len(values) if sampled is None else sampled
-    generator = np.random.default_rng(seed)
-    blocks = []
-    for block in _blocks(resamples):
-        by_image = _weights(values[0].shape[1], block, generator)
-        by_draw = [
-            _draw_weights(len(outcomes), block, generator, random)
-            for outcomes, random in zip(values, drawn, strict=True)
-        ]
-        means = [
-            ((weights @ outcomes) * by_image).sum(1)
-            for weights, outcomes in zip(by_draw, values, strict=True)
-        ]
-        blocks.append(np.stack(means))
-    return np.concatenate(blocks, axis=1)
-
-
 @dataclass(frozen=True)
 class Estimate:
     """A number and how sure it is."""
@@ -193,16 +149,6 @@ def percentile_interval(samples: ArrayLike) -> Interval:
 def _weights(size: int, resamples: int, generator: np.random.Generator) -> NDArray[np.float64]:
     counts = generator.multinomial(size, np.full(size, 1 / size), size=resamples)
     return np.asarray(counts / size)
-
-
-def _draw_weights(
-    draws: int, resamples: int, generator: np.random.Generator, random: bool
-) -> NDArray[np.float64]:
-    even = np.full((resamples, draws), 1 / draws)
-    if not random or draws == 1:
-        return even
-    wider = np.sqrt(draws / (draws - 1)) * student.ppf(TAILS[1], draws - 1) / normal.ppf(TAILS[1])
-    return np.asarray(even + wider * (_weights(draws, resamples, generator) - even))
 
 
 def _blocks(resamples: int) -> list[int]:

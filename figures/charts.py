@@ -121,11 +121,11 @@ def _band_texts(null: Null, places: NDArray[np.intp]) -> list[str]:
     ]
 
 
-def norm_chart(result: FoolingResult, clipped: bool) -> dict[str, Any]:
-    """Return the fooling rate of every family over the norm."""
-    families = [rate.family for rate in ranked_rates(result, clipped)]
+def norm_chart(result: FoolingResult) -> dict[str, Any]:
+    """Return the fooling rate of every family over the norm, not clipped."""
+    families = [rate.family for rate in ranked_rates(result, clipped=False)]
     looks = family_looks(families)
-    found = {family: rates_by_norm(result, family, clipped) for family in families}
+    found = {family: rates_by_norm(result, family, False) for family in families}
     norms = [rate.norm for rates in found.values() for rate in rates]
     chart = _chart("norm (input units)", "fooling rate (%)", norms if is_wide(norms) else ())
     entries = [
@@ -144,10 +144,10 @@ def norm_chart(result: FoolingResult, clipped: bool) -> dict[str, Any]:
     return _finished(chart, entries)
 
 
-def dimension_chart(result: FoolingResult, clipped: bool) -> dict[str, Any]:
+def dimension_chart(result: FoolingResult) -> dict[str, Any]:
     """Return the fooling rate at the reference norm over R, beside that of the sphere."""
     looks = family_looks([])
-    found = {family: rates_by_dimension(result, clipped, family) for family in SUBSPACES}
+    found = {family: rates_by_dimension(result, family) for family in SUBSPACES}
     R = {family: [float(rate.subspace_dimension) for rate in found[family]] for family in found}
     every = [dimension for dimensions in R.values() for dimension in dimensions]
     chart = _chart("R, dimension of the subspace", "fooling rate (%)", every)
@@ -157,7 +157,7 @@ def dimension_chart(result: FoolingResult, clipped: bool) -> dict[str, Any]:
         if rates
     ]
     places = {family: [*zip(R[family], found[family], strict=True)] for family in found}
-    sphere = reference_rate(result, SPHERE, clipped)
+    sphere = reference_rate(result, SPHERE, False)
     if sphere is not None and every:
         places[SPHERE] = [(dimension, sphere) for dimension in every]
         ends = [min(every), max(every)]

@@ -35,10 +35,24 @@ def collection_findings(result: CollectionResult) -> list[Finding]:
     return [_of_accuracy(result), _of_collection(result)]
 
 
+def trust_line(result: CollectionResult) -> str:
+    """Return in one line whether to trust a run; nothing where a finding is in doubt."""
+    accuracy, points = collection_findings(result)
+    if accuracy.doubtful or points.doubtful:
+        return ""
+    found = points.numbers
+    known = percent(accuracy.numbers["rate"]) if result.judged else "not known"
+    return (
+        f"Clean accuracy is {known}; {percent(found['rate'])} of {found['total']} images have a "
+        f"boundary point, with a median margin of {number(found['median_margin'])} input units "
+        f"and a median alignment of {cosine(found['alignment_median'])}."
+    )
+
+
 def _of_accuracy(result: CollectionResult) -> Finding:
     if result.judged == 0:
         sentence = "Clean accuracy is not known: the images carry no labels."
-        return Finding("clean_accuracy", sentence, None, {"count": None, "total": result.judged})
+        return Finding("clean_accuracy", sentence, numbers={"count": None, "total": 0})
     interval = wilson_interval(result.correct, result.judged)
     share = result.correct / result.judged
     sentence = (
@@ -58,7 +72,7 @@ def _of_accuracy(result: CollectionResult) -> Finding:
         "rate": share,
         "interval": interval,
     }
-    return Finding("clean_accuracy", sentence, None, numbers, doubtful=guessing)
+    return Finding("clean_accuracy", sentence, numbers=numbers, doubtful=guessing)
 
 
 def _of_collection(result: CollectionResult) -> Finding:
@@ -66,7 +80,7 @@ def _of_collection(result: CollectionResult) -> Finding:
     count, total = int(on_boundary.sum()), len(on_boundary)
     numbers: dict[str, Any] = {"count": count, "total": total}
     if total == 0:
-        return Finding("collection", "No image was collected.", None, numbers, doubtful=True)
+        return Finding("collection", "No image was collected.", numbers=numbers, doubtful=True)
     interval: Interval = wilson_interval(count, total)
     missing = len(result.unreadable)
     passes = float(result.forward_passes.mean()), float(result.backward_passes.mean())
@@ -99,7 +113,7 @@ def _of_collection(result: CollectionResult) -> Finding:
         "backward passes an image (mean over all images)."
     )
     sentence = f"{sentence}{doubt}{unread}"
-    return Finding("collection", sentence, None, numbers, details, doubtful=few)
+    return Finding("collection", sentence, None, numbers, details, few)
 
 
 def _failures(result: CollectionResult) -> str:

@@ -9,8 +9,6 @@ import numpy as np
 from analysis.fooling import FoolingRate
 from analysis.intervals import Estimate, median_estimate
 from figures.compared_norms import EqualNorm, most_tried_norm
-from figures.finding import Finding
-from figures.findings import list_findings
 from figures.plates import RunResults
 from figures.rates import ranked_rates, rates_by_norm, reference_rate, same_norm
 from figures.spectrum_tables import EnergyRow, StabilityRow, energy_rows, stability_rows
@@ -54,13 +52,6 @@ class ComparedRun:
         found = self.results.collection
         margins = found.margin[found.on_boundary]
         return median_estimate(margins) if len(margins) else None
-
-    @cached_property
-    def findings(self) -> dict[str, Finding]:
-        """What the run's own report says, by name."""
-        of = self.results
-        told = list_findings(of.collection, of.spectrum, of.fooling, of.universal)
-        return {finding.name: finding for finding in told.findings}
 
     def energy(self, dimension: int) -> EnergyRow:
         """Return the energy of held-out normals in the first directions."""

@@ -7,8 +7,11 @@ and the findings of a run's own report. What a run lacks is None.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
+from analysis.fooling import compare
 from analysis.intervals import Estimate, Interval, wilson_interval
-from analysis.perturbations import SPHERE
+from analysis.perturbations import SPHERE, SUBSPACE
 from figures.compared import ComparedRun, Comparison
 from figures.formats import (
     class_label,
@@ -20,7 +23,7 @@ from figures.formats import (
     points,
     points_interval,
 )
-from figures.rates import family_label
+from figures.rates import family_label, reference_rate
 from figures.spectrum_tables import dimension_rows, null_rows
 from figures.tables import FamilyRow, PlainRate, family_rows, over, universal_rows
 
@@ -28,7 +31,6 @@ RUN, POINTS, SPECTRUM = "What was run", "Boundary points", "Spectrum of the norm
 RATES, RATES_CLIPPED = "Fooling rates, not clipped", "Fooling rates, clipped to the bounds"
 BEYOND = "Beyond the sphere, not clipped"
 EQUAL, UNIVERSAL = "At the equal norm, not clipped", "Universal perturbations"
-NATURE = "Natural images"
 SECTIONS = (
     RUN,
     POINTS,
@@ -38,7 +40,6 @@ SECTIONS = (
     BEYOND,
     EQUAL,
     UNIVERSAL,
-    NATURE,
 )
 
 SHARE, DIFFERENCE = "share", "difference of shares"
@@ -141,7 +142,6 @@ def run_cells(run: ComparedRun, comparison: Comparison) -> Found:
     yield from _spectrum(run, comparison.dimension)
     yield from _rates(run, comparison)
     yield from _universal(run)
-    yield from _nature(run)
 
 
 def _run(run: ComparedRun) -> Found:
@@ -180,7 +180,7 @@ def _points(run: ComparedRun) -> Found:
             Heading(POINTS, "median_margin_share", "median margin, of the mean image norm", SHARE),
             Cell(margin.value / mean, ends, count),
         )
-    alignment = run.findings["collection"].numbers["alignment_median"]
+    alignment = float(np.median(found.alignment[found.on_boundary]))
     yield Heading(POINTS, "alignment", "median alignment", COSINE), Cell(alignment, n=count)
 
 
@@ -254,13 +254,14 @@ def _at_equal_norm(comparison: Comparison, place: int) -> Found:
 
 
 def _beyond(run: ComparedRun) -> Found:
-    """Yield how much more S_f fools than the sphere, as the run's own findings say it."""
-    judged = len(run.results.fooling.image_ids)
-    sphere = run.findings["fooling"].numbers
-    if "difference" in sphere:
+    """Yield how much more S_f fools than the sphere at the reference norm."""
+    result = run.results.fooling
+    subspace, sphere = (reference_rate(result, family, False) for family in (SUBSPACE, SPHERE))
+    if subspace is not None and sphere is not None:
+        found = compare(subspace, sphere)
         yield (
             Heading(BEYOND, f"beyond_{SPHERE}", "S_f less the sphere (points)", DIFFERENCE),
-            Cell(sphere["difference"], sphere["difference_interval"], judged),
+            Cell(found.difference, found.difference_interval, len(result.image_ids)),
         )
 
 
@@ -284,19 +285,6 @@ def _universal(run: ComparedRun) -> Found:
         )
         name = class_label(flows.class_names, sink.label)
         yield Heading(UNIVERSAL, f"{key}_name", f"that class, {ball}"), Cell(name)
-
-
-def _nature(run: ComparedRun) -> Found:
-    result = run.results.natural
-    if result is None:
-        return
-    shared = result.shared
-    like = int(abs(shared.components - shared.directions).argmin())
-    low, high = (float(ends[like] / shared.chance[like]) for ends in shared.interval())
-    yield (
-        Heading(NATURE, "components", "energy shared with principal components, times chance"),
-        Cell(float(shared.times_chance[like]), Interval(low, high), result.images),
-    )
 
 
 def _share(count: int, total: int) -> Cell:

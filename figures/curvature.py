@@ -217,7 +217,7 @@ def _lines(result: CurvatureResult) -> str:
     )
     return (
         f"n of {result.tried} held-out images, seed {result.seed}. Positive: the boundary bends "
-        "towards the image. Bands: 95 % intervals of the mean, bootstrap over draws and points. "
+        "towards the image. Bands: 95 % intervals of the mean, over draws and points. "
         f"Vertical lines: median margin{SPACE}{number(result.median_margin)} (dotted), {both}, "
         "input units. The axis of curvature is linear near zero and logarithmic beyond."
     )

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.components import mean_over
 from analysis.curvature_sweep import ANCHORS, BETWEEN, IMAGE, NEAREST, RANDOM, CurvatureCurve
 from analysis.curved import CURVED
-from analysis.intervals import TAILS, two_way_bootstrap
 from analysis.perturbations import SPHERE, SUBSPACE
 from analysis.results import CurvatureResult
 from analysis.rivals import MATCHED
@@ -70,9 +70,8 @@ def drawn_anchors(result: CurvatureResult) -> list[str]:
 
 def mean_interval(curve: CurvatureCurve) -> tuple[Array, Array]:
     """Return the ends of the 95 % interval of the mean at each scale, over draws and points."""
-    sampled = [curve.sampled] * len(curve.scales)
-    low, high = np.quantile(two_way_bootstrap(*curve.curvature, sampled=sampled), TAILS, axis=1)
-    return low, high
+    found = [mean_over(values, curve.sampled).interval for values in curve.curvature]
+    return np.array([one.low for one in found]), np.array([one.high for one in found])
 
 
 def zeros_told(curves: Sequence[CurvatureCurve]) -> str:

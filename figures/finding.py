@@ -1,4 +1,4 @@
-"""One thing that a run found."""
+"""One thing that a run, or a comparison of runs, found."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,15 +10,10 @@ class Finding:
 
     name: str
     sentence: str
-    present: bool | None
-    """Whether an effect was found; None where the sentence claims none, or is of two minds."""
+    present: bool | None = None
+    """Whether runs differ; None where the sentence does not ask."""
     numbers: dict[str, Any] = field(default_factory=dict)
     details: str = ""
     """Further sentences, its particulars."""
     doubtful: bool = False
     """Whether it puts in doubt what all others say."""
-
-    @property
-    def text(self) -> str:
-        """All sentences."""
-        return f"{self.sentence} {self.details}".rstrip()

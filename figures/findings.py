@@ -1,98 +1,63 @@
-"""What a run found, in sentences made of its numbers and intervals.
+"""What a run says in words: the three answers, whether to trust them, and other models."""
 
-A finding whose interval includes no effect is said to be absent in this run, in so many words.
-"""
-
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from analysis.natural import NaturalResult
-from analysis.results import (
-    CollectionResult,
-    FoolingResult,
-    SpectrumResult,
-    UniversalResult,
-)
+from analysis.results import CollectionResult
 from analysis.transfer import TransferResult
-from figures.collection_findings import collection_findings
+from figures.answer_sentences import Answer, answers_told
+from figures.collection_findings import collection_findings, trust_line
 from figures.finding import Finding
-from figures.fooling_findings import fooling_findings, universal_findings
-from figures.natural_findings import natural_findings
-from figures.spectrum_findings import spectrum_findings
-from figures.summary import summarise
-from figures.tables import PairRow, pair_rows
 from figures.transfer_findings import transfer_findings
-
-_TITLES = {
-    "collect": "The classifier and its boundary points",
-    "spectrum": "Directions that the normals share",
-    "fooling": "Random perturbations of the shared subspace",
-    "universal": "Universal perturbations",
-    "natural": "Beside natural images",
-    "transfer": "On other models",
-}
-
-
-@dataclass(frozen=True)
-class FindingsSection:
-    """Findings of one subject."""
-
-    stage: str
-    """That made what they rest on."""
-    title: str
-    findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True)
 class Findings:
-    """All findings of a run."""
+    """All that is said of a run."""
 
-    summary: tuple[str, ...]
-    """A few sentences on the whole."""
-    sections: tuple[FindingsSection, ...]
-    """What the others rest on first."""
-    pairs: tuple[PairRow, ...]
-    """The subspace against the sphere at every norm, unclipped first."""
+    answers: tuple[Answer, ...]
+    """To the three questions; none while a stage is missing."""
+    trust: str
+    """In one line; empty where something puts all in doubt."""
+    collection: tuple[Finding, ...]
+    """The classifier and its boundary points."""
+    transfer: tuple[Finding, ...]
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """The findings of all sections."""
-        return tuple(finding for section in self.sections for finding in section.findings)
+        """All but the answers."""
+        return self.collection + self.transfer
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What puts all in doubt."""
+        return tuple(finding.sentence for finding in self.collection if finding.doubtful)
+
+    @property
+    def summary(self) -> tuple[str, ...]:
+        """Doubts, a paragraph for each answer, and the line of trust."""
+        told = (f"{one.question} {one.answer}. {' '.join(one.sentences)}" for one in self.answers)
+        return tuple(part for part in (*self.doubts, *told, self.trust) if part)
 
 
 def list_findings(
     collection: CollectionResult,
-    spectrum: SpectrumResult | None = None,
-    fooling: FoolingResult | None = None,
-    universal: UniversalResult | None = None,
-    natural: NaturalResult | None = None,
+    answers: Mapping[str, Any] | None = None,
+    class_names: Sequence[str] = (),
     transfer: TransferResult | None = None,
 ) -> Findings:
-    """Return what the run found: what the rest hangs on, the geometry, then what rests on what.
+    """Return what a run found, in words.
 
     Args:
         collection: What was collected.
-        spectrum: None while it is not there.
-        fooling: None while it is not there.
-        universal: None while it is not there.
-        natural: None while it is not there.
+        answers: As `analysis.answers.answers` returns them; None while a stage is missing.
+        class_names: Index -> name; may be empty.
         transfer: None where other models were not tried.
     """
-    found = {"collect": collection_findings(collection)}
-    if spectrum is not None:
-        kept = len(spectrum.energy.in_sample)
-        found["spectrum"] = spectrum_findings(
-            spectrum, kept if fooling is None else fooling.reference_dimension
-        )
-    if fooling is not None:
-        found["fooling"] = fooling_findings(fooling)
-    if universal is not None:
-        found["universal"] = universal_findings(universal)
-    if natural is not None:
-        found["natural"] = natural_findings(natural)
-    if transfer is not None:
-        found["transfer"] = transfer_findings(transfer)
     return Findings(
-        summarise([finding for findings in found.values() for finding in findings]),
-        tuple(FindingsSection(stage, _TITLES[stage], tuple(own)) for stage, own in found.items()),
-        () if fooling is None else pair_rows(fooling),
+        () if answers is None else answers_told(answers, class_names),
+        trust_line(collection),
+        tuple(collection_findings(collection)),
+        () if transfer is None else tuple(transfer_findings(transfer)),
     )

@@ -17,7 +17,6 @@ from figures.bands import bar_lengths
 from figures.formats import SPACE, number, percent
 from figures.rates import (
     SUBSPACES,
-    clip_policies,
     family_label,
     rates_by_dimension,
     rates_by_norm,
@@ -37,7 +36,6 @@ from figures.style import (
     styled,
 )
 
-_TITLES = {False: "not clipped", True: "clipped to the bounds of the input"}
 _LOG_FROM = 5.0
 """Ratio of the largest norm to the smallest from which the axis is logarithmic."""
 _SHIFT = 1.2
@@ -49,22 +47,31 @@ _SPHERE = (SPHERE, VERMILION, "s")
 
 @styled
 def plot_fooling_norm(result: FoolingResult) -> Figure:
-    """Return fooling rate against norm, subspace and sphere, a panel for each clip policy."""
-    figure, panels = _panels(result)
-    top = 0.0
-    for axes, clipped in panels:
-        norms: list[float] = []
-        for place, (family, colour, marker) in enumerate((*_FAMILIES, _SPHERE)):
-            rates = rates_by_norm(result, family, clipped)
-            if not rates:
-                continue
-            label, shift = family_label(family), (2 * place - len(_FAMILIES)) * _SHIFT
-            where = [rate.norm for rate in rates]
-            norms += where
-            top = max(top, draw_rates(axes, where, rates, colour, marker, label, shift))
-        draw_norm_axis(axes, norms, result)
-    _finish(figure, panels[0][0], top)
-    low, high = panels[0][0].get_xlim()
+    """Return fooling rate against norm, S_f and its rivals; clipped at the reference norm beside.
+
+    Raises:
+        InputError: If there is no fooling rate.
+    """
+    _require_rates(result)
+    figure = new_figure(TWO_COLUMNS, 3.2)
+    axes, column = figure.subplots(1, 2, sharey=True, width_ratios=(6, 1))
+    top, norms = 0.0, []
+    for place, (family, colour, marker) in enumerate((*_FAMILIES, _SPHERE)):
+        rates = rates_by_norm(result, family, False)
+        label, shift = family_label(family), (2 * place - len(_FAMILIES)) * _SHIFT
+        where = [rate.norm for rate in rates]
+        norms += where
+        top = max(top, draw_rates(axes, where, rates, colour, marker, label, shift))
+        clipped = reference_rate(result, family, True)
+        if clipped is not None:
+            top = max(top, draw_rates(column, [place], [clipped], colour, marker, label))
+    draw_norm_axis(axes, norms, result)
+    axes.set_title("not clipped")
+    column.set(title="clipped", xlim=(-0.7, len(_FAMILIES) + 0.7), xticks=[])
+    column.set_xlabel("reference norm")
+    show_percentages(column)
+    _finish(figure, axes, top)
+    low, high = axes.get_xlim()
     dotted = " (dotted)" if low <= result.median_margin <= high else ""
     add_caption(
         figure,
@@ -78,51 +85,50 @@ def plot_fooling_norm(result: FoolingResult) -> Figure:
 
 @styled
 def plot_fooling_dimension(result: FoolingResult) -> Figure:
-    """Return fooling rate against R at the reference norm, beside the sphere of that norm."""
-    figure, panels = _panels(result)
-    top = 0.0
-    for axes, clipped in panels:
-        dimensions: list[float] = []
-        sphere = reference_rate(result, SPHERE, clipped)
-        if sphere is not None:
-            interval = sphere.interval
-            top = max(top, interval.high)
-            label = f"{family_label(SPHERE)}, R = D = {sphere.subspace_dimension}"
-            axes.axhspan(interval.low, interval.high, color=VERMILION, alpha=0.25, lw=0)
-            axes.axhline(sphere.rate, color=VERMILION, ls="--" if clipped else "-", label=label)
-        for place, (family, colour, marker) in enumerate(_FAMILIES):
-            rates = rates_by_dimension(result, clipped, family)
-            R = [float(rate.subspace_dimension) for rate in rates]
-            if not rates:
-                continue
-            dimensions += R
-            label, shift = family_label(family), 2 * (place - 1) * _SHIFT
-            top = max(top, draw_rates(axes, R, rates, colour, marker, label, shift))
-        axes.set_xscale("log")
-        if dimensions:
-            low, high = min(dimensions) / 1.2, max(dimensions) * 1.2
-            axes.set_xlim(low, high)
-            plain_log_ticks(axes.xaxis, low, high)
-        axes.set_xlabel("R, dimension of the subspace")
-    _finish(figure, panels[0][0], top)
+    """Return fooling rate against R at the reference norm, beside the sphere of that norm.
+
+    Raises:
+        InputError: If there is no fooling rate.
+    """
+    _require_rates(result)
+    figure = new_figure(TWO_COLUMNS, 3.2)
+    axes = figure.subplots()
+    dimensions: list[float] = []
+    sphere, top = reference_rate(result, SPHERE, False), 0.0
+    if sphere is not None:
+        top = sphere.interval.high
+        label = f"{family_label(SPHERE)}, R = D = {sphere.subspace_dimension}"
+        axes.axhspan(sphere.interval.low, top, color=VERMILION, alpha=0.25, lw=0)
+        axes.axhline(sphere.rate, color=VERMILION, label=label)
+    for place, (family, colour, marker) in enumerate(_FAMILIES):
+        rates = rates_by_dimension(result, family)
+        R = [float(rate.subspace_dimension) for rate in rates]
+        dimensions += R
+        label, shift = family_label(family), 2 * (place - 1) * _SHIFT
+        top = max(top, draw_rates(axes, R, rates, colour, marker, label, shift))
+    draw_dimension_axis(axes, dimensions)
+    _finish(figure, axes, top)
     add_caption(
         figure,
-        f"{_count(result)} Norm {number(result.reference_norm)} input units{_share(result)}.",
+        f"{_count(result)} Not clipped; norm {number(result.reference_norm)} input units"
+        f"{_share(result)}.",
     )
     return figure
 
 
-def _panels(result: FoolingResult) -> tuple[Figure, list[tuple[Axes, bool]]]:
-    policies = clip_policies(result)
-    if not policies:
+def _require_rates(result: FoolingResult) -> None:
+    if not result.rates:
         raise InputError("`result` should hold at least one fooling rate. Found none.")
-    figure = new_figure(TWO_COLUMNS, 3.2)
-    grid = figure.subplots(1, len(policies), sharey=True, squeeze=False)[0]
-    for axes, clipped in zip(grid, policies, strict=True):
-        axes.set_title(_TITLES[clipped])
-        show_percentages(axes)
-    grid[0].set_ylabel("fooling rate (%)")
-    return figure, list(zip(grid, policies, strict=True))
+
+
+def draw_dimension_axis(axes: Axes, dimensions: Sequence[float]) -> None:
+    """Give an axis of R its logarithmic scale, its ticks and its label."""
+    axes.set_xscale("log")
+    if dimensions:
+        low, high = min(dimensions) / 1.2, max(dimensions) * 1.2
+        axes.set_xlim(low, high)
+        plain_log_ticks(axes.xaxis, low, high)
+    axes.set_xlabel("R, dimension of the subspace")
 
 
 def show_percentages(axes: Axes) -> None:
@@ -141,7 +147,7 @@ def draw_rates(
     label: str,
     shift: float = 0.0,
 ) -> float:
-    """Draw rates with their 95 % intervals as error bars, dashed where clipped.
+    """Draw rates with their 95 % intervals as error bars, hollow where clipped; none: nothing.
 
     A shift, in points of the page, keeps the bars of two families apart; the data stay what they
     are.
@@ -149,6 +155,8 @@ def draw_rates(
     Returns:
         The highest end of an interval; 0 if there are no rates.
     """
+    if not rates:
+        return 0.0
     beside = offset_copy(axes.transData, axes.get_figure(root=True), x=shift, units="points")
     clipped = any(rate.clipped for rate in rates)
     axes.errorbar(
@@ -157,14 +165,14 @@ def draw_rates(
         yerr=bar_lengths(rates),
         color=colour,
         marker=marker,
-        ls="--" if clipped else "-",
+        ls="-",
         mfc="white" if clipped else colour,
         capsize=2.5,
         elinewidth=0.9,
         label=label,
         transform=beside,
     )
-    return max((rate.interval.high for rate in rates), default=0.0)
+    return max(rate.interval.high for rate in rates)
 
 
 def is_wide(norms: Sequence[float]) -> bool:
@@ -203,7 +211,9 @@ def draw_norm_axis(axes: Axes, norms: Sequence[float], result: FoolingResult) ->
 
 
 def _finish(figure: Figure, axes: Axes, top: float) -> None:
-    """Give all panels, which share the axis, room for rates up to ``top``, and a legend."""
+    """Give an axis of rates its label, room up to ``top``, and the figure a legend."""
+    show_percentages(axes)
+    axes.set_ylabel("fooling rate (%)")
     room = 1.06 * top or 0.05
     axes.set_ylim(-0.03 * room, room)  # a marker at zero is whole
     handles, labels = axes.get_legend_handles_labels()
@@ -220,8 +230,8 @@ def _share(result: FoolingResult) -> str:
 def _count(result: FoolingResult) -> str:
     shown = [rate for rate in result.rates if rate.family in {SPHERE, *SUBSPACES}]
     draws = sorted({len(rate.fooled) for rate in shown})
-    many = " or ".join(str(count) for count in draws)
+    many = " to ".join(str(count) for count in dict.fromkeys((draws[0], draws[-1])))
     return (
-        f"{many} draw{'' if draws == [1] else 's'} of each family (seed {result.seed}) on "
+        f"{many} vector{'' if draws == [1] else 's'} of each family (seed {result.seed}) on "
         f"{len(result.image_ids)} images. Bars and bands: 95 % intervals over draws and images."
     )

@@ -7,6 +7,7 @@ from itertools import chain, count
 from math import isfinite
 from typing import Any
 
+from analysis.answers import answers
 from boundary.points import Status
 from figures.curvature_tables import curvature_numbers
 from figures.findings import Findings
@@ -26,7 +27,6 @@ from figures.tables import (
 _BY_DIMENSION = "R {dimension}"
 
 _NAMES = {
-    "subspace_against_sphere": "norm {norm} {clipped}",
     "rates": "{family} R {dimension} norm {norm} {clipped}",
     "families/*": "{family}",
     "by_class": "class {index}",
@@ -47,7 +47,6 @@ _NAMES = {
     "curvature/profiles": "scale {scale}",
     "curvature/sections": "{family} {surface}",
     "curvature/maps": "image {image}",
-    "findings/families*/families": "{family}",
 }
 """By which the rows of a table go, so that a number keeps its key in a run with other rows."""
 
@@ -56,6 +55,7 @@ def run_tables(results: RunResults) -> dict[str, Any]:
     """Return the tables of a run by name."""
     collection, fooling = results.collection, results.fooling
     return {
+        "answers": answers(results.universal, fooling, results.curvature),
         "rates": rate_rows(fooling),
         "families": {CLIPPED[clip]: family_rows(fooling, clip) for clip in clip_policies(fooling)},
         "by_class": class_rows(fooling),
@@ -151,12 +151,10 @@ def _findings_as_json(findings: Findings) -> dict[str, Any]:
             finding.name: {
                 "sentence": finding.sentence,
                 "details": finding.details,
-                "present": finding.present,
                 **finding.numbers,
             }
             for finding in findings.findings
         },
-        "subspace_against_sphere": findings.pairs,
     }
 
 

@@ -10,7 +10,6 @@ from typing import Generic, TypeVar
 from matplotlib.figure import Figure
 
 from analysis.labels import LabelFlows
-from analysis.natural import NaturalResult
 from analysis.results import (
     CollectionResult,
     CurvatureResult,
@@ -20,9 +19,12 @@ from analysis.results import (
 )
 from analysis.saved import load_result
 from analysis.transfer import TransferResult
+from figures.causes import plot_causes
+from figures.choice import plot_choice
 from figures.classes import plot_classes
 from figures.curvature import plot_curvature, plot_estimators
 from figures.dimensions import plot_dimensions
+from figures.endpoints import plot_endpoints
 from figures.energy import plot_energy
 from figures.examples import plot_examples
 from figures.families import plot_families
@@ -30,7 +32,6 @@ from figures.fooling import plot_fooling_dimension, plot_fooling_norm
 from figures.labels import plot_labels
 from figures.maps import plot_maps
 from figures.margins import plot_margins
-from figures.natural import plot_natural
 from figures.profile import plot_profile
 from figures.sections import drawn_sections, plot_sections
 from figures.spectrum import plot_spectrum
@@ -39,7 +40,7 @@ from figures.transfer import plot_transfer
 from figures.universal import plot_universal
 from figures.vectors import plot_singular_vectors
 
-OPTIONAL = ("natural", "transfer")
+OPTIONAL = ("transfer",)
 """Stages that a run may lack."""
 
 Result = TypeVar("Result")
@@ -55,7 +56,6 @@ class RunResults:
     universal: UniversalResult
     fooling: FoolingResult
     curvature: CurvatureResult
-    natural: NaturalResult | None
     transfer: TransferResult | None
 
     @classmethod
@@ -81,7 +81,6 @@ class RunResults:
             load_result(directory / "universal.h5", UniversalResult),
             load_result(directory / "fooling.h5", FoolingResult),
             load_result(directory / "curvature.h5", CurvatureResult),
-            of("natural", NaturalResult),
             of("transfer", TransferResult),
         )
 
@@ -142,7 +141,7 @@ PLATES: tuple[Plate[RunResults], ...] = (
         "Left: how many directions the spectrum fills, by five definitions, none of which is the "
         "only right one; random directions fill nearly all, and a smaller number is a more "
         "concentrated spectrum. Right: how many leading singular values stand above every draw of "
-        "each null; a null is beaten where the interval does not go below 1.",
+        "each null.",
     ),
     Plate(
         "energy",
@@ -174,24 +173,45 @@ PLATES: tuple[Plate[RunResults], ...] = (
         "(participation ratio); on the dotted line they share nothing.",
     ),
     Plate(
+        "causes",
+        "What carries images across the boundary",
+        lambda results: plot_causes(results.curvature),
+        "Left: of the pairs of an image and a vector that are fooled, how many cross the tangent "
+        "plane at the image's own nearest boundary point; not that, but the plane of another "
+        "class; no plane, but the bending boundary of a class; none of these. Right: planes and "
+        "bending also foretell pairs that are not fooled: the share of all pairs that they tell "
+        "right, each model holding the one before.",
+        there=lambda results: bool(results.curvature.causes),
+    ),
+    Plate(
+        "endpoints",
+        "The curvature hypothesis, comparison by comparison",
+        lambda results: plot_endpoints(results.curvature),
+        "To the right of zero is what the hypothesis says: the boundary between the two classes "
+        "bends towards the image along S_c, and more than along matched noise; random vectors of "
+        "S_c fool more than those of rivals; bending tells more pairs right than planes do. It is "
+        "supported if all of these lie surely to the right.",
+        stacked=1,
+    ),
+    Plate(
         "families",
         "Every family of perturbations",
         lambda results: plot_families(results.fooling),
         "Share of images whose predicted class a perturbation changes, by its norm, as in "
         "figure 8 of the CVPR 2017 paper on universal perturbations. "
         "A universal perturbation was made at the reference norm and only scaled to the others. "
-        "One image's displacement and spectrum-matched noise cost nothing to make: what random "
+        "One image's displacement and matched noise cost nothing to make: what random "
         "vectors of S_f, the span of the first R singular vectors of the normals, fool says little "
         "unless they fool more than these.",
     ),
     Plate(
         "fooling_norm",
-        "Random families against norm, clipped and not",
+        "Random families against norm",
         lambda results: plot_fooling_norm(results.fooling),
         "Random perturbations of S_f beside their rivals: the subspace of the same normals with "
-        "their phases randomised (spectrum-matched noise), the subspace of an untrained network's "
-        "normals, and all directions. Left (solid, filled): the geometry alone. Right (dashed, "
-        "hollow): perturbed images clipped to the bounds, as a camera would deliver them. Bars are "
+        "their phases randomised (matched noise), the subspace of an untrained network's "
+        "normals, and all directions. Left: the geometry alone. Right (hollow): perturbed images "
+        "clipped to the bounds, as a camera would deliver them, at the reference norm. Bars are "
         "95 % intervals.",
     ),
     Plate(
@@ -202,11 +222,19 @@ PLATES: tuple[Plate[RunResults], ...] = (
         "singular vectors. The horizontal line with its band is the whole sphere, where R = D.",
     ),
     Plate(
+        "choice",
+        "How R was chosen",
+        lambda results: plot_choice(results.universal),
+        "Fooling rates on images that do nothing but choose R: the smallest R within a standard "
+        "error of the best of S_f. The rates that are judged are those of other images.",
+    ),
+    Plate(
         "universal",
         "Universal perturbations",
         lambda results: plot_universal(results.universal),
-        "Left: how the fooling rate on images that have no part in it grows while a universal "
-        "perturbation is made. Right: how many images it takes, and how many normals a subspace.",
+        "How the fooling rate on images that have no part in it grows while a universal "
+        "perturbation is made; where it was asked for, right: how many images it takes, and how "
+        "many normals a subspace.",
         there=lambda results: bool(results.universal.found),
     ),
     *(
@@ -220,17 +248,6 @@ PLATES: tuple[Plate[RunResults], ...] = (
             there=partial(_has_labels, p=p),
         )
         for name, norm, p in (("labels", "Euclidean", 2.0), ("labels_linf", "l-infinity", inf))
-    ),
-    Plate(
-        "natural",
-        "Natural images, S_f and perturbations",
-        lambda results: plot_natural(_present(results.natural)),
-        "Left: power by spatial frequency, white noise being 1. Middle: energy that the leading "
-        "principal components of natural images and the subspace have in common, against random "
-        "ones (dotted) and S_f with random phases (dashed). Right: how improbable directions are "
-        "under a Gaussian fitted to natural images, 1 for what the Gaussian itself would give. "
-        "These images made no normal.",
-        there=lambda results: results.natural is not None,
     ),
     Plate(
         "transfer",

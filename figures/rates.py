@@ -14,13 +14,10 @@ SUBSPACES = (SUBSPACE, MATCHED, UNTRAINED)
 CLIPPED = {False: "not clipped", True: "clipped"}
 """The two policies, in words."""
 
-CLIPPING = {False: "Without clipping", True: "Clipped to the bounds of the input"}
-"""The same at the begin of a sentence."""
-
 _LABELS = {
     SPHERE: "random directions (sphere)",
     SUBSPACE: "random in S_f",
-    MATCHED: "spectrum-matched noise",
+    MATCHED: "matched noise",
     UNTRAINED: "random in the untrained network's subspace",
     "displacement": "one image's displacement",
     "displacement sum": "sum of displacements",
@@ -74,13 +71,11 @@ def rates_by_norm(result: FoolingResult, family: str, clipped: bool) -> list[Foo
     return _without_repeats(chosen, lambda rate: rate.norm)
 
 
-def rates_by_dimension(
-    result: FoolingResult, clipped: bool, family: str = SUBSPACE
-) -> list[FoolingRate]:
-    """Return the rates of a subspace at the reference norm by dimension."""
+def rates_by_dimension(result: FoolingResult, family: str = SUBSPACE) -> list[FoolingRate]:
+    """Return the rates of a subspace at the reference norm by dimension, not clipped."""
     chosen = [
         rate
-        for rate in _choose(result.rates, family, clipped, None)
+        for rate in _choose(result.rates, family, False, None)
         if same_norm(rate.norm, result.reference_norm)
     ]
     return _without_repeats(chosen, lambda rate: float(rate.subspace_dimension))

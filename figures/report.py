@@ -22,7 +22,7 @@ from figures.latex import latex_macros, latex_report
 from figures.numbers import plain_numbers, run_tables
 from figures.page import Script, drawn_plate, page_script, write_page
 from figures.plates import OPTIONAL, RunResults
-from figures.rates import CLIPPED, clip_policies, family_label
+from figures.rates import family_label
 from figures.sliders import dimension_steps, vector_steps
 
 _FILTERS = (family_label, space_label)
@@ -51,15 +51,9 @@ def write_report(directory: Path, optional: Collection[str] = OPTIONAL) -> Path:
     results = RunResults.read(directory, optional)
     study = _read_text(directory / "study.yaml")
     provenance = _read_json(directory / "provenance.json")
-    findings = list_findings(
-        results.collection,
-        results.spectrum,
-        results.fooling,
-        results.universal,
-        results.natural,
-        results.transfer,
-    )
     tables = run_tables(results)
+    class_names = results.fooling.class_names
+    findings = list_findings(results.collection, tables["answers"], class_names, results.transfer)
     numbers = plain_numbers(findings, tables)
     context = {
         "findings": findings,
@@ -77,7 +71,7 @@ def write_report(directory: Path, optional: Collection[str] = OPTIONAL) -> Path:
         "explored": _explored(results),
         "kept": len(results.spectrum.spectrum.directions),
         "colours": results.spectrum.image_shape[0] == 3,
-        "class_names": results.fooling.class_names,
+        "class_names": class_names,
         "unreadable": results.collection.unreadable[:_UNREADABLE_SHOWN],
         "run": quote(directory.resolve().name),
         "again": quote(f"{directory.resolve().name}-again"),
@@ -98,14 +92,12 @@ def write_report(directory: Path, optional: Collection[str] = OPTIONAL) -> Path:
 def _explored(results: RunResults) -> dict[str, Any]:
     """Return what the page's script shows: charts by name, and the steps of its sliders."""
     spectrum, fooling = results.spectrum, results.fooling
-    policies = {"clipped" if clipped else "free": clipped for clipped in clip_policies(fooling)}
-    drawn = {"spectrum": charts.spectrum_chart(spectrum)}
-    for name, clipped in policies.items():
-        drawn[f"dimension-{name}"] = charts.dimension_chart(fooling, clipped)
-        drawn[f"norm-{name}"] = charts.norm_chart(fooling, clipped)
     return {
-        "charts": drawn,
-        "policies": {name: CLIPPED[clipped] for name, clipped in policies.items()},
+        "charts": {
+            "spectrum": charts.spectrum_chart(spectrum),
+            "dimension": charts.dimension_chart(fooling),
+            "norm": charts.norm_chart(fooling),
+        },
         "vectors": vector_steps(spectrum),
         "dimensions": dimension_steps(spectrum, fooling),
     }

@@ -10,7 +10,7 @@ from PIL import Image
 
 from analysis.results import FoolingResult, SpectrumResult
 from figures.formats import number, number_interval, percent, percent_interval
-from figures.rates import CLIPPED, SUBSPACES, clip_policies, family_label, rates_by_dimension
+from figures.rates import SUBSPACES, family_label, rates_by_dimension
 from figures.spectrum_tables import energy_rows, stability_rows
 from figures.vectors import vector_pixels
 
@@ -51,11 +51,10 @@ def dimension_steps(spectrum: SpectrumResult, fooling: FoolingResult) -> list[St
     """Return what was measured of the first R directions, at every R where something was."""
     rows: dict[int, list[list[str]]] = {}
     for family in SUBSPACES:
-        for clipped in clip_policies(fooling):
-            for rate in rates_by_dimension(fooling, clipped, family):
-                name = f"fooled by {family_label(family)}, {CLIPPED[clipped]}"
-                value = f"{percent(rate.rate)} ({percent_interval(rate.interval)})"
-                rows.setdefault(rate.subspace_dimension, []).append([name, value])
+        for rate in rates_by_dimension(fooling, family):
+            name = f"fooled by {family_label(family)}"
+            value = f"{percent(rate.rate)} ({percent_interval(rate.interval)})"
+            rows.setdefault(rate.subspace_dimension, []).append([name, value])
     measured = tuple(rows)
     for held in energy_rows(spectrum, *measured):
         value = f"{percent(held.held_out)} ({percent_interval(held.interval)})"

@@ -32,9 +32,6 @@ DIMENSION_LABELS = {
     "gavish_donoho": "above Gavish–Donoho",
 }
 
-FEWEST_DRAWS = 19
-"""Draws of a null from which chance puts a value above all of them once in twenty times at most."""
-
 _MEANS = ("all", "source", "pair")
 _LISTED_VALUES = 10
 
@@ -89,21 +86,6 @@ class NullRow:
     """Smallest and largest of the draws."""
     ratio: float
     """The normals' largest value over the largest of all draws."""
-
-    least_count: int
-    """Fewest normals of a draw; n but for untrained networks."""
-
-    @property
-    def beaten(self) -> bool | None:
-        """Whether leading values stand above the null, wherever in its interval their number is.
-
-        None where they do here, but the interval goes below 1 or the draws are too few to rule
-        chance out.
-        """
-        if self.leading == 0:
-            return False
-        decided = self.leading_interval.low >= 1 and self.draws >= FEWEST_DRAWS
-        return True if decided else None
 
 
 @dataclass(frozen=True)
@@ -365,7 +347,6 @@ def _null_row(result: SpectrumResult, null: Null) -> NullRow:
         largest=_range(null.singular_values[:, 0]),
         participation_ratio=_range(null_dimensions(null)["participation_ratio"]),
         ratio=float(values[0] / null.singular_values.max()),
-        least_count=int(null.counts.min()),
     )
 
 

@@ -5,19 +5,12 @@ from math import isclose, isfinite
 
 import numpy as np
 
-from analysis.fooling import FoolingRate, compare
+from analysis.fooling import FoolingRate
 from analysis.intervals import Interval
 from analysis.perturbations import SPHERE, SUBSPACE
 from analysis.results import FoolingResult, MadeUniversal, UniversalResult
 from analysis.transfer import TransferResult
-from figures.rates import (
-    clip_policies,
-    family_label,
-    ranked_rates,
-    rates_by_norm,
-    reference_rate,
-    same_norm,
-)
+from figures.rates import family_label, ranked_rates, reference_rate
 
 _MOST_CLASSES = 20
 """Classes in the table of rates by class."""
@@ -100,29 +93,6 @@ class ClassRow:
     """Family -> rate."""
 
 
-@dataclass(frozen=True)
-class PairRow:
-    """The subspace against the sphere at one norm, in pairs."""
-
-    norm: float
-    share_of_image_norm: float | None
-    clipped: bool
-    subspace: float
-    """Fooling rate."""
-    sphere: float
-    difference: float
-    """Of the rates, subspace minus sphere."""
-    difference_interval: Interval
-    ratio: float | None
-    """None where the sphere fools no image."""
-    ratio_interval: Interval
-
-    @property
-    def sign(self) -> int:
-        """Of the interval: 0 where it contains 0."""
-        return self.difference_interval.sign
-
-
 def rate_rows(result: FoolingResult) -> tuple[RateRow, ...]:
     """Return every fooling rate, unclipped first, by family, dimension and norm."""
     rates = sorted(
@@ -130,17 +100,6 @@ def rate_rows(result: FoolingResult) -> tuple[RateRow, ...]:
         key=lambda rate: (rate.clipped, rate.family, rate.subspace_dimension, rate.norm),
     )
     return tuple(_rate_row(rate, result) for rate in rates)
-
-
-def pair_rows(result: FoolingResult) -> tuple[PairRow, ...]:
-    """Return the subspace of the reference dimension against the sphere at every common norm."""
-    return tuple(
-        _pair_row(subspace, sphere, result)
-        for clipped in clip_policies(result)
-        for subspace in rates_by_norm(result, SUBSPACE, clipped)
-        for sphere in rates_by_norm(result, SPHERE, clipped)
-        if same_norm(subspace.norm, sphere.norm)
-    )
 
 
 @dataclass(frozen=True)
@@ -290,19 +249,4 @@ def _rate_row(rate: FoolingRate, result: FoolingResult) -> RateRow:
         total=rate.total,
         rate=rate.rate,
         interval=rate.interval,
-    )
-
-
-def _pair_row(subspace: FoolingRate, sphere: FoolingRate, result: FoolingResult) -> PairRow:
-    found = compare(subspace, sphere)
-    return PairRow(
-        norm=subspace.norm,
-        share_of_image_norm=share_of_image_norm(subspace.norm, result),
-        clipped=subspace.clipped,
-        subspace=subspace.rate,
-        sphere=sphere.rate,
-        difference=found.difference,
-        difference_interval=found.difference_interval,
-        ratio=found.ratio if isfinite(found.ratio) else None,
-        ratio_interval=found.ratio_interval,
     )

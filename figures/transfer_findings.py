@@ -41,8 +41,7 @@ def _of_transfer(result: TransferResult, matrix: TransferMatrix) -> Finding:
         "(95 % paired interval of each pair)."
     )
     name = f"transfer_{matrix.family.replace(' ', '_')}"
-    present = all(above) if len(set(above)) == 1 else None
-    return Finding(name, sentence, present, {"above_noise": sum(above), "pairs": len(cells)})
+    return Finding(name, sentence, numbers={"above_noise": sum(above), "pairs": len(cells)})
 
 
 def _of_shared_subspaces(result: TransferResult) -> Finding:
@@ -50,7 +49,7 @@ def _of_shared_subspaces(result: TransferResult) -> Finding:
     apart = ~np.eye(len(result.models), dtype=bool) & np.isfinite(geometry.energy)
     if not apart.any():
         sentence = "No two models take images of one size: their subspaces are not compared."
-        return Finding("transfer_subspaces", sentence, None)
+        return Finding("transfer_subspaces", sentence)
     rows = np.unique(apart.nonzero()[0])
     chance = geometry.chance[rows]
     median = np.degrees(np.median(geometry.angles[apart]))
@@ -65,17 +64,11 @@ def _of_shared_subspaces(result: TransferResult) -> Finding:
         f"{_range(geometry.matched[apart].tolist())} in that of the other's normals with their "
         f"phases randomised, and {_range(np.diag(geometry.energy).tolist())} in its own."
     )
-    shared = bool((geometry.beyond_low[apart] > 0).all())
-    if not shared:
-        sentence += (
-            " That models share more than the smoothness of their normals is absent for some pairs "
-            "in this run."
-        )
     numbers = {
         name: getattr(geometry, name).tolist()
         for name in ("energy", "energy_low", "energy_high", "matched", "beyond_low", "shared")
     } | {"chance": geometry.chance.tolist()}
-    return Finding("transfer_subspaces", sentence, shared, numbers)
+    return Finding("transfer_subspaces", sentence, numbers=numbers)
 
 
 def _range(shares: Sequence[float]) -> str:

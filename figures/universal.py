@@ -16,6 +16,7 @@ from figures.style import (
     BLUE,
     TWO_COLUMNS,
     add_caption,
+    add_legend,
     new_figure,
     plain_log_ticks,
     styled,
@@ -33,23 +34,19 @@ def plot_universal(result: UniversalResult) -> Figure:
     if not result.found:
         raise InputError("`result.found` should hold a universal perturbation. Found none.")
     figure = new_figure(TWO_COLUMNS, 3.4)
-    left, right = figure.subplots(1, 2)
+    panels = figure.subplots(1, 2 if result.learning else 1, squeeze=False)[0]
     colours = universal_colours(made.family for made in result.found)
     for made in result.found:
-        _draw_trace(left, made, colours[made.family])
-    left.set_title("while it is made")
-    left.set_xlabel("image gradients spent")
-    _draw_learning(right, result, colours)
-    for axes in (left, right):
+        _draw_trace(panels[0], made, colours[made.family])
+    panels[0].set_title("while it is made")
+    panels[0].set_xlabel("image gradients spent")
+    panels[0].set_ylabel("fooling rate on other images (%)")
+    if result.learning:
+        _draw_learning(panels[1], result, colours)
+    for axes in panels:
         show_percentages(axes)
         axes.set_ylim(bottom=0)
-    left.set_ylabel("fooling rate on other images (%)")
-    handles, labels = left.get_legend_handles_labels()
-    more = right.get_legend_handles_labels()
-    known = set(labels)
-    handles += [handle for handle, label in zip(*more, strict=True) if label not in known]
-    labels += [label for label in more[1] if label not in known]
-    figure.legend(handles, labels, loc="outside upper center", ncols=2)
+    add_legend(figure, panels, columns=2)
     add_caption(figure, _caption(result))
     return figure
 
@@ -105,10 +102,14 @@ def _caption(result: UniversalResult) -> str:
     rates = [made.own[0] for made in result.found]
     norms = [f"{'l2' if rate.p == 2 else 'l∞'} {number(rate.norm)}" for rate in rates]
     named = ", ".join(dict.fromkeys(norms))
+    learned = (
+        " Right: made from fewer images at the same gradients, and random vectors of the subspace "
+        f"(R = {result.reference_dimension} at most) that so many normals make."
+        if result.learning
+        else ""
+    )
     return (
-        f"Norms {named} (input units); not clipped; seed {result.seed}. Left: lines, rate on a few "
-        f"other images on the way; points with 95 % intervals, on "
-        f"{result.found[0].others[0].fooled.shape[1]} others at the end. Right: made from fewer "
-        f"images at the same gradients, and random vectors of the subspace (R = "
-        f"{result.reference_dimension} at most) that so many normals make."
+        f"Norms {named} (input units); not clipped; seed {result.seed}. Lines: rate on a few other "
+        f"images on the way; points with 95 % intervals: on "
+        f"{result.found[0].others[0].fooled.shape[1]} others at the end.{learned}"
     )

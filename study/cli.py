@@ -15,7 +15,7 @@ from boundary.memory import ran_out_of_memory
 from boundary.ranks import ALONE, Ranks, joined_ranks
 from boundary.termination import EXIT_STATUS, Terminated
 from figures.export import FORMATS
-from study import comparing, curving, natural, perturbing, stages, transferring, universals
+from study import comparing, curving, perturbing, stages, transferring, universals
 from study.config import COLLECT, EVALUATE, FoolingOptions, StudyConfig, TrialConfig, config_from
 from study.inspection import describe
 from study.known import known
@@ -99,7 +99,6 @@ def _run(given: dict[str, Any], command: str, ranks: Ranks) -> None:
         perturbing.fooling(run, config, subject)
         curving.curvature(run, config, subject)
         if ranks.first:
-            natural.natural(run, config, subject)
             stages.report(run)
             _show(run)
     ranks.wait()
@@ -133,14 +132,6 @@ def _perturbing(name: str, stage: Callable[..., None]) -> Command:
                 _keep_settings(run, config, name)
 
     return command
-
-
-def _natural(given: dict[str, Any], _: str, ranks: Ranks) -> None:
-    run, config, redo = _resume(given, "", ranks)
-    if ranks.first:
-        with run.locked():
-            natural.natural(run, config, load_subject(config), redo=redo)
-            _show(run, "natural")
 
 
 def _transfer(given: dict[str, Any], _: str, ranks: Ranks) -> None:
@@ -190,7 +181,7 @@ def _inspect(given: dict[str, Any], _: str, ranks: Ranks) -> None:
     run = RunDirectory(given["run"])
     run.config()
     if ranks.first:
-        _show(run, everything=given.get("all", False))
+        _show(run)
 
 
 def _verify(given: dict[str, Any], _: str, ranks: Ranks) -> None:
@@ -233,7 +224,6 @@ _COMMANDS = {
     "spectrum": _spectrum,
     "universal": _perturbing("universal", universals.universal),
     "fooling": _perturbing("fooling", perturbing.fooling),
-    "natural": _natural,
     "curvature": _perturbing("curvature", curving.curvature),
     "transfer": _transfer,
     "compare": _compare,
@@ -248,7 +238,7 @@ _COMMANDS = {
 
 
 _PLANNED = {
-    "run": ("collect", "untrained", "spectrum", "universal", "fooling", "curvature", "natural"),
+    "run": ("collect", "untrained", "spectrum", "universal", "fooling", "curvature"),
     "collect": ("collect", "untrained"),
 }
 """Stages of the commands that have several."""
@@ -366,10 +356,10 @@ def _keep_settings(run: RunDirectory, config: StudyConfig, stage: str) -> None:
     _show(run, stage)
 
 
-def _show(run: RunDirectory, stage: str = "", *, everything: bool = False) -> None:
+def _show(run: RunDirectory, stage: str = "") -> None:
     marks = BLOCKS if can_encode(BLOCKS, sys.stdout.encoding) else LETTERS
     with run.shown():
-        text = describe(run, stage=stage, everything=everything, marks=marks)
+        text = describe(run, stage=stage, marks=marks)
     _say(text)
 
 

@@ -71,7 +71,7 @@ class Exploring:
         shape = self.subject.images.shape
         largest = min(int(np.prod(shape)) // 4, _LARGEST_RANDOM)
         parts = sorted({part for share in (16, 4, 1) if (part := largest // share) > 1})
-        if not parts:
+        if not parts or not len(self.held_out.images):
             return []
         random = on_sphere(shape, parts[-1], 1.0, self._generator())
         basis = Subspace.spanned_by(random.directions.flatten(1).numpy()).basis

@@ -1,17 +1,18 @@
 """A run at a glance: what is done, and what it found."""
 
 import re
-from itertools import chain, groupby
+from itertools import groupby
 from pathlib import Path
 from shutil import get_terminal_size
 from textwrap import wrap
 from typing import Any, NamedTuple, TypeVar
 
+from analysis.answers import answers
 from analysis.fooling import FoolingRate
-from analysis.natural import NaturalResult
 from analysis.perturbations import SPHERE
 from analysis.results import (
     CollectionResult,
+    CurvatureResult,
     FoolingResult,
     SpectrumResult,
     UniversalResult,
@@ -20,8 +21,7 @@ from analysis.saved import load_result
 from analysis.transfer import TransferResult
 from boundary.manifest import MANIFEST
 from boundary.store import NormalsStore
-from figures.finding import Finding
-from figures.findings import Findings, list_findings
+from figures.findings import list_findings
 from figures.formats import number, percent, percent_interval
 from figures.rates import SUBSPACES, family_label, ranked_rates
 from study.run import OPTIONAL, STAGES, RunDirectory
@@ -32,8 +32,6 @@ Result = TypeVar("Result")
 WIDTH, HEIGHT = 100, 40
 """Of a screen."""
 
-_MARKS = {True: "+", False: "-", None: "*"}
-_LEGEND = "+ an effect was found, - none was, * nothing is claimed, ! puts the others in doubt"
 _SPARKS = 52
 _FAMILIES = 9
 """Listed, and the sphere beside them."""
@@ -47,19 +45,16 @@ class _Results(NamedTuple):
     spectrum: SpectrumResult | None
     fooling: FoolingResult | None
     universal: UniversalResult | None
-    natural: NaturalResult | None
+    curvature: CurvatureResult | None
     transfer: TransferResult | None
 
 
-def describe(
-    run: RunDirectory, *, stage: str = "", everything: bool = False, marks: str = BLOCKS
-) -> str:
+def describe(run: RunDirectory, *, stage: str = "", marks: str = BLOCKS) -> str:
     """Return one screen of text about a run directory.
 
     Args:
         run: The directory.
-        stage: Whose findings are shown; by default a summary of all.
-        everything: Say every finding as it is, however long that becomes.
+        stage: Whose curves and rates are shown; by default those of all.
         marks: Of the sparkline, lowest first.
     """
     lines = _header(run)
@@ -67,12 +62,7 @@ def describe(
     if results is not None:
         lines += _spectrum(results.spectrum, marks) if stage in {"", "spectrum"} else []
         lines += _rates(results.fooling) if stage in {"", "fooling"} else []
-        found = list_findings(*results)
-        room = HEIGHT - len(lines) - 3  # the legend, where all are, the report
-        if everything:
-            lines += _every(found)
-        else:
-            lines += [*_main(found, stage, room), *_of_others(found, run)]
+        lines += _summary(results)
     return "\n".join([*lines, *_of_report(run)])
 
 
@@ -118,7 +108,7 @@ def _results(run: RunDirectory) -> _Results | None:
         _result(run, "spectrum", SpectrumResult),
         _result(run, "fooling", FoolingResult),
         _result(run, "universal", UniversalResult),
-        _result(run, "natural", NaturalResult),
+        _result(run, "curvature", CurvatureResult),
         _result(run, "transfer", TransferResult),
     )
 
@@ -165,39 +155,17 @@ def _row(rate: FoolingRate) -> str:
     return f"  {name:<64}  {percent(rate.rate):>7}  {ends}"
 
 
-def _every(found: Findings) -> list[str]:
-    """Return all findings, as they are."""
-    lines = ["", _LEGEND]
-    for section in found.sections:
-        lines += ["", section.title, *chain(*(_marked(one, one.text) for one in section.findings))]
-    return lines
-
-
-def _main(found: Findings, stage: str, room: int) -> list[str]:
-    """Return the findings of a stage, as many as there is room for; of no one stage the summary."""
-    own = [one for section in found.sections if section.stage == stage for one in section.findings]
-    if not own:
-        return ["", *chain(*(_wrapped(said, "") for said in found.summary))]
-    lines = _marked(own[0], own[0].sentence)
-    for one in own[1:]:
-        added = _marked(one, one.sentence)
-        lines += added if len(lines) + len(added) <= room else []
-    return ["", *lines, _LEGEND]
-
-
-def _of_others(found: Findings, run: RunDirectory) -> list[str]:
-    return [f"all {len(found.findings)} findings, in full: boundary inspect {run.path} --all"]
-
-
-def _marked(finding: Finding, text: str) -> list[str]:
-    """Return lines marked by whether an effect was found."""
-    return _wrapped(text, "! " if finding.doubtful else f"{_MARKS[finding.present]} ")
-
-
-def _wrapped(text: str, mark: str) -> list[str]:
-    """Return lines as wide as the terminal."""
+def _summary(results: _Results) -> list[str]:
+    """Return the answers, as wide as the terminal, and whether to trust them."""
+    _, _, fooling, universal, curvature, transfer = results
+    told = None
+    if fooling is not None and universal is not None and curvature is not None:
+        told = answers(universal, fooling, curvature)
+    names = () if fooling is None else fooling.class_names
     columns = max(_NARROWEST, get_terminal_size((WIDTH, HEIGHT)).columns)
-    return wrap(text, columns, initial_indent=mark, subsequent_indent="  ")
+    found = list_findings(results.collection, told, names, transfer)
+    said = [*found.summary, *(finding.sentence for finding in found.transfer)]
+    return ["", *(line for one in said for line in wrap(one, columns, subsequent_indent="  "))]
 
 
 def _of_report(run: RunDirectory) -> list[str]:

@@ -51,7 +51,6 @@ The stages of `run`, each alone on its directory, in order:
   boundary universal RUN
   boundary fooling RUN
   boundary curvature RUN
-  boundary natural RUN
   boundary report RUN
 
 Of several runs, and of a perturbation in a file:
@@ -102,11 +101,6 @@ COMMANDS = {
         "RUN [options]",
         "boundary fooling RUN --norms 0.5,1,2 --files v.mat --redo",
     ),
-    "natural": About(
-        "Hold the subspace and the perturbations against natural images.",
-        "RUN [options]",
-        "boundary natural RUN",
-    ),
     "curvature": About(
         "Measure how the boundary bends, along which directions, at which scales.",
         "RUN [options]",
@@ -135,7 +129,7 @@ COMMANDS = {
     "inspect": About(
         "Print what a run has found so far, on one screen.",
         "RUN [options]",
-        "boundary inspect RUN --all",
+        "boundary inspect RUN",
     ),
     "verify": About(
         "Look at every file of a run, or of a store of normals: is it sound?",
@@ -169,7 +163,7 @@ SECTIONS = {
 
 BEGINNING = ("run", "collect")
 """Commands that make a run directory."""
-PLANNED = (*BEGINNING, *SECTIONS, "natural")
+PLANNED = (*BEGINNING, *SECTIONS)
 """Commands that can say beforehand what they would do."""
 
 
@@ -294,10 +288,6 @@ def _add_own_options(command: Parser, name: str) -> None:
         command.add_argument("--to", type=str, default=None, help="folder; by default RUN/figures")
     if name in SECTIONS:
         command.add_class_arguments(SECTIONS[name])
-    if name == "inspect":
-        command.add_argument(
-            "--all", action="store_true", help="print every finding, with its intervals"
-        )
     if name == "verify":
         command.add_argument(
             "--repair",
@@ -309,7 +299,7 @@ def _add_own_options(command: Parser, name: str) -> None:
             action="store_true",
             help="read a stranger's files in a process of its own, with limits",
         )
-    if name in {*SECTIONS, "natural", "transfer"}:
+    if name in {*SECTIONS, "transfer"}:
         command.add_argument(
             "--redo",
             action="store_true",

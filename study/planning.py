@@ -218,10 +218,6 @@ def _curvature(config: StudyConfig, facts: _Facts) -> Iterator[Part]:
     yield "curves over scales", looks * (4 + 2 * _SECTION_PASSES), looks
 
 
-def _natural(config: StudyConfig, facts: _Facts) -> Iterator[Part]:
-    yield "principal components of other images", 0, 0
-
-
 _PARTS = {
     "collect": _collect,
     "untrained": _untrained,
@@ -229,7 +225,6 @@ _PARTS = {
     "universal": _universal,
     "fooling": _fooling,
     "curvature": _curvature,
-    "natural": _natural,
 }
 
 

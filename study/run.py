@@ -25,12 +25,11 @@ from study.settings_file import read_settings
 STAGES = ("collect", "spectrum", "universal", "fooling", "curvature")
 """Those that leave a result which the report needs, each resting on those before it."""
 
-OPTIONAL = ("natural", "transfer")
+OPTIONAL = ("transfer",)
 """Those whose results the report shows where they are there."""
 
 _RESTS_ON = {
     **{stage: basis for basis, stage in pairwise(STAGES)},
-    "natural": "universal",
     "transfer": "fooling",
     "curvature": "universal",
 }

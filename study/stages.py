@@ -52,9 +52,11 @@ def collect(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
     if run.ranks.first and seen is not None:
         _require_points(store)
     title = "boundary points of evaluated images"
-    _points(
+    judged = _points(
         run, config, subject, subject.classifier, run.evaluated, title, positions=subject.evaluating
     )
+    if run.ranks.first and seen is not None:
+        _require_points(judged, "evaluate on")
     if not run.ranks.first:
         return
     settings = {
@@ -106,8 +108,8 @@ def _points(
     )
 
 
-def _require_points(store: NormalsStore) -> None:
-    """Refuse to go on without a single boundary point.
+def _require_points(store: NormalsStore, purpose: str = "collect at") -> None:
+    """Refuse to go on without a single boundary point of the images for a purpose.
 
     Raises:
         InputError: If there is none.
@@ -115,7 +117,7 @@ def _require_points(store: NormalsStore) -> None:
     if not len(store):
         name, reason = store.unreadable[0]
         raise InputError(
-            f"none of {store.covered} images to collect at can be read; the first, {name}: "
+            f"none of {store.covered} images to {purpose} can be read; the first, {name}: "
             f"{reason}. Bring them back, and collect in a new directory."
         )
     if not store.on_boundary.any():

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from analysis.natural import NaturalResult
 from analysis.perturbation_files import load_perturbations
 from analysis.results import (
     CollectionResult,
@@ -33,7 +32,6 @@ RESULTS: dict[str, type[Any]] = {
     "spectrum": SpectrumResult,
     "universal": UniversalResult,
     "fooling": FoolingResult,
-    "natural": NaturalResult,
     "transfer": TransferResult,
     "curvature": CurvatureResult,
 }

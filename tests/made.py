@@ -6,13 +6,24 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis import FoolingRate, LabelFlows, NaturalResult, Subspace, naturalness
+from analysis import FoolingRate, LabelFlows
 from analysis.ascent import AscendedFrame
 from analysis.bounds import TheoryRow
+from analysis.causes import FoolingCauses
+from analysis.choice import ChosenDimension
 from analysis.curvature_sweep import ANCHORS, IMAGE, NEAREST, RANDOM, CurvatureCurve
+from analysis.curvature_test import (
+    BENDS,
+    FOOLS,
+    PREDICTS,
+    CurvatureTest,
+    EndpointRow,
+)
 from analysis.learning import LearnedRate
+from analysis.paths import FoolingPath
 from analysis.planes import BoundarySections, RegionMap
 from analysis.profile import CurvatureProfile
+from analysis.questions import SharedNormals, Within
 from analysis.results import CurvatureResult, MadeUniversal, UniversalResult
 from analysis.transfer import SharedGeometry, TransferMatrix, TransferResult
 
@@ -20,6 +31,34 @@ from analysis.transfer import SharedGeometry, TransferMatrix, TransferResult
 def outcomes(share: float, draws: int = 1, images: int = 50) -> NDArray[np.bool_]:
     """Return outcomes of which exactly a share is fooled by every draw."""
     return np.tile(np.arange(images) < round(images * share), (draws, 1))
+
+
+def noise_rate(share: float, dimension: int, norm: float, images: int = 50) -> FoolingRate:
+    """Return the rate of five draws of matched noise, of two vectors each."""
+    shares = [share + change for change in (-0.02, -0.02, 0, 0, 0.02, 0.02, 0.04, 0.04, 0, 0)]
+    fooled = np.concatenate([outcomes(max(0.0, one), images=images) for one in shares])
+    return FoolingRate("spectrum-matched", dimension, norm, False, fooled, per_draw=2)
+
+
+def shared_normals(dimension: int, undecided: tuple[str, ...] = ()) -> SharedNormals:
+    """Return energies of which S_f holds twice as much as noise, and as untrained networks."""
+    images, draws = np.linspace(-0.02, 0.02, 40), np.linspace(-0.01, 0.01, 5)
+    return SharedNormals(
+        dimension=dimension,
+        own=0.4 + images,
+        noise=0.2 + draws[:, None] + images,
+        untrained=np.array([] if undecided else [0.18, 0.2, 0.22]),
+        undecided=undecided,
+    )
+
+
+def path() -> FoolingPath:
+    """Return the way of 30 of 50 images, to class 2, a quarter of it by the slope at the image."""
+    source = np.arange(50) % 2
+    fooled = np.arange(50) < 30
+    gap = np.where(fooled[:, None], np.linspace(-1, 1, 17) ** 3, 0.0)
+    slope = np.where(fooled, 0.5 + np.linspace(-0.1, 0.1, 50), 0.0)
+    return FoolingPath(source, np.where(fooled, 2, source), gap, slope)
 
 
 def made(algorithm: str, p: float, share: float, dimension: int = 60) -> MadeUniversal:
@@ -72,6 +111,19 @@ def universal_result(class_names: tuple[str, ...] = ()) -> UniversalResult:
         for p in (2.0, inf)
     )
     return UniversalResult(
+        choice=ChosenDimension(
+            dimensions=np.array([1, 5, 10]),
+            rate=np.array([0.2, 0.3, 0.5]),
+            error=np.array([0.05, 0.04, 0.05]),
+            noise=np.array([[0.1, 0.2, 0.15], [0.12, 0.18, 0.16]]),
+            chosen=10,
+            noise_best=5,
+            images=40,
+            stated=False,
+        ),
+        within=(Within(10, outcomes(0.7)[0], outcomes(0.5)[0], np.tile(outcomes(0.2)[0], (3, 1))),),
+        paths=(path(),),
+        rate_without_sink=0.25,
         found=(
             made("smooth_rate", 2.0, 0.7),
             made("smooth_rate", inf, 0.8),
@@ -130,15 +182,6 @@ def transfer_result() -> TransferResult:
             random_angles=np.full((models, 5, R), 1.3),
         ),
     )
-
-
-def natural_result() -> NaturalResult:
-    """Return how noise of a falling spectrum compares with a few directions."""
-    generator = np.random.default_rng(0)
-    images = generator.standard_normal((40, 3, 4, 5)).cumsum(axis=2) / 10 + 0.5
-    subspace = Subspace(np.eye(60)[:5])
-    families = {"universal smooth_rate l2": generator.standard_normal((1, 3, 4, 5))}
-    return naturalness(images, subspace, families, draws=20)
 
 
 SCALES = (0.5, 1.0, 2.0)
@@ -234,6 +277,50 @@ def _map(source: int) -> RegionMap:
     return RegionMap("direction 1 of S_c", "direction 2 of S_c", coordinates, classes, source)
 
 
+def causes(family: str, share: float, draws: int = 1) -> FoolingCauses:
+    """Return pairs of which a share is fooled: half by the own plane, a fifth by bending alone."""
+    fooled = outcomes(share, draws)
+    return FoolingCauses(
+        family=family,
+        subspace_dimension=4,
+        norm=2.0,
+        scale=1.0,
+        fooled=fooled,
+        own_plane=outcomes(0.5 * share, draws),
+        planes=outcomes(0.7 * share, draws),
+        bending=outcomes(0.9 * share, draws),
+        found=np.full(50, 3),
+        sampled=draws > 1,
+    )
+
+
+def curvature_test(effect: float = 1.0) -> CurvatureTest:
+    """Return the test of three S_c whose effects, of twice the smallest of interest, are scaled."""
+    compared = {
+        BENDS: (("zero", 0.14), ("matched noise of S_c", 0.2)),
+        FOOLS: (("matched noise of S_c", 0.04), ("matched noise of S_f", 0.05), ("S_f", 0.06)),
+        PREDICTS: (("planes alone", 0.02),),
+    }
+    rows = [
+        EndpointRow(
+            endpoint,
+            frame,
+            rival,
+            scale,
+            effect * size,
+            effect * size - size / 4,
+            effect * size + size / 4,
+            1e-6 if effect else 1.0,
+            size / 3,
+        )
+        for endpoint, rivals in compared.items()
+        for frame in range(3)
+        for scale in ((0.35, 1.0) if endpoint == BENDS else (2.0,))
+        for rival, size in rivals
+    ]
+    return CurvatureTest(tuple(rows), median_margin=0.7)
+
+
 @cache
 def curvature_result(bent: tuple[float, ...] = (-1.0, 0.0, 1.0)) -> CurvatureResult:
     """Return a result in which S_c is bent away at one scale and towards the images at another.
@@ -245,6 +332,14 @@ def curvature_result(bent: tuple[float, ...] = (-1.0, 0.0, 1.0)) -> CurvatureRes
     frames = (np.eye(60)[:4], np.eye(60)[2:6], np.eye(60)[:4])
     return CurvatureResult(
         frames=tuple(AscendedFrame(values, directions, 13) for directions in frames),
+        causes=(
+            causes("universal smooth_rate l2", 0.8),
+            causes("subspace", 0.4, draws=5),
+            *(causes(f"curved {place}", 0.2, draws=5) for place in (1, 2, 3)),
+            causes("spectrum-matched", 0.2, draws=5),
+            causes("sphere", 0.0, draws=5),
+        ),
+        test=curvature_test(),
         curves=tuple(curves(bent)),
         sections=tuple(_sections(family) for family in _FAMILIES),
         maps=(_map(0), _map(3)),

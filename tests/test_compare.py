@@ -15,8 +15,7 @@ import pytest
 from scipy.stats import norm
 
 from analysis import FoolingRate, Subspace, wilson_interval
-from analysis.comparisons import compare_across
-from analysis.fooling import newcombe_interval
+from analysis.comparisons import compare_all
 from analysis.intervals import Estimate, difference_of_independent, median_estimate
 from analysis.results import FoolingResult
 from boundary import InputError
@@ -36,7 +35,7 @@ from figures.comparison import comparison_csv, write_comparison
 from figures.families import plot_families
 from figures.finding import Finding
 from figures.plates import RunResults
-from made import curvature_result, natural_result, universal_result
+from made import curvature_result, universal_result
 from pages import Tags, self_contained
 from study.cli import main
 from test_report import (
@@ -58,7 +57,6 @@ def made_run(
     first: int = 0,
     seed: int = 23,
     model: str = "net",
-    whole: bool = False,
 ) -> ComparedRun:
     """Return a run whose subspaces are spanned by axes from one on.
 
@@ -68,7 +66,6 @@ def made_run(
         first: The axis.
         seed: Of the run.
         model: Its name.
-        whole: With the stages that a run may lack.
     """
     spectrum = spectrum_result()
     directions = np.eye(48)[first : first + 12]
@@ -84,7 +81,6 @@ def made_run(
             universal_result(HOSTILE),
             replace(fooling_result(subspace), seed=seed),
             curvature_result(),
-            natural_result() if whole else None,
             None,
         ),
     )
@@ -107,7 +103,6 @@ def in_units(run: ComparedRun, unit: float) -> ComparedRun:
         replace(
             fooling,
             rates=tuple(replace(rate, norm=unit * rate.norm) for rate in fooling.rates),
-            own=(),
             mean_image_norm=unit * fooling.mean_image_norm,
             reference_norm=unit * fooling.reference_norm,
         ),
@@ -148,20 +143,11 @@ def test_the_interval_of_a_median_holds_whatever_the_law() -> None:
 
 
 def test_the_difference_of_two_shares_is_newcombes() -> None:
-    first, second = (
-        FoolingRate("sphere", 4, 1.0, False, np.arange(50)[None] < count) for count in (20, 30)
-    )
-    found = difference_of_independent(
-        Estimate(0.4, wilson_interval(20, 50)), Estimate(0.6, wilson_interval(30, 50))
-    )
-    assert found.value == pytest.approx(-0.2)
-    assert found.interval == newcombe_interval(first, second)
-    paper = [
-        FoolingRate("sphere", 4, 1.0, False, np.arange(n)[None] < count)
-        for count, n in ((56, 70), (48, 80))
-    ]
-    published = newcombe_interval(*paper)  # Newcombe 1998, method 10 of example (a)
-    assert [round(end, 4) for end in (published.low, published.high)] == [0.0524, 0.3339]
+    first, second = ((count / n, wilson_interval(count, n)) for count, n in ((56, 70), (48, 80)))
+    found = difference_of_independent(Estimate(*first), Estimate(*second))
+    assert found.value == pytest.approx(0.2)
+    ends = found.interval.low, found.interval.high
+    assert [round(end, 4) for end in ends] == [0.0524, 0.3339]  # Newcombe 1998, method 10 of (a)
 
 
 def test_intervals_of_other_images_hold() -> None:
@@ -173,12 +159,12 @@ def test_intervals_of_other_images_hold() -> None:
             FoolingRate("sphere", 4, 1.0, False, random.normal(size=(1, 150)) > norm.ppf(0.7))
             for _ in range(3)
         ]
-        held.append(all(pair.sign == 0 for pair in compare_across(rates, [0, 1, 1])))
+        held.append(all(pair.sign == 0 for pair in compare_all(rates, [0, 1, 1])))
     assert np.mean(held) >= 0.9
     few = replace(rates[0], fooled=rates[0].fooled[:, :10])
-    compare_across([few, *rates[1:]], [0, 1, 1])
+    compare_all([few, *rates[1:]], [0, 1, 1])
     with pytest.raises(InputError, match="the same images"):
-        compare_across([few, *rates[1:]], [1, 1, 0])
+        compare_all([few, *rates[1:]], [1, 1, 0])
 
 
 def test_the_mean_squared_cosine_of_subspaces() -> None:
@@ -195,7 +181,8 @@ def test_a_run_does_not_differ_from_itself() -> None:
     comparison = Comparison((made_run("a"), made_run("b")))
     found = family_differences_of_runs(comparison)
     assert {(one.family, one.clipped) for one in found} == {
-        (family, clipped) for family in ("sphere", "subspace") for clipped in (False, True)
+        *((family, clipped) for family in ("sphere", "subspace") for clipped in (False, True)),
+        ("spectrum-matched", False),
     }
     for pair in (pair for one in found for pair in one.pairs):
         assert (pair.sign, pair.difference, pair.paired) == (0, 0, True)
@@ -360,7 +347,7 @@ def at_norms(run: ComparedRun, factor: float) -> ComparedRun:
     fooling = run.results.fooling
     moved = tuple(replace(rate, norm=factor * rate.norm) for rate in fooling.rates)
     other = factor * fooling.reference_norm
-    return judged_on(run, replace(fooling, rates=moved, own=(), reference_norm=other))
+    return judged_on(run, replace(fooling, rates=moved, reference_norm=other))
 
 
 def test_without_a_common_norm_nothing_is_compared_at_one() -> None:
@@ -410,17 +397,19 @@ def test_norms_are_equal_in_input_units_where_more_runs_share_one_so() -> None:
 
 
 def test_what_a_run_lacks_is_a_dash(tmp_path: Path) -> None:
-    comparison = Comparison((made_run("a", whole=True), made_run("b")))
+    universal = universal_result()
+    bare = made_run("b")
+    bare = replace(bare, results=replace(bare.results, universal=replace(universal, found=())))
+    comparison = Comparison((made_run("a"), bare))
     write_comparison(comparison, tmp_path)
-    cells = line(comparison, "components").cells
+    key = "universal_smooth_rate_l2"
+    cells = line(comparison, key).cells
     assert cells[0] is not None
     assert cells[1] is None
     rows = list(csv.DictReader(StringIO((tmp_path / "comparison.csv").read_text())))
-    assert {row["run"] for row in rows if row["quantity"] == "components"} == {"a"}
+    assert {row["run"] for row in rows if row["quantity"] == key} == {"a"}
     page = (tmp_path / "comparison.html").read_text()
-    assert re.search(
-        r"shared with principal components, times chance</td><td>.*?</td><td>–</td>", page
-    )
+    assert re.search(r"universal \(smooth rate\)</td><td>.*?</td><td>–</td>", page)
 
 
 def test_numbers_are_those_of_the_results() -> None:
@@ -485,7 +474,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Comparison, Path]
     """Return runs with hostile names, and the folder of their comparison."""
     folder = tmp_path_factory.mktemp("compared") / "new" / "comparison"
     runs = (
-        made_run(NAMES[0], model="<b>{{ 7 * 7 }}</b>", whole=True),
+        made_run(NAMES[0], model="<b>{{ 7 * 7 }}</b>"),
         made_run(NAMES[1], (0.1, 0.9, 0.9), first=3),
         made_run(NAMES[2], seed=7),
     )
@@ -547,7 +536,7 @@ STRANGERS = (
 
 def of_strangers(name: str) -> ComparedRun:
     """Return a run whose own name, model, images, classes and families of files are strangers'."""
-    run = made_run(name, model=STRANGERS[0], whole=True)
+    run = made_run(name, model=STRANGERS[0])
     fooling = run.results.fooling
     files = tuple(
         replace(rate, family=f"file {stranger}")
@@ -566,9 +555,11 @@ def of_strangers(name: str) -> ComparedRun:
 def test_figures_draw_the_names_of_strangers_as_they_are() -> None:
     """No name is typeset, and none is left out of a legend, as matplotlib does with `_x`."""
     runs = [of_strangers(name) for name in STRANGERS]
-    fooling = replace(runs[0].results.fooling, own=runs[0].results.fooling.rates)
     compared = (plot_compared_spectra, plot_compared_rates, plot_compared_families)
-    for figure in (plot_families(fooling), *(draw(Comparison((*runs,))) for draw in compared)):
+    for figure in (
+        plot_families(runs[0].results.fooling),
+        *(draw(Comparison((*runs,))) for draw in compared),
+    ):
         texts = [text for legend in figure.legends for text in legend.get_texts()]
         shown = [text.get_text().strip().removesuffix(" (file)") for text in texts]
         assert set(STRANGERS) <= set(shown)

@@ -86,7 +86,7 @@ def test_captions_of_curvature_say_what_was_measured() -> None:
         "on the surface of the pair",
         "8 directions of a family at most",
         "n of 20 held-out images, seed 23",
-        "95 % intervals of the mean, bootstrap over draws and points",
+        "95 % intervals of the mean, over draws and points",
         "scale at which S_c was made 1 (dashed), reference norm 2 (dash-dotted)",
         "Exactly zero, that is piecewise linear at the scale and not flat: 4.7 % at s = 0.5.",
     ):
@@ -150,7 +150,7 @@ def test_the_boundary_is_drawn_above_every_image() -> None:
     titles = [axes.get_title(loc="left").replace("\xa0", " ") for axes in figure.axes]
     assert titles == [
         f"{space}, n = 6, censored 2.1 %"
-        for space in ("S_c", "S_f", "spectrum-matched noise", "random directions")
+        for space in ("S_c", "S_f", "matched noise", "random directions")
     ]
     assert len({(axes.get_xlim(), axes.get_ylim()) for axes in figure.axes}) == 1
     (own,) = [sections for sections in curvature_result().sections if sections.family == "curved"]

@@ -44,11 +44,13 @@ from figures.formats import (
 from figures.rates import family_label, rates_by_norm
 from figures.spectrum_tables import NULL_LABELS, dimension_rows
 from figures.style import NULL_COLOURS, figure_bytes, save_figure, set_subscripts
-from made import curvature_result, natural_result, transfer_result, universal_result
+from made import curvature_result, shared_normals, transfer_result, universal_result
 
 HOSTILE = ("<script>x()</script>", "$x$", r"\frac $", "cat & dog", "猫")
 NORMS = (0.5, 1.0, 2.0, 4.0)
+REFERENCE = 2.0
 RANDOM = ("sphere", "subspace", "spectrum-matched", "untrained")
+DRAWN = ("subspace", "spectrum-matched", "untrained", "sphere")
 SINGLE = ("universal smooth_rate l2", "displacement sum", "displacement", "mean image")
 DIMENSIONS = (1, 3, 10)
 CURVATURE = (
@@ -57,6 +59,8 @@ CURVATURE = (
     "plot_sections",
     "plot_maps",
     "plot_profile",
+    "plot_causes",
+    "plot_endpoints",
 )
 
 
@@ -82,6 +86,7 @@ def spectrum_result(
         np.arange(40) % 3,
         (np.arange(40) + 1) % 3,
         shape,
+        evaluated=rows[50:],
         directions=14,
         null_draws=8,
         splits=4,
@@ -108,26 +113,26 @@ def fooling_result(
     draws: int = 4,
 ) -> FoolingResult:
     rates = []
-    for clipped in (True, False):
-        less = 0.04 if clipped else 0.0
-        for norm, inside, outside in zip(NORMS, subspace, sphere, strict=True):
-            inside, outside = max(0, inside - less), max(0, outside - less)
-            rates.append(fooling_rate("sphere", 60, norm, outside, clipped=clipped, draws=draws))
-            rates.append(fooling_rate("subspace", 10, norm, inside, clipped=clipped, draws=draws))
-        rates += [
-            fooling_rate("subspace", R, 2.0, 0.9 - R / 20, clipped=clipped, draws=draws)
-            for R in DIMENSIONS[:-1]
-        ]
-        for place, family in enumerate(("spectrum-matched", "untrained")):
-            for norm, inside in zip(NORMS, subspace, strict=True):
-                share = max(0.0, inside - 0.1 * place - 0.1)
-                rates.append(fooling_rate(family, 10, norm, share, clipped=clipped, draws=draws))
-        for place, family in enumerate(SINGLE):
+    for norm, inside, outside in zip(NORMS, subspace, sphere, strict=True):
+        for clipped in (True, False) if norm == REFERENCE else (False,):
+            less = 0.04 if clipped else 0.0
+            rates += [
+                fooling_rate(family, R, norm, max(0, share - less), clipped=clipped, draws=draws)
+                for family, R, share in (
+                    ("sphere", 60, outside),
+                    ("subspace", 10, inside),
+                    ("spectrum-matched", 10, inside - 0.1),
+                    ("untrained", 10, inside - 0.2),
+                )
+            ]
             rates += [
                 fooling_rate(family, 60, norm, norm / 4 - place / 20, clipped=clipped, draws=1)
-                for norm in NORMS
+                for place, family in enumerate(SINGLE)
             ]
-    own = [replace(rate, fooled=rate.fooled[:, :40]) for rate in rates if not rate.clipped]
+    rates += [
+        fooling_rate("subspace", R, REFERENCE, 0.9 - R / 20, clipped=False, draws=draws)
+        for R in DIMENSIONS[:-1]
+    ]
     clean = np.linspace(0, 1, 3 * 60, dtype=np.float32).reshape(3, 3, 4, 5)
     examples = Examples(
         clean=clean,
@@ -139,7 +144,7 @@ def fooling_result(
     )
     return FoolingResult(
         rates=tuple(rates),
-        own=tuple(own),
+        shared=shared_normals(10),
         examples=examples,
         image_ids=tuple(f"image {place}" for place in range(50)),
         predictions=np.zeros(50, dtype=np.int64),
@@ -148,6 +153,7 @@ def fooling_result(
         mean_image_norm=20.0,
         reference_norm=2.0,
         reference_dimension=10,
+        noise_dimension=10,
         median_margin=0.7,
         seed=23,
     )
@@ -164,6 +170,7 @@ def collection_result(correct: int = 45) -> CollectionResult:
         judged=50,
         correct=correct,
         mean_image_norm=20.0,
+        choosing=np.arange(count) % 5 == 0,
         status=status,
         margin=np.where(on_boundary, np.linspace(0.1, 2, count), np.inf),
         alignment=np.where(on_boundary, np.linspace(1.0, 0.5, count), 0.0),
@@ -189,8 +196,8 @@ def drawn(name: str) -> Figure:
         "plot_examples": fooling_result,
         "plot_families": fooling_result,
         "plot_universal": lambda: universal_result(HOSTILE),
+        "plot_choice": universal_result,
         "plot_labels": lambda: universal_result(HOSTILE).labels[0],
-        "plot_natural": natural_result,
         "plot_transfer": transfer_result,
         **dict.fromkeys(CURVATURE, curvature_result),
         "plot_fooling_norm": fooling_result,
@@ -432,9 +439,9 @@ def test_fooling_by_norm_draws_every_rate_with_its_interval(draws: int) -> None:
     result = fooling_result(draws=draws)
     figure = figures.plot_fooling_norm(result)
     panels = {axes.get_title(loc="left"): axes for axes in figure.axes}
-    for title, clipped in (("not clipped", False), ("clipped to the bounds of the input", True)):
+    for title, clipped in (("not clipped", False), ("clipped", True)):
         bars = error_bars(panels[title])
-        for family in RANDOM:
+        for place, family in enumerate(DRAWN):
             points_drawn, ends = bars[family_label(family)]
             rates = [
                 rate
@@ -442,7 +449,10 @@ def test_fooling_by_norm_draws_every_rate_with_its_interval(draws: int) -> None:
                 if (rate.family, rate.clipped) == (family, clipped)
                 and rate.subspace_dimension in {10, 60}
             ]
-            np.testing.assert_array_equal(points_drawn, [(r.norm, r.rate) for r in rates])
+            assert [rate.norm for rate in rates] == ([REFERENCE] if clipped else list(NORMS))
+            where = [place if clipped else rate.norm for rate in rates]
+            shown = list(zip(where, [rate.rate for rate in rates], strict=True))
+            np.testing.assert_array_equal(points_drawn, shown)
             intervals = [(rate.interval.low, rate.interval.high) for rate in rates]
             np.testing.assert_allclose(ends, intervals, atol=1e-12)
     assert panels["not clipped"].get_ylabel() == "fooling rate (%)"
@@ -450,9 +460,6 @@ def test_fooling_by_norm_draws_every_rate_with_its_interval(draws: int) -> None:
     said = texts(figure)
     assert "seed 23" in said
     assert "50 images" in said
-    shown = [rate for rate in result.rates if rate.family in RANDOM]
-    for kind in ("Wilson", "bootstrap"):
-        assert (kind in said) == (kind in {rate.interval_kind for rate in shown})
 
 
 def test_fooling_fills_the_height_of_the_panel() -> None:
@@ -480,7 +487,7 @@ def test_fooling_by_dimension_draws_the_reference_norm_and_the_sphere() -> None:
     np.testing.assert_allclose(rates, [(1, 0.84), (3, 0.76), (10, 0.6)], atol=0.011)
     (sphere,) = [r for r in result.rates if (r.family, r.norm, r.clipped) == ("sphere", 2.0, False)]
     assert set(line(axes, "random directions (sphere), R = D = 60")[1]) == {sphere.rate}
-    assert "Norm 2 input units, 10.0 % of the mean image norm" in texts(figure)
+    assert "norm 2 input units, 10.0 % of the mean image norm" in texts(figure)
     assert axes.get_xlabel() == "R, dimension of the subspace"
 
 
@@ -489,24 +496,80 @@ def test_no_rates_cannot_be_drawn() -> None:
         figures.plot_fooling_norm(replace(fooling_result(), rates=()))
 
 
-def test_all_families_are_drawn_on_their_own_images_and_on_others() -> None:
+def test_all_families_are_drawn_on_images_that_made_none() -> None:
     result = fooling_result()
     figure = drawn("plot_families")
-    for title, own in (("collected images", True), ("held-out images", False)):
-        (axes,) = [axes for axes in figure.axes if axes.get_title(loc="left") == title]
-        for family in (*RANDOM, *SINGLE):
-            label = family_label(family) + (", R = 10" if family == "subspace" else "")
-            rates = rates_by_norm(result, family, clipped=False, own=own)
-            norms, values = line(axes, label)
-            np.testing.assert_array_equal(norms, [rate.norm for rate in rates])
-            np.testing.assert_array_equal(values, [rate.rate for rate in rates])
-            assert {rate.fooled.shape[1] for rate in rates} == {40 if own else 50}
-    said = texts(figure)
-    assert (
-        "40 collected images, which made what is made of images, 50 held-out ones; up to 4" in said
-    )
-    with pytest.raises(InputError, match="own images and others"):
-        figures.plot_families(replace(result, own=()))
+    (axes,) = figure.axes
+    for family in (*RANDOM, *SINGLE):
+        label = family_label(family) + (", R = 10" if family == "subspace" else "")
+        rates = rates_by_norm(result, family, clipped=False)
+        norms, values = line(axes, label)
+        np.testing.assert_array_equal(norms, NORMS)
+        np.testing.assert_array_equal(norms, [rate.norm for rate in rates])
+        np.testing.assert_array_equal(values, [rate.rate for rate in rates])
+    assert "50 images that made nothing; up to 4 draws" in texts(figure)
+    with pytest.raises(InputError, match="rates without clipping"):
+        figures.plot_families(replace(result, rates=()))
+
+
+def test_causes_are_shares_of_the_fooled_pairs_and_models_of_all() -> None:
+    left, right = drawn("plot_causes").axes
+    names = [text.get_text().replace("\n", ": ") for text in left.get_yticklabels()]
+    assert names == [
+        "universal (smooth rate): 40 of 50 pairs fooled",
+        "S_f: 100 of 250 pairs fooled",
+        "S_c: 150 of 750 pairs fooled",
+        "matched noise: 50 of 250 pairs fooled",
+        "random directions: 0 of 250 pairs fooled",
+    ]
+    shares = np.array([[bar.get_width() for bar in bars] for bars in left.containers])
+    np.testing.assert_allclose(shares, [[0.5] * 4, [0.2] * 4, [0.2] * 4, [0.1] * 4], atol=1e-12)
+    assert left.get_ylim() == right.get_ylim()
+    bars = [found for found in right.containers if isinstance(found, ErrorbarContainer)]
+    assert [found.get_label() for found in bars] == ["own plane", "planes", "planes and bending"]
+    told = np.array([found.lines[0].get_xdata(orig=False) for found in bars])
+    np.testing.assert_allclose(told[:, 0], [0.6, 0.76, 0.92])
+    np.testing.assert_allclose(told[:, 2], [0.9, 0.94, 0.98])
+    with pytest.raises(InputError, match="a family at least"):
+        figures.plot_causes(replace(curvature_result(), causes=()))
+
+
+def test_endpoints_draw_every_comparison_of_every_frame() -> None:
+    test = curvature_result().test
+    panels = drawn("plot_endpoints").axes
+    drawn_at = []
+    for axes in panels:
+        bars = [found for found in axes.containers if isinstance(found, ErrorbarContainer)]
+        assert [found.get_label() for found in bars] == [f"S_c, third {n}" for n in (1, 2, 3)]
+        for found in bars:
+            data, _, (ranges,) = found.lines
+            ends = [segment[:, 0].tolist() for segment in ranges.get_segments()]
+            drawn_at += list(zip(data.get_xdata(), *zip(*ends, strict=True), strict=True))
+    rows = [(row.estimate, row.low, row.high) for row in test.rows]
+    np.testing.assert_allclose(sorted(drawn_at), sorted(rows))
+    ticks = [[text.get_text() for text in axes.get_yticklabels()] for axes in panels]
+    assert ticks == [
+        ["s = 0.35", "s = 1"],
+        ["s = 0.35", "s = 1"],
+        ["matched noise of S_c", "matched noise of S_f", "S_f"],
+        ["planes alone"],
+    ]
+    least = [line(panels[place], "smallest effect")[0][0] for place in (0, 2, 3)]
+    np.testing.assert_allclose(least, [0.05 / 0.7, 0.02, 0.01])
+
+
+def test_the_choice_of_r_is_drawn_with_what_it_rests_on() -> None:
+    choice = universal_result().choice
+    figure = drawn("plot_choice")
+    axes = figure.axes[0]
+    rates, ends = error_bars(axes)["random in S_f"]
+    np.testing.assert_allclose(rates, np.stack([choice.dimensions, choice.rate], axis=1))
+    np.testing.assert_allclose(ends[:, 1] - ends[:, 0], 2 * choice.error)
+    assert line(axes, "R chosen: 10")[0].tolist() == [10, 10]
+    noise = [one.get_ydata() for one in axes.lines if one.get_marker() == "^"]
+    np.testing.assert_array_equal(noise, choice.noise)
+    stated = replace(universal_result(), choice=replace(choice, stated=True))
+    assert "R stated: 10" in texts(figures.plot_choice(stated))
 
 
 def test_universal_perturbations_are_drawn_against_gradients_and_images() -> None:
@@ -523,6 +586,8 @@ def test_universal_perturbations_are_drawn_against_gradients_and_images() -> Non
     images, rates = line(right, "universal (smooth rate)")
     np.testing.assert_array_equal(images, [50, 100, 200, 400])
     assert rates[-1] == result.found[0].others[0].rate
+    (alone,) = figures.plot_universal(replace(result, learning=())).axes
+    assert "Right" not in texts(alone.figure)
     with pytest.raises(InputError, match=r"a universal perturbation\. Found none"):
         figures.plot_universal(replace(result, found=()))
 
@@ -661,9 +726,6 @@ def test_families_of_a_figure_have_looks_of_their_own() -> None:
     assert {family: fewer[family] for family in universal} == {
         family: looks[family] for family in universal
     }
-    natural = figures.plot_natural(natural_result()).axes[2]
-    ticks = [tick.tick1line.get_markeredgecolor() for tick in natural.yaxis.get_major_ticks()]
-    assert len(set(ticks)) == len(ticks)
 
 
 def test_percentages_have_no_more_digits_than_they_need() -> None:

@@ -99,19 +99,27 @@ def test_it_opens_without_a_word_and_fits_the_window(
         assert light == (scheme == "light")
 
 
-def test_findings_are_folded_on_a_phone_and_open_on_paper(browser: Any, real: Path) -> None:
-    shown = "[...document.querySelectorAll('.subject')].map((subject) => subject.open)"
+def test_the_answers_are_on_the_first_screen(browser: Any, real: Path) -> None:
     with opened(browser, real, viewport=WIDE) as page:
-        assert all(page.evaluate(shown))
+        places = [one.bounding_box() for one in page.locator(".answers article").all()]
+        assert len(places) == 3
+        assert len({place["y"] for place in places}) == 1
+        for one in page.locator(".answers .answer").all():
+            assert one.bounding_box()["y"] < WIDE["height"]
     with opened(browser, real, viewport=PHONE) as page:
-        assert not any(page.evaluate(shown))
-        assert page.locator(".summary").is_visible()
-        page.locator(".subject > summary").first.click()
-        assert page.evaluate(shown)[:2] == [True, False]
+        places = [one.bounding_box() for one in page.locator(".answers article").all()]
+        assert [place["y"] for place in places] == sorted({place["y"] for place in places})
+        assert page.locator(".answers .answer").first.bounding_box()["y"] < PHONE["height"]
+
+
+def test_what_is_folded_is_open_on_paper(browser: Any, real: Path) -> None:
+    with opened(browser, real) as page:
+        folded = page.locator("details:not([open])").count()
+        assert folded > 0
         page.evaluate("dispatchEvent(new Event('beforeprint'))")
         assert page.locator("details:not([open])").count() == 0
         page.evaluate("dispatchEvent(new Event('afterprint'))")
-        assert page.evaluate(shown)[:2] == [True, False]
+        assert page.locator("details:not([open])").count() == folded
 
 
 def test_legends_follow_the_width_of_the_window(browser: Any, real: Path) -> None:
@@ -203,14 +211,14 @@ def test_a_slider_goes_through_the_singular_vectors(browser: Any, real: Path) ->
 
 def test_a_slider_goes_through_r(browser: Any, real: Path) -> None:
     fooling = load_result(real / "fooling.h5", FoolingResult)
-    rates = rates_by_dimension(fooling, False)
+    rates = rates_by_dimension(fooling)
     with opened(browser, real) as page:
         seen = {}
         for place in range(int(page.locator("#dimension").get_attribute("max")) + 1):
             slide(page, "dimension", place)
             shown = rows(page, "#explore-dimensions")
             R = int(page.inner_text("#explore-dimensions output"))
-            seen[R] = shown.get("fooled by random in Sf, not clipped", "").split("(")[0].strip()
+            seen[R] = shown.get("fooled by random in Sf", "").split("(")[0].strip()
         for rate in rates:
             assert seen[rate.subspace_dimension] == percent(rate.rate)
 
@@ -225,16 +233,6 @@ def test_pointing_at_a_curve_reads_its_values(browser: Any, real: Path) -> None:
         tip = page.locator(".bk-Tooltip").first
         tip.wait_for()
         assert "random directions" in tip.evaluate("tip => tip.shadowRoot.textContent")
-
-
-def test_what_is_clipped_is_shown_on_demand(browser: Any, real: Path) -> None:
-    with opened(browser, real) as page:
-        free, clipped = (page.locator(f"[data-chart=norm-{name}]") for name in ("free", "clipped"))
-        assert free.is_visible()
-        assert not clipped.is_visible()
-        page.check("#explore-norms input[value=clipped]")
-        clipped.locator("canvas").first.wait_for()
-        assert not free.is_visible()
 
 
 def test_the_reader_chooses_light_or_dark(browser: Any, real: Path) -> None:
@@ -305,7 +303,7 @@ def test_one_tip_tells_all_families_in_the_colours_of_the_page(
     browser: Any, real: Path, scheme: str
 ) -> None:
     with opened(browser, real, color_scheme=scheme) as page:
-        chart = page.locator("[data-chart=norm-free]")
+        chart = page.locator("[data-chart=norm]")
         chart.scroll_into_view_if_needed()
         box = chart.bounding_box()
         for share in (0.3, 0.5):

@@ -11,7 +11,7 @@ import figures
 from figures.embedded import figure_uri
 from figures.stacked import stack_panels
 from figures.style import ONE_COLUMN
-from made import curvature_result, natural_result, transfer_result, universal_result
+from made import curvature_result, transfer_result, universal_result
 
 
 def stacked(figure: Figure, columns: int = 1) -> Figure:
@@ -29,7 +29,9 @@ def stacked(figure: Figure, columns: int = 1) -> Figure:
         lambda: figures.plot_fooling_dimension(fooling_result()),
         lambda: figures.plot_families(fooling_result()),
         lambda: figures.plot_universal(universal_result()),
-        lambda: figures.plot_natural(natural_result()),
+        lambda: figures.plot_choice(universal_result()),
+        lambda: figures.plot_causes(curvature_result()),
+        lambda: figures.plot_endpoints(curvature_result()),
         lambda: figures.plot_transfer(transfer_result()),
         lambda: figures.plot_margins(collection_result()),
         lambda: figures.plot_curvature(curvature_result()),

@@ -60,11 +60,6 @@
     show();
   };
 
-  const addPolicies = (box) => {
-    const chosen = box.querySelector("input[type=radio]:checked")?.value;
-    for (const chart of box.querySelectorAll("[data-policy]")) chart.hidden = chart.dataset.policy !== chosen;
-  };
-
   const explore = async () => {
     document.querySelectorAll("#explore, nav a[hidden]").forEach((part) => { part.hidden = false; });
     for (const chart of document.querySelectorAll("[data-chart]")) {
@@ -73,17 +68,13 @@
       const legend = view.model.below.find((model) => model.type === "Legend");
       const longest = Math.max(...legend.items.map((item) => (item.label?.value ?? "").length));
       new ResizeObserver(() => {
-        if (!chart.hidden) legend.ncols = Math.max(1, Math.floor(chart.clientWidth / (60 + 6.5 * longest)));
+        legend.ncols = Math.max(1, Math.floor(chart.clientWidth / (60 + 6.5 * longest)));
       }).observe(chart);
     }
     paintAll();
     document.addEventListener("theme", paintAll);
     addSlider("vector", explored.vectors);
     addSlider("dimension", explored.dimensions);
-    for (const box of document.querySelectorAll(".explorer")) {
-      addPolicies(box);
-      box.addEventListener("change", () => addPolicies(box));
-    }
     page.dataset.explored = "true";
   };
 

@@ -18,10 +18,7 @@
   button.hidden = false;
   showTheme();
 
-  // Findings are folded where there is little room, and everything is open on paper.
-  if (matchMedia("(max-width: 40rem)").matches) {
-    for (const subject of document.querySelectorAll(".subject:not(:has(.doubtful))")) subject.open = false;
-  }
+  // Everything is open on paper.
   addEventListener("beforeprint", () => {
     for (const folded of document.querySelectorAll("details:not([open])")) {
       folded.open = true;

@@ -18,12 +18,11 @@ KILLS = {
     "spectrum": 0.1,
     "universal": 0.1,
     "fooling": 0.1,
-    "natural": 0.05,
     "curvature": 0.1,
     "report": 0.05,
 }
 """Share of the kills, by stage."""
-FAULTS = {"spectrum": 6, "universal": 6, "fooling": 6, "natural": 4, "curvature": 4, "report": 4}
+FAULTS = {"spectrum": 6, "universal": 6, "fooling": 6, "curvature": 4, "report": 4}
 """Faults at random calls of the later stages; collecting has one at every call."""
 
 
