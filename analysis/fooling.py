@@ -53,7 +53,7 @@ class FoolingRate(Result):
 
     @property
     def by_draw(self) -> NDArray[np.float64]:
-        """(draws, images), share fooled by the vectors of each draw: one, or those of a subspace."""
+        """(draws, images), share fooled by the vectors of each draw: one, or a subspace's."""
         return np.asarray(self.by_subspace.mean(1))
 
     @property
