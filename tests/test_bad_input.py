@@ -377,18 +377,6 @@ def test_images_to_collect_at_of_which_none_can_be_read_are_named(
     assert first.endswith(".png")
 
 
-def test_images_that_hardly_differ_cost_the_comparison_with_nature_alone(
-    digits: NDArray[np.float32], caplog: pytest.LogCaptureFixture
-) -> None:
-    alike, order = digits[:40].copy(), np.random.default_rng(0).permutation(40)
-    alike[order[12:]] = alike[order[12]]  # all but those collected
-    assert main(["collect", saved(alike), *SMALL, "--out=run"]) == 0
-    for stage in ("spectrum", "universal", "natural"):
-        assert main([stage, "run"]) == 0
-    assert "are not held against nature: `images` should differ from one another" in caplog.text
-    assert not Path("run/natural.h5").exists()
-
-
 # Models
 
 NETS = """
@@ -720,7 +708,6 @@ def test_points_that_cannot_be_reached_are_flagged_and_never_nan() -> None:
         ("model: 5", "`--model` should be a text. Found `5`."),
         ("fooling: {draws: null}", "`--fooling.draws` should be a whole number. Found nothing"),
         ("search: {candidates: 1.5}", "`--search.candidates` should be a whole number."),
-        ("spectrum: {held_out: x}", "`--spectrum.held_out` should be a number. Found `x`."),
         ("spectrum: {method: svd}", "`--spectrum.method` should be one of gram, lapack."),
         ("seed: 0\nsearch:", "`search` should be a group of settings. Found `None`"),
         ("channels_last: maybe", "`--channels_last` should be true or false. Found `maybe`."),

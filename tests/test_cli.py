@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.results import CollectionResult, FoolingResult, SpectrumResult, UniversalResult
+from analysis.results import CollectionResult, FoolingResult
 from analysis.saved import load_result
 from boundary import progress
 from boundary.images import IMAGE_ORIGINS
@@ -47,12 +47,6 @@ SMALL = [
     "--curvature.steps=3",
     "--curvature.scales=[0.5]",
 ]
-KINDS = {
-    "collect": CollectionResult,
-    "spectrum": SpectrumResult,
-    "fooling": FoolingResult,
-    "universal": UniversalResult,
-}
 STAGES = ("collect", "untrained", "spectrum", "universal", "fooling", "curvature")
 
 
@@ -148,7 +142,7 @@ def test_every_example_of_the_first_help_is_taken(capsys: pytest.CaptureFixture[
         cli.main(["--help"])
     assert DESCRIPTION in capsys.readouterr().out
     examples = re.findall(r"^  (boundary .*?)(?:   .*)?$", DESCRIPTION, re.MULTILINE)
-    assert len(examples) == 17
+    assert len(examples) == 16
     named = {shlex.split(example)[1] for example in examples}
     assert named == set(COMMANDS) - {"completion"}
     for example in examples:
@@ -223,36 +217,21 @@ def test_a_run_fits_one_screen(
     assert "digits on digits, 60 of 900 images collected" in text
     assert re.search(r"done \d{4}-\d\d-\d\d: collect \d\d:\d\d, spectrum", text)
     assert re.search(f"singular values  [{BLOCKS}]{{48}}  ", text)
-    assert "Clean accuracy is" in text
     result = load_result(run / "fooling.h5", FoolingResult)
     assert f"{100 * result.reference_norm / result.mean_image_norm:.2g}" in text
-    whole = printed(capsys, "inspect", str(run), "--all")
-    assert len(whole.splitlines()) > HEIGHT
-    assert "…" not in whole
 
 
 @pytest.mark.parametrize("columns", [60, 100])
-def test_findings_are_shown_whole_and_as_wide_as_the_terminal(
+def test_what_is_said_is_shown_whole_and_as_wide_as_the_terminal(
     columns: int, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
+    told = list_findings(load_result(run / "collect.h5", CollectionResult))
     for stage in ("", "fooling"):
-        lines = describe(RunDirectory(run), stage=stage).splitlines()
-        first = next(
-            place
-            for place, line in enumerate(lines)
-            if line.startswith(("Clean accuracy", "* Without clipping"))
-        )
-        last = next(place for place, line in enumerate(lines) if line.startswith("all "))
-        assert max(map(len, lines[first : last - bool(stage)])) <= columns
-        text = " ".join(" ".join(lines[first:last]).split())
-        results = {name: load_result(run / f"{name}.h5", kind) for name, kind in KINDS.items()}
-        told = list_findings(*results.values())
-        if stage:
-            assert lines[last - 1].startswith("+ an effect was found")
-            assert " ".join(told.sections[2].findings[0].sentence.split()) in text
-        else:
-            assert text == " ".join(" ".join(told.summary).split())
+        text = describe(RunDirectory(run), stage=stage)
+        assert " ".join(" ".join(told.summary).split()) in " ".join(text.split())
+        last = text.splitlines()[-1]
+        assert 10 < len(last) <= columns
 
 
 def test_a_terminal_without_blocks_gets_letters(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,6 +112,15 @@ def test_effects_of_draws_that_are_a_fixed_list_are_no_error() -> None:
     assert difference_of(values, values).error == pytest.approx(sqrt(2) * sides[0].error)
 
 
+def test_draws_and_images_that_happen_to_balance_are_not_certain() -> None:
+    """Each draw hits two of eight images and each image is hit by two of eight draws."""
+    outcomes = np.eye(8) + np.roll(np.eye(8), 1, axis=1)
+    found = mean_over(outcomes)
+    assert found.estimate == 0.25
+    assert found.error == pytest.approx(sqrt(0.25 * 0.75 * 64 / 49 / 64))
+    assert found.interval.low < 0.25 < found.interval.high
+
+
 def test_a_difference_holds_zero_in_95_percent_and_is_over_the_same_images() -> None:
     rng, found = np.random.default_rng(1), []
     for _ in range(600):
@@ -174,6 +183,14 @@ def test_a_ratio_is_beyond_one_where_the_difference_is_beyond_zero(paired: bool)
             apart = own.mean() - means.mean()
             difference = Interval(apart - reach, apart + reach)
         agree.append((difference.sign, int(found.low > 1) - int(found.high < 1)))
+        if not paired and found.low > 0:  # at each end the difference is just as large
+            for end in (found.low, found.high):
+                apart = abs(own.mean() - end * means.mean())
+                parts = (
+                    student.ppf(0.975, 79) * own.std(ddof=1) / sqrt(80),
+                    student.ppf(0.975, 4) * end * means.std(ddof=1) * sqrt(1 + 1 / 5),
+                )
+                assert apart == pytest.approx(np.hypot(*parts), rel=1e-4)
     assert all(one == other for one, other in agree)
     assert {one for one, _ in agree} >= {0, 1}
 

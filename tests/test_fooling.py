@@ -19,7 +19,7 @@ from analysis import (
     on_sphere,
     wilson_interval,
 )
-from analysis.intervals import bound_of_none, percentile_interval, two_way_bootstrap
+from analysis.intervals import bound_of_none
 from analysis.spectrum import singular_spectrum
 from analysis.sweep import (
     dimension_sweep,
@@ -56,20 +56,6 @@ def test_wilson_interval_needs_a_share() -> None:
     for count, total in ((1, 0), (-1, 4), (5, 4)):
         with pytest.raises(InputError, match="share"):
             wilson_interval(count, total)
-
-
-def test_two_way_bootstrap_covers_the_true_rate() -> None:
-    """Draws and images both vary: 95 % intervals hold the true mean in about 95 % of repeats."""
-    random = np.random.default_rng(0)
-    hits = []
-    for repeat in range(150):
-        draw, image = random.normal(size=(12, 1)), random.normal(size=(1, 80))
-        noise = random.normal(size=(12, 80))
-        found = percentile_interval(
-            two_way_bootstrap(draw + image + noise, seed=repeat, resamples=400)[0]
-        )
-        hits.append(found.low <= 0 <= found.high)
-    assert 0.86 <= np.mean(hits) <= 0.99
 
 
 def test_a_linear_classifier_is_fooled_as_the_closed_form_says() -> None:

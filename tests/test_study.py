@@ -277,7 +277,6 @@ def test_an_interrupted_run_is_finished_by_the_same_command(
         ("run --fooling.dimensions [5,600]", "`--fooling.dimensions` should lie in 1..500"),
         ("run --out /dev/null", "`/dev/null` should be a directory"),
         ("run --out /dev/null/run", "`/dev/null/run` should be a directory"),
-        ("run --spectrum.held_out 1", "`--spectrum.held_out` should be a share between 0 and 1."),
         (
             "run --universal.reference 0",
             "`--universal.reference` should be positive and finite. Found 0.0.",
