@@ -107,6 +107,27 @@ def test_batches_change_nothing_and_families_keep_their_order(
         np.testing.assert_array_equal(getattr(found[1], name), getattr(whole, name))
 
 
+class Roof(torch.nn.Module):
+    """x_0 - 0.7 + 0.3 |x_1 - 0.5|: along x_1 the curvature at scale s is 0.6 / s."""
+
+    def forward(self, points: Tensor) -> Tensor:
+        return points[:, 0] - 0.7 + 0.3 * (points[:, 1] - 0.5).abs()
+
+
+def test_curvature_is_by_default_measured_at_half_the_norm() -> None:
+    classifier = Classifier(Gap(Roof()).eval())
+    image = torch.full((1, *SHAPE), 0.5, dtype=torch.float64)
+    aside = torch.zeros(SHAPE, dtype=torch.float64)
+    aside[0, 0, 1] = 1.0
+    vector = Perturbations.of("aside", aside, 0.6)
+    told = [
+        bool(causes_of_fooling(classifier, image, [vector], scale=scale)[0].bending.all())
+        for scale in (None, 0.3, 0.6)
+    ]
+    # 0.2 of the way to go, of which 0.6 / s * 0.36 / 2 are gained: 0.36 at 0.3, 0.18 at 0.6.
+    assert told == [True, True, False]
+
+
 def planted(bend: float = 0.65) -> tuple[Classifier, Tensor, PlantedNetwork]:
     network = curved(0, SMALL, bend=bend).module
     assert isinstance(network, PlantedNetwork)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import t as student
 
 from analysis import FoolingRate, Subspace
 from analysis.answers import answers
@@ -190,7 +191,10 @@ def test_the_share_within_is_a_ratio_of_rates() -> None:
     assert found.share is not None
     assert found.matched_share is not None
     assert found.share.value == pytest.approx((hard < 0.6).sum() / (hard < 0.8).sum())
-    assert found.share.interval.low < found.share.value < found.share.interval.high < 1
+    residual = (hard < 0.6) - found.share.value * (hard < 0.8)  # of a ratio of means, in pairs
+    half = student.ppf(0.975, 199) * residual.std(ddof=1) / 200**0.5 / (hard < 0.8).mean()
+    ends = (found.share.value - half, found.share.value + half)
+    assert (found.share.interval.low, found.share.interval.high) == pytest.approx(ends)
     between = ((hard < 0.2).mean() + (hard < 0.4).mean()) / 2 / (hard < 0.8).mean()
     assert found.matched_share.value == pytest.approx(between)
     assert found.matched_share.interval.low == 0  # of two draws that differ by as much
@@ -241,6 +245,8 @@ def test_answers_are_json_and_have_what_scripts_read() -> None:
     universality = found["universality"]
     assert universality["beyond_noise"]["answer"] == "more"
     assert universality["beyond_noise"]["low"] <= universality["beyond_noise"]["difference"]
+    differences = made()[1].beyond_noise.differences
+    assert universality["beyond_noise"]["smallest_seen"] == max(d.detectable for d in differences)
     assert universality["within"] == pytest.approx(
         {**universality["within"], "share": 1.0, "matched": 0.5}
     )
