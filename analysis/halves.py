@@ -66,7 +66,10 @@ def split_in_halves(count: int, splits: int, seed: int) -> list[Split]:
         InputError: If there are fewer than two.
     """
     if count < 2:
-        raise InputError(f"there should be at least 2 normals to make halves of. Found {count}.")
+        raise InputError(
+            f"there should be at least 2 normals to make halves of. Found {count}; collect more "
+            "images."
+        )
     generator = np.random.default_rng(seed)
     orders = [generator.permutation(count) for _ in range(splits)]
     half = count // 2

@@ -126,7 +126,8 @@ def universal_perturbation(
 
     Each step takes the mean gradient of a few images at x + v, of unit length, into a momentum, and
     moves v along the steepest direction of that; steps shrink to nothing as a half cosine. It ends
-    when the gradients are spent. Perturbed images are not clipped to the bounds.
+    when the gradients are spent, with v or -v, whichever fools more of the images. Perturbed images
+    are not clipped to the bounds.
 
     Args:
         classifier: Its own predictions of the clean images are the source classes.
@@ -189,11 +190,17 @@ def universal_perturbation(
             if watched is not None and spent * LOOKS // gradients > len(trace):
                 trace.append((spent, watched.rate(_full(vector, ball))))
                 bar.set_postfix_str(f"fooling rate {trace[-1][1]:.3f}")
+    found = _full(require_direction(vector), ball)
+    looks = 0
+    if target is None:  # of few dimensions ascent may end in the worse of two opposite maxima
+        looks, judged = 2, Watch(classifier, images, source)
+        ahead, behind = (judged.rate(classifier.place(one)) for one in (found, -found))
+        found = -found if behind > ahead else found
     return UniversalPerturbation(
-        vector=_full(require_direction(vector), ball),
+        vector=found,
         ball=ball,
         images_used=len(images),
-        forward_passes=len(images) + spent,
+        forward_passes=(1 + looks) * len(images) + spent,
         backward_passes=spent,
         trace=tuple(trace),
     )

@@ -37,12 +37,6 @@ def cosine(value: float) -> str:
     return f"{value:.{min(6, int(np.ceil(-np.log10(gap))) + 1)}f}".replace("-", "\N{MINUS SIGN}")
 
 
-def count_interval(interval: Interval, most: int) -> str:
-    """Return the ends of an interval of a count, the upper one only where it says something."""
-    bounded = interval.high < most
-    return number_interval(interval) if bounded else f"{number(interval.low)} or more"
-
-
 def first_directions(dimension: int) -> str:
     """Return the first R singular directions in words."""
     return "first direction" if dimension == 1 else f"first R = {dimension} directions"

@@ -889,8 +889,8 @@ def test_one_image_has_one_direction_and_no_halves(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"at least 2 normals to make halves of. Found 1"):
         isotropic_null(1, 4)
     one = np.zeros(1, dtype=np.int64)
-    with pytest.raises(InputError, match=r"0.2 of 1 normals cannot be held out; collect more"):
-        shared_directions(normals, one, one + 1, (1, 2, 2))
+    with pytest.raises(InputError, match=r"at least 2 normals to make halves of. Found 1; collect"):
+        shared_directions(normals, one, one + 1, (1, 2, 2), evaluated=normals)
 
 
 def test_no_direction_makes_no_subspace() -> None:
@@ -916,5 +916,5 @@ def test_one_image_is_collected_and_told_that_it_is_too_few(
     assert main(["collect", *FEW, "--collect=1", "--out=run"]) == 0
     capsys.readouterr()
     said = refusal(capsys, "spectrum", "run")
-    assert "a share of 0.2 of 1 normals cannot be held out; collect more images" in said
+    assert "at least 2 normals to make halves of. Found 1; collect more images" in said
     assert len(NormalsStore.open("run/normals")) == 1

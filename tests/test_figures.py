@@ -24,7 +24,6 @@ from analysis import (
     isotropic_null,
     singular_spectrum,
 )
-from analysis.intervals import Interval
 from analysis.nulls import NULLS, marchenko_pastur_values
 from analysis.results import CollectionResult, Examples, FoolingResult, SpectrumResult
 from analysis.shared import shared_directions
@@ -33,7 +32,6 @@ from figures.families import family_looks
 from figures.formats import (
     class_label,
     cosine,
-    count_interval,
     math_text,
     number,
     percent,
@@ -696,11 +694,6 @@ def test_a_stranger_s_name_with_a_symbol_in_it_is_drawn(name: str) -> None:
     figure.text(0.5, 0.5, name)
     set_subscripts(figure)
     figure.draw_without_rendering()
-
-
-def test_an_interval_of_a_count_has_no_upper_end_that_says_nothing() -> None:
-    assert count_interval(Interval(3.5, 80.0), 111) == "3.5 to 80"
-    assert count_interval(Interval(3.5, 111.0), 111) == "3.5 or more"
 
 
 def test_prose_is_markup_of_a_text_and_never_of_a_stranger_s() -> None:

@@ -296,7 +296,7 @@ def test_transfer_is_told_against_noise() -> None:
     found = finding("transfer_universal_smooth_rate_l2")
     assert "fools between 10.0 %" in found.sentence
     assert "from $other$ to net <b>" not in found.sentence
-    assert "70.0 % (55.7 to 81.2 %; from net <b> to $other$)" in found.sentence
+    assert "70.0 % (56.2 to 80.9 %; from net <b> to $other$)" in found.sentence
     assert "In 5 of 6 pairs of models that is more than random directions" in found.sentence
     shared = finding("transfer_subspaces")
     assert "a mean squared cosine of 0.2, against R/D = 0.0667" in shared.sentence
