@@ -15,6 +15,7 @@ from analysis.curvature_sweep import BETWEEN, IMAGE, NEAREST, RANDOM
 from analysis.results import CollectionResult
 from boundary.anchors import Anchors, anchors_along, anchors_at, anchors_at_images
 from boundary.classifier import Classifier
+from boundary.errors import InputError
 from boundary.store import NormalsStore
 from study.config import StudyConfig
 from study.run import RunDirectory
@@ -33,6 +34,8 @@ class HeldOut:
 
     images: Tensor
     """(N, C, H, W), all that could be read, placed."""
+    positions: NDArray[np.int64]
+    """In the source, of these and of those that could not be read."""
     anchors: dict[str, Anchors]
     """By kind; those that are not nearest points are of the first `EXPLORED` images alone."""
     margins: NDArray[np.float64]
@@ -70,11 +73,19 @@ def held_out_anchors(
         config: Of the study.
         subject: Of the study.
         collection: For the mean image norm.
+
+    Raises:
+        InputError: If none of the images to judge on can be read and has a boundary point.
     """
     ranks, classifier, store = run.ranks, subject.classifier, run.evaluated_store()
     chosen = subject.evaluating[: config.curvature.judge]
     images = classifier.place(subject.images.read(chosen).images)
     rows = np.flatnonzero(np.isin(store.column("position")[store.on_boundary], chosen))
+    if not len(images) or not len(rows):
+        raise InputError(
+            f"none of {len(chosen)} images to judge curvature on can be read and has a boundary "
+            "point; raise `--curvature.judge`."
+        )
     own = rows[ranks.rank :: ranks.count]
     nearest, usable = _stored(store, subject, own)
     explored = images[:EXPLORED]
@@ -92,6 +103,7 @@ def held_out_anchors(
     ]
     return HeldOut(
         images=images,
+        positions=chosen,
         anchors={
             NEAREST: nearest,
             **{kind: Anchors.joined([part[kind] for part in parts]) for kind in parts[0]},

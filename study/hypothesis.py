@@ -170,7 +170,7 @@ class Hypothesis:
         rates = rates_on(
             self.run,
             self.subject,
-            self.subject.evaluating[: len(self.held_out.images)],
+            self.held_out.positions,
             [family.scaled(self.norm) for family in families],
             clips=(False,),
         )
