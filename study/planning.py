@@ -171,7 +171,7 @@ def _universal(config: StudyConfig, facts: _Facts) -> Iterator[Part]:
         ("of fewer images", few, 0),
     ):
         if count:
-            forward = count * (images + 2 * gradients + seen)
+            forward = count * (3 * images + 2 * gradients + seen)
             yield f"{count} {what}", forward, count * gradients
     judged = 2 * (made + 1 + few + balls * NOISE_DRAWS) + PHASE_DRAWS + 2
     yield "their rates", judged * n + (2 * (made + 1) + 1) * images, 0

@@ -176,6 +176,9 @@ def test_stages_alone_on_a_run_directory(
     assert "universal" in refusal(capsys, "fooling", str(folder))
     assert main(["universal", str(folder), "--algorithms=[deepfool]", "--gradients=50"]) == 0
     assert main(["fooling", str(folder), "--norms=[0.5]", "--draws=2"]) == 0
+    capsys.readouterr()
+    assert "curvature" in refusal(capsys, "report", str(folder))
+    assert main(["curvature", str(folder)]) == 0
     assert main(["report", str(folder)]) == 0
     kept = yaml.safe_load((folder / "study.yaml").read_text())
     assert kept["spectrum"]["directions"] == 30
@@ -503,7 +506,7 @@ def test_a_study_of_few_images_says_so_and_is_repeated_and_continued(
     quick = [option for option in SMALL if "collect" not in option and "evaluate" not in option]
     command = [images, *quick, "--out=run"]
     assert main(["run", *command, "--dry_run"]) == 0
-    assert "22 images to collect boundary points of, 18 others" in capsys.readouterr().out
+    assert "18 make subspaces, 4 choose R, 18 are evaluated" in capsys.readouterr().out
     assert main(["collect", *command]) == 0
     said = "40 images, so that defaults are lowered: --collect from 500 to 22, --evaluate from 400"
     assert said in caplog.text
@@ -595,7 +598,13 @@ def test_a_users_own_network_and_pictures(tmp_path: Path) -> None:
         "--accuracy_images=100",
         "--channels_last=true",
         "--fuse_batch_norm=true",
-        "--fooling.draws=1",
+        "--untrained=1",
+        "--universal.gradients=100",
+        "--curvature.images=6",
+        "--curvature.judge=4",
+        "--curvature.steps=2",
+        "--curvature.scales=[0.1]",
+        "--fooling.draws=2",
         "--fooling.norms=[1.0]",
         "--fooling.dimensions=[5]",
         f"--out={folder}",
