@@ -194,8 +194,8 @@ def universal_perturbation(
     looks = 0
     if target is None:  # of few dimensions ascent may end in the worse of two opposite maxima
         looks, judged = 2, Watch(classifier, images, source)
-        forth, back = (judged.rate(classifier.place(one)) for one in (found, -found))
-        found = -found if back > forth else found
+        rate, opposite = (judged.rate(classifier.place(one)) for one in (found, -found))
+        found = -found if opposite > rate else found
     return UniversalPerturbation(
         vector=found,
         ball=ball,
