@@ -80,8 +80,8 @@ def judged(found: dict[str, Any]) -> dict[str, bool]:
     shared, beyond, curvature, causes, least = EXPECTED[found["name"]]
     universality = found["universality"]
     supported = found["curvature"]["answer"] == "supported"
-    explained = sum(universality["causes"][cause] for cause in causes)
-    sink = found["name"] != "sink" or universality["sink"]["share"] > 0.95
+    explained = sum((universality["causes"] or {}).get(cause, 0.0) for cause in causes)
+    sink = found["name"] != "sink" or (universality["sink"]["share"] or 0.0) > 0.95
     return {
         "shared": found["shared"]["beyond_smoothness"]["answer"] == shared,
         "beyond noise": universality["beyond_noise"]["answer"] == beyond,
@@ -92,20 +92,22 @@ def judged(found: dict[str, Any]) -> dict[str, bool]:
 
 def line(found: dict[str, Any]) -> str:
     """Return one study in a line."""
-    shared, beyond = found["shared"]["beyond_smoothness"], found["universality"]["beyond_noise"]
-    causes, curvature = found["universality"]["causes"], found["curvature"]
+    shared, universality = found["shared"]["beyond_smoothness"], found["universality"]
+    beyond, causes = universality["beyond_noise"], universality["causes"] or {}
     wrong = [name for name, right in judged(found).items() if not right]
-    ends = [f"{one} {curvature[one]['answer']}" for one in ENDPOINTS]
+    ends = [f"{one} {found['curvature'][one]['answer']}" for one in ENDPOINTS]
     return (
-        f"{found['name']} {found['seed']}: R {found['R']}, "
-        f"energy ratio {shared['ratio']:.2f} ({shared['low']:.2f} to {shared['high']:.2f}), "
-        f"rate {beyond['rate']:.3f} - {beyond['noise_rate']:.3f} ({beyond['low']:+.3f} to "
-        f"{beyond['high']:+.3f}), causes "
-        + " ".join(f"{causes[name]:.2f}" for name in causes)
-        + f", sink {found['universality']['sink']['share']:.2f}, {curvature['answer']} "
-        f"({', '.join(ends)}), {found['seconds']:.0f} s"
+        f"{found['name']} {found['seed']}: R {found['R']}, energy ratio {_told(shared['ratio'])} "
+        f"({_told(shared['low'])} to {_told(shared['high'])}), rate {beyond['rate']:.3f}, noise "
+        f"{beyond['noise_rate']:.3f} ({beyond['low']:+.3f} to {beyond['high']:+.3f}), causes "
+        f"{' '.join(map(_told, causes.values()))}, sink {_told(universality['sink']['share'])}, "
+        f"{found['curvature']['answer']} ({', '.join(ends)}), {found['seconds']:.0f} s"
         + (f"; WRONG: {', '.join(wrong)}" if wrong else "")
     )
+
+
+def _told(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 ENDPOINTS = ("bends", "fools", "predicts")
