@@ -87,20 +87,20 @@ class FoolingCauses(Result):
         return share_of(told[name], self.fooled, self.sampled)
 
     def right(self, model: str) -> Estimate:
-        """Return the share of all pairs that a model, one of `MODELS`, tells right."""
-        return share_of(self._told(model) == self.fooled, sampled=self.sampled)
+        """Return the share of all pairs that a model, one of `MODELS`, gets right."""
+        return share_of(self._predicted(model) == self.fooled, sampled=self.sampled)
 
     def false_alarms(self, model: str) -> Estimate:
         """Return the share of the pairs not fooled that a model calls fooled."""
-        return share_of(self._told(model), ~self.fooled, self.sampled)
+        return share_of(self._predicted(model), ~self.fooled, self.sampled)
 
     @property
     def gain(self) -> Uncertain:
-        """Share of all pairs told right with bending, less that with planes alone."""
-        right = [self._told(model) == self.fooled for model in MODELS[1:]]
+        """Share of all pairs predicted right with bending, less that with planes alone."""
+        right = [self._predicted(model) == self.fooled for model in MODELS[1:]]
         return mean_over(right[1] * 1.0 - right[0], self.sampled, shares=True)
 
-    def _told(self, model: str) -> Bools:
+    def _predicted(self, model: str) -> Bools:
         return dict(zip(MODELS, (self.own_plane, self.planes, self.bending), strict=True))[model]
 
 
@@ -146,7 +146,7 @@ def causes_of_fooling(
             placed = classifier.place(batch)
             boundaries = _boundaries(classifier, placed, classes, max_gradients)
             parts.append(
-                [_told(classifier, placed, boundaries, family, scale) for family in families]
+                [_predictions(classifier, placed, boundaries, family, scale) for family in families]
             )
             found.append(sum(one.usable.long() for one in boundaries).cpu().numpy())  # type: ignore[union-attr]
             bar.update(len(batch))
@@ -206,7 +206,7 @@ def _boundary(
     return _Boundary(anchors, anchors.point - images[usable], usable, margin)
 
 
-def _told(
+def _predictions(
     classifier: Classifier,
     images: Tensor,
     boundaries: Sequence[_Boundary],
