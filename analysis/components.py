@@ -185,13 +185,15 @@ def ratio_beyond_draws(
     second, as in `beyond_draws`, may be 0 (Fieller 1954).
 
     Args:
-        own: Positive in the mean, (images,).
-        draws: At least two, each positive in the mean, (images,).
+        own: Not negative, (images,).
+        draws: At least two, not negative, (images,).
         paired: Whether all are of the same images; else they are independent samples.
     """
     family = np.asarray(own, dtype=np.float64)
     noise = [np.asarray(draw, dtype=np.float64) for draw in draws]
     means = np.array([draw.mean() for draw in noise])
+    if len(family) < 2 or not family.any() or not means.any():  # nothing is known of other images
+        return Ratio(float(family.mean() / means.mean()) if means.any() else inf, 0.0, inf, inf)
     value = float(family.mean() / means.mean())
 
     def apart(ratio: float) -> Uncertain:
@@ -208,8 +210,6 @@ def ratio_beyond_draws(
         least = _ROUNDING * float(family.mean())
         return abs(found.estimate) - max(found.half_width(TAILS[1]), least)
 
-    if len(family) < 2:  # nothing is known of other images
-        return Ratio(value, 0.0, inf, inf)
     ends = []
     for edge in (log(value) - _FARTHEST, log(value) + _FARTHEST):
         bounded = beyond(edge) > 0
@@ -226,8 +226,8 @@ def share_of(
 
     Wilson's interval, with the number of independent trials that would have the variance of the
     share, and Student's quantile in place of the normal one (Korn and Graubard 1998 do so with the
-    exact interval). Where the share is 0 or 1, or of one draw, it is Wilson's for as many trials as
-    images.
+    exact interval). An image that holds much of what is counted weighs as if it were left out.
+    Where the share is 0 or 1, or of one draw, it is Wilson's for as many trials as images.
 
     Args:
         outcomes: Bool, (draws, images).
@@ -239,11 +239,14 @@ def share_of(
     hits = hits * base
     if not base.any():
         return Estimate(0.0, Interval(0.0, 1.0))
-    share = float(hits.sum() / base.sum())
-    images = int(base.any(0).sum())
-    spread = mean_over((hits - share * base) / base.mean(), sampled)
+    hits, base = hits[:, base.any(0)], base[:, base.any(0)]  # the images of which it says something
+    images, share = base.shape[1], float(hits.sum() / base.sum())
     plain = len(hits) == 1 and bool(np.isin(hits, (0, 1)).all())
-    if plain or share in {0.0, 1.0} or not spread.error:
+    if plain or share in {0.0, 1.0} or images == 1:
+        return Estimate(share, score_interval(share, images))
+    left = 1 - base.sum(0) / base.sum()  # without the image: the jackknife of a ratio
+    spread = mean_over((hits - share * base) / base.mean() / left, sampled)
+    if not spread.error:
         return Estimate(share, score_interval(share, images))
     trials = share * (1 - share) / spread.error**2
     quantile = spread.half_width(TAILS[1]) / spread.error

@@ -73,7 +73,8 @@ class UniversalOptions:
         algorithms: Of smooth_rate, cross_entropy, aggregated, deepfool, hidden_layer; the first is
             also tried on fewer images. [] leaves universal perturbations out.
         images: The most images to make them from.
-        gradients: Image gradients that each may spend; by default ten for each image.
+        gradients: Image gradients that each may spend; by default ten for each image, at most 4000
+            or, where that is more, four for each.
         reference: Norm of the Euclidean ones, at which all families are ranked and the subspace
             dimension is varied, as a share of the mean image norm; by default 0.04, the 2000 of
             about 50,000 of the CVPR 2017 paper, or what makes two median margins where that is
@@ -112,8 +113,8 @@ class FoolingOptions:
             where that is more. The reference norm is always added.
         dimensions: Subspace dimensions to try, like 1,10,100; by default 1, 2, 5, 10, 20, 50,
             100, ... as far as directions were kept. The reference one is always added.
-        draws: Random vectors of S_f that answer; 1.5 times as many of matched noise in five draws
-            of it. Curves take ten of each family.
+        draws: Random vectors of S_f that answer, and of matched noise, a fifth in each of five
+            draws of it. Curves take ten of each family.
         files: Perturbations of others to compare with, like v.mat,w.npy, scaled to each norm.
     """
 

@@ -43,7 +43,7 @@ from study.run import RunDirectory
 from study.subject import Subject
 from study.subspaces import matched_noise
 
-DIRECTIONS = 3
+DIRECTIONS = 2
 """Of a family, along which curvature is measured."""
 FRAMES, DIMENSION = 3, 5
 

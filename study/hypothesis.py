@@ -36,10 +36,10 @@ from study.subject import Subject
 CAUSE_VECTORS = 5
 """Random vectors of each family, whose causes of fooling are asked for."""
 
-SECTION_VECTORS = 3
+SECTION_VECTORS = 2
 """Random vectors of each subspace, along which normal sections are taken."""
 
-FOOLING_VECTORS, NOISE_VECTORS = 30, 10
+FOOLING_VECTORS, NOISE_VECTORS = 30, 6
 """Random vectors of S_c and S_f, and of each draw of matched noise."""
 
 OF_CURVED, OF_NORMALS = "matched noise of S_c", "matched noise of S_f"

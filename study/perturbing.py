@@ -35,7 +35,7 @@ from analysis.results import (
     SpectrumResult,
     UniversalResult,
 )
-from analysis.rivals import UNTRAINED
+from analysis.rivals import PHASE_DRAWS, UNTRAINED
 from analysis.saved import load_result, save_result
 from analysis.spectrum import singular_spectrum
 from analysis.survey import placed_batches, survey
@@ -225,13 +225,16 @@ class _Families:
 
     def all(self) -> list[Perturbations]:
         """Return all, without clipping: curves over the norm and over R, and what is judged."""
-        best = self._made.choice.noise_best
-        judged = {self._dimension, best}
+        draws, best = self._config.fooling.draws, self._made.choice.noise_best
         at_norms = [
-            *(self._of_dimension(self._dimension, CURVE_DRAWS)),
+            *self._of_dimension(self._dimension, CURVE_DRAWS),
             vectors_of_sphere(self._shape, CURVE_DRAWS, self._config.seed),
-            *self._fixed,
+            *self._universals,
+            *self._loaded,
         ]
+        at_dimensions = {R: self._of_dimension(R, CURVE_DRAWS) for R in self._dimensions}
+        at_dimensions[best] = [self._of_normals(best, CURVE_DRAWS), *self._of_noise(best, draws)]
+        at_dimensions[self._dimension] = self._of_dimension(self._dimension, draws)
         return [
             *(
                 family.scaled(norm)
@@ -241,10 +244,8 @@ class _Families:
             ),
             *(
                 family.scaled(self._norm)
-                for R in sorted({*self._dimensions, best})
-                for family in self._of_dimension(
-                    R, self._config.fooling.draws if R in judged else CURVE_DRAWS
-                )
+                for _, families in sorted(at_dimensions.items())
+                for family in families
             ),
             *(family.scaled(self._norm) for family in self._others),
         ]
@@ -263,18 +264,29 @@ class _Families:
     def _others(self) -> list[Perturbations]:
         """Families that are tried at one R alone."""
         sphere = vectors_of_sphere(self._shape, CURVE_DRAWS, self._config.seed)
-        return [sphere, *self._untrained(), *self._fixed]
+        return [
+            sphere,
+            *self._untrained(),
+            *self._baselines(),
+            *self._universals,
+            *self._loaded,
+        ]
 
     def _of_dimension(self, R: int, draws: int) -> list[Perturbations]:
-        """Return random vectors of S_f and of matched noise."""
-        seed, phases = self._config.seed, len(self._noise)
-        per_draw = -(-3 * draws // (2 * phases))
-        found = [vectors_of(self._spectrum, R, self._shape, draws, seed).described(**self._origin)]
-        if len(self._noise[0].directions) >= R:
-            subspaces = [one.subspace(R) for one in self._noise]
-            noise = vectors_of_noise(subspaces, self._shape, min(per_draw, draws), seed)
-            found.append(noise.described(**self._origin))
-        return found
+        """Return random vectors of S_f and as many of matched noise."""
+        return [self._of_normals(R, draws), *self._of_noise(R, draws)]
+
+    def _of_normals(self, R: int, draws: int) -> Perturbations:
+        found = vectors_of(self._spectrum, R, self._shape, draws, self._config.seed)
+        return found.described(**self._origin)
+
+    def _of_noise(self, R: int, draws: int) -> list[Perturbations]:
+        """Return random vectors of each draw of matched noise that has so many dimensions."""
+        if len(self._noise[0].directions) < R:
+            return []
+        subspaces, per_draw = [one.subspace(R) for one in self._noise], -(-draws // PHASE_DRAWS)
+        noise = vectors_of_noise(subspaces, self._shape, per_draw, self._config.seed)
+        return [noise.described(**self._origin)]
 
     def _untrained(self) -> list[Perturbations]:
         """Return random vectors of the subspace of an untrained network that has one."""
@@ -299,8 +311,20 @@ class _Families:
         return origin(self._subject, self._subject.making)
 
     @cached_property
-    def _fixed(self) -> list[Perturbations]:
-        """Families that need no subspace: baselines, universal perturbations, those of files."""
+    def _universals(self) -> list[Perturbations]:
+        """The Euclidean universal perturbations."""
+        return [
+            Perturbations.of(
+                found.family,
+                torch.from_numpy(found.vector),
+                subspace_dimension=found.own[0].subspace_dimension,
+            )
+            for found in self._made.found
+            if found.own[0].p == 2
+        ]
+
+    def _baselines(self) -> list[Perturbations]:
+        """Return families that need no subspace, tried at the reference norm alone."""
         run, subject, seed, shape = self._run, self._subject, self._config.seed, self._shape
         rows = making_normals(run)
         batch = subject.images.read(subject.making[: self._config.universal.images])
@@ -318,20 +342,9 @@ class _Families:
             ),
             mean_image(batch.images, 1.0),
         ]
-        universals = [
-            Perturbations.of(
-                found.family,
-                torch.from_numpy(found.vector),
-                subspace_dimension=found.own[0].subspace_dimension,
-            )
-            for found in self._made.found
-            if found.own[0].p == 2
-        ]
         return [
             *(family.described(**self._origin, seed=seed) for family in of_normals),
             *(family.described(**origin(subject, batch.positions.numpy())) for family in of_images),
-            *universals,
-            *self._loaded,
         ]
 
     def shared(self) -> SharedNormals:

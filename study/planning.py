@@ -12,20 +12,28 @@ from analysis.saved import load_result, load_settings
 from analysis.spectrum import DIRECTIONS
 from analysis.sweep import NOISE_DRAWS, dimension_sweep, norm_sweep
 from analysis.universal import LOOKS
+from boundary.errors import StoreError
 from boundary.store import differences
 from study import curving, hypothesis
 from study.anchoring import EXPLORED
 from study.config import StudyConfig
 from study.perturbing import CURVE_DRAWS, EXAMPLES
 from study.run import STAGES, RunDirectory
+from study.stages import UNTRAINED_GRADIENTS
 from study.subject import Subject
-from study.universals import CHOOSING_VECTORS, WATCHED, reference_norm
+from study.universals import (
+    CHOOSING_NOISE,
+    CHOOSING_VECTORS,
+    WATCHED,
+    gradients_for,
+    reference_norm,
+)
 
 _SECTION_PASSES = 8
 """Forward passes of a normal section, about."""
 
-_FIXED = 2 * CURVE_DRAWS + 3
-"""Vectors of the families without a subspace, beside the universal ones and those of files."""
+_OTHERS = 4 * CURVE_DRAWS + 3
+"""Vectors of the sphere, an untrained network and the baselines."""
 
 Part = tuple[str, float, float]
 """What is done, images passed forward, images passed backward."""
@@ -79,7 +87,7 @@ def plan(
     anew = redo  # what rests on a stage that is to be done is to be done too
     total = [0.0, 0.0]
     for stage in stages:
-        if not anew and stage != "untrained" and _is_done(run, config, stage):
+        if not anew and _is_done(run, config, stage):
             lines.append(f"{stage}: done")
             continue
         anew = anew or stage in STAGES
@@ -119,6 +127,12 @@ def _is_done(run: RunDirectory, config: StudyConfig, stage: str) -> bool:
     Raises:
         StoreError: If it was made with other settings.
     """
+    if stage == "untrained":
+        try:
+            run.twins(config.untrained)
+        except StoreError:
+            return False
+        return True
     before = STAGES[: min(3, STAGES.index(stage))] if stage in STAGES else STAGES[:3]
     if not run.current(stage) or run.out_of_date(before) is not None:
         return False
@@ -141,9 +155,9 @@ def _collect(config: StudyConfig, facts: _Facts) -> Iterator[Part]:
 
 
 def _untrained(config: StudyConfig, facts: _Facts) -> Iterator[Part]:
-    for what, forward, backward in list(_collect(config, facts))[1:]:
-        networks = config.untrained
-        yield f"{what}, {networks} networks", networks * forward, networks * backward
+    images, most = facts.collecting + facts.evaluating, config.search.max_gradients
+    passes = config.untrained * images * min(most, UNTRAINED_GRADIENTS)
+    yield f"boundary points of {images} images, {config.untrained} networks", passes, passes
 
 
 def _spectrum(config: StudyConfig, facts: _Facts) -> Iterator[Part]:
@@ -155,12 +169,12 @@ def _universal(config: StudyConfig, facts: _Facts) -> Iterator[Part]:
     options, n = config.universal, facts.evaluating
     images = min(options.images, facts.making)
     grid = len(dimension_sweep(None, facts.directions, options.dimension or 1))
-    tried = facts.choosing * (1 + grid * 2 * CHOOSING_VECTORS)
+    tried = facts.choosing * (1 + grid * (CHOOSING_VECTORS + PHASE_DRAWS * CHOOSING_NOISE))
     yield f"choice of R among {grid}", tried, 0
     algorithms = len(dict.fromkeys(options.algorithms))
     if not algorithms:
         return
-    gradients, few = options.gradients or 10 * images, len(options.counts or [])
+    gradients, few = options.gradients or gradients_for(images), len(options.counts or [])
     balls = 1 if options.linf is None else 2
     made, watched = algorithms * balls, (LOOKS + 1) * min(WATCHED, n)
     for what, count, seen in (
@@ -181,21 +195,16 @@ def _universal(config: StudyConfig, facts: _Facts) -> Iterator[Part]:
 
 def _fooling(config: StudyConfig, facts: _Facts) -> Iterator[Part]:
     options, n = config.fooling, facts.evaluating
-    yield "S_f and matched noise at the reference norm", 2 * _of_one_dimension(options.draws) * n, 0
-    fixed = _FIXED + len(options.files) + 2 * len(config.universal.algorithms)
-    curve, norms = _of_one_dimension(CURVE_DRAWS), facts.norms - 1
-    yield f"curves over {facts.norms} norms", norms * (fixed + CURVE_DRAWS + curve) * n, 0
+    yield "S_f and matched noise at the reference norm", 3 * options.draws * n, 0
+    made = len(options.files) + 2 * len(config.universal.algorithms)
+    norms = (facts.norms - 1) * (made + 3 * CURVE_DRAWS)
+    yield f"curves over {facts.norms} norms", norms * n, 0
     dimensions = len(dimension_sweep(options.dimensions, facts.directions, 1))
-    yield f"curves over {dimensions} dimensions", dimensions * curve * n, 0
-    others, making = fixed + 2 * CURVE_DRAWS, min(config.universal.images, facts.making)
+    yield f"curves over {dimensions} dimensions", dimensions * 2 * CURVE_DRAWS * n, 0
+    others, making = made + _OTHERS, min(config.universal.images, facts.making)
     yield "other families at the reference norm", others * n + 2 * making, making
-    yield "clipped, at the reference norm", (others + curve) * n, 0
+    yield "clipped, at the reference norm", (others + 2 * CURVE_DRAWS) * n, 0
     yield "clean predictions and examples", 3 * n + (others + 1) * EXAMPLES, 0
-
-
-def _of_one_dimension(draws: int) -> int:
-    """Return how many vectors of S_f and of matched noise are tried at one R."""
-    return draws + PHASE_DRAWS * min(draws, -(-3 * draws // (2 * PHASE_DRAWS)))
 
 
 def _curvature(config: StudyConfig, facts: _Facts) -> Iterator[Part]:

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,9 @@ from study.config import StudyConfig
 from study.run import OPTIONAL, STAGES, RunDirectory
 from study.subject import Subject, device_named, untrained_classifier
 from study.subspaces import choosing_positions, making_normals, making_rows, twin_normals
+
+UNTRAINED_GRADIENTS = 20
+"""The most for an image of an untrained network: 40 change the energies less than its weights do."""
 
 _log = logging.getLogger(__name__)
 
@@ -93,8 +97,12 @@ def _points(
     title: str = "boundary points",
     *,
     positions: NDArray[np.int64] | None = None,
+    max_gradients: int | None = None,
 ) -> NormalsStore:
     """Return the boundary points of a classifier, found by default at the images to collect at."""
+    search = asdict(config.search)
+    if max_gradients is not None:
+        search["max_gradients"] = min(max_gradients, config.search.max_gradients)
     return collect_normals(
         classifier,
         subject.images,
@@ -104,7 +112,7 @@ def _points(
         ranks=run.ranks,
         progress=True,
         title=title,
-        **asdict(config.search),
+        **search,
     )
 
 
@@ -138,12 +146,13 @@ def untrained(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
     if not config.untrained:
         return
     begun = time.monotonic()
+    points = partial(_points, run, config, subject, max_gradients=UNTRAINED_GRADIENTS)
     for draw in range(config.untrained):
         network, not_reset = untrained_classifier(config, subject, draw, run)
         title = f"untrained network {draw + 1} of {config.untrained}"
-        _points(run, config, subject, network, run.untrained(draw), title)
+        points(network, run.untrained(draw), title)
         folder, title = run.untrained(draw, evaluated=True), f"{title}, evaluated images"
-        _points(run, config, subject, network, folder, title, positions=subject.evaluating)
+        points(network, folder, title, positions=subject.evaluating)
     twins = run.twins(config.untrained)
     if run.ranks.first and run.not_reset() is None:
         if not_reset:

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from math import inf, nan
 from pathlib import Path
@@ -42,8 +42,8 @@ from study.run import RunDirectory
 from study.subject import Subject
 from study.subspaces import matched_noise
 
-CHOOSING_VECTORS = 30
-"""Random vectors of S_f, and of matched noise, at each R that choosing images try."""
+CHOOSING_VECTORS, CHOOSING_NOISE = 30, 3
+"""Random vectors of S_f, and of each draw of matched noise, at each R that choosing images try."""
 
 WATCHED = 64
 """Held-out images on which the fooling rate is shown while a perturbation is made."""
@@ -151,7 +151,7 @@ class _Making:
         self.dimension = choice.chosen
         self.positions = subject.making[: options.images]
         self._recipe = Recipe(
-            gradients=options.gradients or 10 * len(self.positions),
+            gradients=options.gradients or gradients_for(len(self.positions)),
             target=options.target,
             mirror=options.mirror,
             layer=options.layer,
@@ -174,14 +174,11 @@ class _Making:
         if not algorithms:
             return []
         self._run.unfinished.mkdir(parents=True, exist_ok=True)
-        batch = self._batch()
         found = [
-            self._made(algorithm, batch, ball, None)
-            for algorithm in algorithms
-            for ball in self._balls
+            self._made(algorithm, ball, None) for algorithm in algorithms for ball in self._balls
         ]
         subspace = self._spectrum.subspace(self.dimension)
-        return [*found, self._made("smooth_rate", batch, self._balls[0], subspace)]
+        return [*found, self._made("smooth_rate", self._balls[0], subspace)]
 
     def noise(self, made: Sequence[_Made]) -> list[Perturbations]:
         """Return random directions, or signs, of each norm that was made."""
@@ -217,18 +214,7 @@ class _Making:
             if len(one.directions) >= self.dimension
         ]
         vectors = self._run.ranks.from_first(
-            lambda: [
-                make_universal(
-                    "smooth_rate",
-                    self._subject.classifier,
-                    self._batch().images,
-                    self._balls[0],
-                    self._recipe,
-                    subspace=subspace,
-                    progress=True,
-                ).as_perturbations(MATCHED)
-                for subspace in noise
-            ]
+            lambda: [self._inside_noise(draw, one) for draw, one in enumerate(noise)]
         )
         matched = rates_on(
             self._run, self._subject, self._subject.evaluating, vectors, clips=(False,)
@@ -245,6 +231,24 @@ class _Making:
             ),
         )
 
+    def _inside_noise(self, draw: int, subspace: Subspace) -> Perturbations:
+        subject, ball = self._subject, self._balls[0]
+
+        def make() -> Perturbations:
+            images = self._batch().images
+            found = make_universal(
+                "smooth_rate",
+                subject.classifier,
+                images,
+                ball,
+                self._recipe,
+                subspace=subspace,
+                progress=True,
+            )
+            return found.as_perturbations(MATCHED)
+
+        return self._kept(f"inside noise {draw + 1}", make)
+
     def path_and_sink(self, made: Sequence[_Made]) -> tuple[tuple[FoolingPath, ...], float]:
         """Return the path account of the first Euclidean one, and the rate without its sink."""
         first = next((one.family for one in made if one.family.p == 2), None)
@@ -255,9 +259,14 @@ class _Making:
         path = path_of_fooling(subject.classifier, judged, first.vectors[0], batch_size=size)
 
         def make(classifier: Classifier, images: Tensor) -> Tensor:
-            return make_universal(
-                "smooth_rate", classifier, images, self._balls[0], self._recipe, progress=True
-            ).vector
+            ball = self._balls[0]
+            kept = self._kept(
+                "without the sink",
+                lambda: make_universal(
+                    "smooth_rate", classifier, images, ball, self._recipe, progress=True
+                ).as_perturbations(),
+            )
+            return kept.vectors[0]
 
         left = rate_without_sink(
             subject.classifier, path.sink, self._batch().images, judged, make, batch_size=size
@@ -267,45 +276,44 @@ class _Making:
     def _batch(self) -> ImageBatch:
         return self._subject.images.read(self.positions)
 
-    def _made(
-        self, algorithm: Algorithm, batch: ImageBatch, ball: Ball, subspace: Subspace | None
-    ) -> _Made:
+    def _made(self, algorithm: Algorithm, ball: Ball, subspace: Subspace | None) -> _Made:
         subject, target = self._subject, self._recipe.target
         name = family_name(algorithm, ball.p, inside=subspace is not None, target=target)
-        if kept := self._kept(name):
-            return _Made(algorithm, kept, UniversalPerturbation.from_perturbations(kept))
-        watch = subject.images.read(subject.evaluating[:WATCHED]).images
-        found = make_universal(
-            algorithm,
-            subject.classifier,
-            batch.images,
-            ball,
-            self._recipe,
-            subspace=subspace,
-            watch=watch if len(watch) else None,
-            progress=True,
-        )
-        source = {
-            **origin(subject, batch.positions.numpy()[: found.images_used]),
-            "algorithm": algorithm,
-            "ball": ball.norm,
-            **self._recipe.used_by(algorithm),
-            **({"q": self._recipe.q_in(ball)} if algorithm == "hidden_layer" else {}),
-            "settings": self._identity,
-        }
-        dimension = None if subspace is None else subspace.dimension
-        family = found.as_perturbations(name, source, dimension)
-        save_perturbations(self._run.unfinished / self._run.perturbation(name).name, family)
-        return _Made(algorithm, family, found)
 
-    def _kept(self, name: str) -> Perturbations | None:
-        """Return what a command of the same settings has saved; None where there is no such."""
-        try:
-            file = self._run.unfinished / self._run.perturbation(name).name
-            found = load_perturbations(file).perturbations
-        except InputError:  # none is there, or it is damaged and made anew
-            return None
-        return found if found.source.get("settings") == self._identity else None
+        def make() -> Perturbations:
+            batch = self._batch()
+            watch = subject.images.read(subject.evaluating[:WATCHED]).images
+            found = make_universal(
+                algorithm,
+                subject.classifier,
+                batch.images,
+                ball,
+                self._recipe,
+                subspace=subspace,
+                watch=watch if len(watch) else None,
+                progress=True,
+            )
+            source = {
+                **origin(subject, batch.positions.numpy()[: found.images_used]),
+                "algorithm": algorithm,
+                "ball": ball.norm,
+                **self._recipe.used_by(algorithm),
+                **({"q": self._recipe.q_in(ball)} if algorithm == "hidden_layer" else {}),
+            }
+            dimension = None if subspace is None else subspace.dimension
+            return found.as_perturbations(name, source, dimension)
+
+        family = self._kept(name, make)
+        return _Made(algorithm, family, UniversalPerturbation.from_perturbations(family))
+
+    def _kept(self, name: str, make: Callable[[], Perturbations]) -> Perturbations:
+        """Return what a command of the same settings has left under a name, or make and save it."""
+        file = self._run.unfinished / self._run.perturbation(name).name
+        if _made_with(file) == self._identity:
+            return load_perturbations(file).perturbations
+        made = make()
+        save_perturbations(file, made.described(settings=self._identity))
+        return load_perturbations(file).perturbations
 
 
 def _labels(
@@ -360,6 +368,11 @@ def _made_with(file: Path) -> str | None:
     return str(made_with)
 
 
+def gradients_for(images: int) -> int:
+    """Return how many image gradients a universal perturbation of so many images may spend."""
+    return min(10 * images, max(4000, 4 * images))
+
+
 def reference_norm(config: StudyConfig, mean_image_norm: float, median_margin: float) -> float:
     """Return the norm at which families are ranked, input units."""
     if config.universal.reference is not None:
@@ -393,10 +406,9 @@ def _choice(
     families = []
     for R in dimensions:
         subspaces = [one.subspace(R) for one in noise if len(one.directions) >= R]
-        per_draw = CHOOSING_VECTORS // len(noise)
         families += [
             vectors_of(spectrum, R, shape, CHOOSING_VECTORS, seed).scaled(norm),
-            vectors_of_noise(subspaces, shape, per_draw, seed).scaled(norm),
+            vectors_of_noise(subspaces, shape, CHOOSING_NOISE, seed).scaled(norm),
         ]
     rates = rates_on(run, subject, subject.choosing, families, clips=(False,))
     by_draw = [list(rate.by_subspace.mean((1, 2))) for rate in rates[1::2]]
