@@ -38,7 +38,7 @@ from study.subject import Subject, device_named, untrained_classifier
 from study.subspaces import choosing_positions, making_normals, making_rows, twin_normals
 
 UNTRAINED_GRADIENTS = 20
-"""The most for an image of an untrained network: 40 change the energies less than its weights do."""
+"""The most for an image of an untrained network; more move energies less than other weights do."""
 
 _log = logging.getLogger(__name__)
 
