@@ -60,6 +60,8 @@ class FoolingPath(Result):
         if not len(rise):
             return Estimate(0.0, Interval(0.0, 1.0))
         share = float(slope.sum() / rise.sum())
+        if len(rise) == 1:  # nothing is known of other images
+            return Estimate(share, Interval(min(0.0, share), max(1.0, share)))
         half = mean_over((slope - share * rise) / rise.mean()).half_width(TAILS[1])
         return Estimate(share, Interval(share - half, share + half))
 

@@ -157,8 +157,8 @@ def untrained(run: RunDirectory, config: StudyConfig, subject: Subject) -> None:
     if run.ranks.first and run.not_reset() is None:
         if not_reset:
             _log.warning(
-                "%d tensors of the untrained networks keep their trained values, first `%s`: "
-                "their layers have no reset_parameters.",
+                "%d tensors of the untrained networks are the trained ones, first `%s`: neither a "
+                "factory nor a layer's reset_parameters initialises them anew.",
                 len(not_reset),
                 not_reset[0],
             )
