@@ -8,11 +8,11 @@ and its own class the logit 0. With unit u_ik and kappa_ik = 0 the boundary with
 at the distance m_ik, and the nearest boundary point is x_i + m_ik u_ik of the smallest m_ik: the
 foot of the nearest plane lies before all others.
 
-An input takes the planes of the image that it is near to: an attention layer with one key an image,
-w_i = softmax of -|x - x_i|^2 / temperature, retrieves the centre sum w_i x_i, and likewise normals,
-margins and bends. Within `REACH` margins of x_i every other weight is below exp(-`CERTAIN`), which
-is 0 in float32: there the retrieved numbers and all their derivatives are those of image i alone.
-The network is infinitely differentiable everywhere.
+An input takes the planes of the image that it is near to: an attention layer over the two nearest
+images, w_i = softmax of -|x - x_i|^2 / temperature, retrieves the centre sum w_i x_i, and likewise
+normals, margins and bends. Within `REACH` margins of x_i the other weight is below exp(-`CERTAIN`),
+which is 0 in float32: there the retrieved numbers and all their derivatives are those of image i
+alone.
 """
 
 from dataclasses import dataclass
@@ -126,12 +126,16 @@ class PlantedNetwork(nn.Module):
         """Return the logits, shape (N, K), of images of shape (N, C, H, W)."""
         points, keys = images.flatten(1) - 0.5, self.centres - 0.5
         nearness = 2 * points @ keys.T - keys.square().sum(1)  # less |x|^2, the same for all keys
-        weights = torch.softmax(nearness / self.temperature, dim=1)  # (N, n)
-        away = images.flatten(1) - weights @ self.centres
-        normals = (weights @ self.normals.flatten(1)).view(-1, *self.normals.shape[1:])
-        planes = (normals @ away[:, :, None])[:, :, 0] - weights @ self.margins
+        nearest, places = nearness.topk(2, dim=1)
+        weights = torch.softmax(nearest / self.temperature, dim=1)  # (N, 2)
+
+        def retrieved(values: Tensor) -> Tensor:
+            return torch.einsum("ni,ni...->n...", weights, values[places])
+
+        away = images.flatten(1) - retrieved(self.centres)
+        planes = (retrieved(self.normals) @ away[:, :, None])[:, :, 0] - retrieved(self.margins)
         squares = (away @ self.subspace.T).square().sum(1, keepdim=True)
-        logits: Tensor = planes + (weights @ self.bends) * squares / 2
+        logits: Tensor = planes + retrieved(self.bends) * squares / 2
         return logits
 
     def reset_parameters(self) -> None:
