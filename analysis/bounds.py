@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.fooling import FoolingRate
-from analysis.intervals import RESAMPLES, TAILS
+from analysis.intervals import median_estimate
 from analysis.theorems import SubspaceMargins, curved_bound, flat_bound
 
 MARGINS, FLAT, CURVED_THEOREM = "margins", "flat", "curved"
@@ -165,22 +165,20 @@ def bound_row(bound: Bound, rate: FoolingRate) -> TheoryRow:
     )
 
 
-def margin_rows(family: str, margins: SubspaceMargins, seed: int = 0) -> list[TheoryRow]:
+def margin_rows(family: str, margins: SubspaceMargins) -> list[TheoryRow]:
     """Return the law of margins for each subspace, nothing if no image met the boundary in all.
 
     Args:
         family: Of the subspaces.
         margins: Within them.
-        seed: Of resampling images.
     """
     count = int(margins.met.sum())
     if not count:
         return []
     ratios = margins.margins[:, margins.met] / margins.full[margins.met]
-    places = np.random.default_rng(seed).integers(count, size=(RESAMPLES, count))
-    ends = [np.quantile(np.median(own[places], axis=1), TAILS).tolist() for own in ratios]
-    rows = zip(margins.dimensions, margins.law, margins.median_ratio, ends, strict=True)
+    rows = zip(margins.dimensions, margins.law, map(median_estimate, ratios), strict=True)
     return [
-        TheoryRow(MARGINS, family, int(R), 0.0, 0.0, float(law), float(ratio), low, high, count)
-        for R, law, ratio, (low, high) in rows
+        TheoryRow(MARGINS, family, int(R), 0.0, 0.0, float(law), found.value, *ends, count)
+        for R, law, found in rows
+        for ends in [(found.interval.low, found.interval.high)]
     ]

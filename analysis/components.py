@@ -10,7 +10,7 @@ keeps its own, and at each level the half-width is the root of the sum of square
 that Student's law gives each (Banerjee 1960), which is not too short whatever their shares.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import exp, hypot, inf, log
 
@@ -27,8 +27,8 @@ LEAST_P = 1e-300
 POWER = 0.8
 """Chance with which an effect of the size that is called detectable is seen."""
 
-_FARTHEST = 20.0
-"""Logarithm of the largest ratio of an end of an interval to its estimate."""
+_FARTHEST = 1e8
+"""The largest ratio of an end of an interval to its estimate."""
 
 _ROUNDING = 1e-12
 """Relative size of differences that are no spread."""
@@ -205,18 +205,66 @@ def ratio_beyond_draws(
         left = float(family.mean() - ratio * means.mean())
         return Uncertain(left, (*alone.components, again), len(family))
 
-    def beyond(logarithm: float) -> float:
-        found = apart(exp(logarithm))
-        least = _ROUNDING * float(family.mean())
-        return abs(found.estimate) - max(found.half_width(TAILS[1]), least)
+    low, high = _compatible(value, apart, _ROUNDING * float(family.mean()))
+    return Ratio(value, low, high, float(1 + apart(1.0).detectable / means.mean()))
 
-    ends = []
-    for edge in (log(value) - _FARTHEST, log(value) + _FARTHEST):
-        bounded = beyond(edge) > 0
-        ends.append(exp(brentq(beyond, log(value), edge, xtol=1e-6)) if bounded else None)
-    low, high = ends
-    seen = 1 + apart(1.0).detectable / means.mean()
-    return Ratio(value, low or 0.0, inf if high is None else high, float(seen))
+
+def ratio_of_rates(own: ArrayLike, base: ArrayLike) -> Estimate:
+    """Return the ratio of a rate to that of one vector at the same images, with its interval.
+
+    The interval is Fieller's (1954), of the images of which either says something, and goes no
+    farther than to a rate of 1.
+
+    Args:
+        own: Bool, (draws, images).
+        base: Bool, (images,), not all false.
+    """
+    outcomes, beside = np.asarray(own, dtype=np.float64), np.asarray(base, dtype=np.float64)
+    value, most = float(outcomes.mean() / beside.mean()), float(1 / beside.mean())
+    told = outcomes.any(0) | (beside > 0)
+    if told.sum() < 2:  # nothing is known of other images
+        return Estimate(value, Interval(0.0, most))
+
+    def apart(ratio: float) -> Uncertain:
+        return mean_over(outcomes[:, told] - ratio * beside[told], shares=True)
+
+    low, high = _compatible(value, apart, _ROUNDING)
+    return Estimate(value, Interval(low, min(high, most)))
+
+
+def _compatible(
+    value: float, apart: Callable[[float], Uncertain], rounding: float
+) -> tuple[float, float]:
+    """Return the least and the largest ratio around a value at which a difference may be 0."""
+
+    def beyond(ratio: float) -> float:
+        found = apart(ratio)
+        return abs(found.estimate) - max(found.half_width(TAILS[1]), rounding)
+
+    low = float(brentq(beyond, 0.0, value, rtol=1e-6)) if beyond(0.0) > 0 else 0.0
+    edge = 2 * value or 1.0
+    farthest = _FARTHEST * edge
+    while beyond(edge) <= 0:
+        edge *= 2
+        if edge > farthest:
+            return low, inf
+    return low, float(brentq(beyond, value, edge, rtol=1e-6))
+
+
+def spread_of_ratio(own: ArrayLike, base: ArrayLike, sampled: bool = True) -> Uncertain:
+    """Return how unsure the ratio of two means is: its estimate is of no use, its error is.
+
+    An image that holds much of the base weighs as if it were left out (the jackknife of a ratio).
+
+    Args:
+        own: (draws, images), or (images,) for one draw.
+        base: Of the same shape, not negative, at least two images with a positive sum.
+        sampled: Whether the draws are a sample of more.
+    """
+    values, sizes = (np.atleast_2d(np.asarray(rows, dtype=np.float64)) for rows in (own, base))
+    left = 1 - sizes.sum(0) / sizes.sum()
+    apart = values - values.sum() / sizes.sum() * sizes
+    return mean_over(apart / left / sizes.mean(), sampled)
 
 
 def share_of(
@@ -244,8 +292,7 @@ def share_of(
     plain = len(hits) == 1 and bool(np.isin(hits, (0, 1)).all())
     if plain or share in {0.0, 1.0} or images == 1:
         return Estimate(share, score_interval(share, images))
-    left = 1 - base.sum(0) / base.sum()  # without the image: the jackknife of a ratio
-    spread = mean_over((hits - share * base) / base.mean() / left, sampled)
+    spread = spread_of_ratio(hits, base, sampled)
     if not spread.error:
         return Estimate(share, score_interval(share, images))
     trials = share * (1 - share) / spread.error**2

@@ -11,8 +11,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.components import mean_over
 from analysis.gram import Matrix
-from analysis.intervals import TAILS, bootstrap_means
+from analysis.intervals import TAILS
 from analysis.spectrum import SingularSpectrum
 from boundary.result import Result
 
@@ -57,9 +58,9 @@ class CapturedEnergy(Result):
         return self.dimensions / self.dimension
 
     def interval(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the ends of the 95 % bootstrap interval of the mean over images, (R,) each."""
-        low, high = np.quantile(bootstrap_means(self.held_out), TAILS, axis=0)
-        return low, high
+        """Return the ends of the 95 % interval of the mean over images, (R,) each (Student's)."""
+        half = [mean_over(column).half_width(TAILS[1]) for column in self.held_out.T]
+        return self.mean - half, self.mean + half
 
 
 def captured_energy(spectrum: SingularSpectrum, held_out: Matrix) -> CapturedEnergy:

@@ -1,10 +1,10 @@
-"""Intervals of shares and means: Wilson's for one perturbation, bootstraps for many."""
+"""Intervals of shares and means: Wilson's, of random halves, of order statistics."""
 
 from dataclasses import dataclass
 from math import hypot
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import binom, binomtest
 from scipy.stats import norm as normal
 from scipy.stats import t as student
@@ -15,10 +15,7 @@ LEVEL = 0.95
 """Confidence level of every interval."""
 
 TAILS = (0.025, 0.975)
-"""Quantiles between which a bootstrap interval lies."""
-
-RESAMPLES = 2000
-_BLOCK = 100
+"""Quantiles between which a 95 % interval lies."""
 
 
 @dataclass(frozen=True)
@@ -64,16 +61,6 @@ def score_interval(share: float, trials: float, quantile: float | None = None) -
 def bound_of_none(total: int) -> float:
     """Return the largest share that none in ``total`` allows (Clopper and Pearson 1934)."""
     return float(1 - TAILS[0] ** (1 / total))
-
-
-def bootstrap_means(
-    rows: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Return means over resampled rows, (resamples, columns), of an array (rows, columns)."""
-    generator = np.random.default_rng(0)
-    return np.concatenate(
-        [_weights(len(rows), block, generator) @ rows for block in _blocks(RESAMPLES)]
-    )
 
 
 @dataclass(frozen=True)
@@ -138,19 +125,3 @@ def reach_of_halves(of_halves: ArrayLike) -> float:
     """
     values = np.asarray(of_halves, dtype=np.float64)
     return float(student.ppf(TAILS[1], len(values) // 2) * values.std(ddof=1))
-
-
-def percentile_interval(samples: ArrayLike) -> Interval:
-    """Return the central interval that holds 95 % of the samples."""
-    low, high = np.quantile(np.asarray(samples), TAILS)
-    return Interval(float(low), float(high))
-
-
-def _weights(size: int, resamples: int, generator: np.random.Generator) -> NDArray[np.float64]:
-    counts = generator.multinomial(size, np.full(size, 1 / size), size=resamples)
-    return np.asarray(counts / size)
-
-
-def _blocks(resamples: int) -> list[int]:
-    """Return the sizes of blocks that keep the weights of many images out of memory."""
-    return [min(_BLOCK, resamples - start) for start in range(0, resamples, _BLOCK)]

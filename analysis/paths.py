@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from analysis.components import mean_over, share_of
+from analysis.components import share_of, spread_of_ratio
 from analysis.intervals import TAILS, Estimate, Interval, median_estimate
 from boundary.classifier import Classifier
 from boundary.gradients import gap_gradient, logit_gap
@@ -62,7 +62,7 @@ class FoolingPath(Result):
         share = float(slope.sum() / rise.sum())
         if len(rise) == 1:  # nothing is known of other images
             return Estimate(share, Interval(min(0.0, share), max(1.0, share)))
-        half = mean_over((slope - share * rise) / rise.mean()).half_width(TAILS[1])
+        half = spread_of_ratio(slope, rise).half_width(TAILS[1])
         return Estimate(share, Interval(share - half, share + half))
 
     @property

@@ -17,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from analysis.intervals import Estimate, bootstrap_means, percentile_interval
+from analysis.components import spread_of_ratio
+from analysis.intervals import TAILS, Estimate, Interval
 from boundary.anchors import REGION, SURFACES, Anchors
 from boundary.classifier import Classifier
 from boundary.curvature import ShapeOperator, principal_curvatures
@@ -72,11 +73,16 @@ class CurvatureProfile:
         """Sum of the positive values less that of the negative ones' sizes, over that of all sizes.
 
         It is 1 where all boundaries bend towards their images, -1 where they bend away, and 0 where
-        all values are. The interval resamples points.
+        all values are. The interval is over points (the jackknife of a ratio).
         """
-        sums = np.stack([self.values.sum(1), np.abs(self.values).sum(1)], axis=1)
-        resampled = bootstrap_means(sums)
-        return Estimate(float(_ratio(*sums.mean(0))), percentile_interval(_ratio(*resampled.T)))
+        sums, sizes = self.values.sum(1), np.abs(self.values).sum(1)
+        if not sizes.any():
+            return Estimate(0.0, Interval(0.0, 0.0))
+        share = float(sums.sum() / sizes.sum())
+        if (sizes > 0).sum() == 1:  # nothing is known of other points
+            return Estimate(share, Interval(-1.0, 1.0))
+        half = spread_of_ratio(sums, sizes).half_width(TAILS[1])
+        return Estimate(share, Interval(max(-1.0, share - half), min(1.0, share + half)))
 
 
 def curvature_profile(

@@ -18,11 +18,11 @@ from analysis.components import (
     Ratio,
     Uncertain,
     beyond_draws,
-    mean_over,
     ratio_beyond_draws,
+    ratio_of_rates,
 )
 from analysis.curvature_test import NO_DIFFERENCE, NOT_DECIDED, answer
-from analysis.intervals import TAILS, Estimate, Interval
+from analysis.intervals import Estimate
 from boundary.result import Result
 
 FEWEST_TWINS = 2
@@ -133,11 +133,7 @@ class Within(Result):
     def _share(self, fooled: Bools) -> Estimate | None:
         if not self.anywhere.any() or not len(fooled):
             return None
-        base = self.anywhere * 1.0
-        ratio = float(fooled.mean() / base.mean())
-        spread = mean_over((fooled - ratio * base) / base.mean(), shares=True)
-        half = spread.half_width(TAILS[1])
-        return Estimate(ratio, Interval(max(0.0, ratio - half), ratio + half))
+        return ratio_of_rates(fooled, self.anywhere)
 
 
 def ratio_answer(found: Ratio | None) -> dict[str, object]:

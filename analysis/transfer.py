@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from analysis.components import mean_over
 from analysis.fooling import FoolingRate
 from analysis.gram import Matrix, blocks, rows_of
 from analysis.halves import random_overlaps
-from analysis.intervals import bootstrap_means, percentile_interval
 from analysis.perturbations import Perturbations
 from analysis.spectrum import singular_spectrum
 from analysis.subspace import Subspace
@@ -74,7 +74,7 @@ class SharedGeometry:
     energy: NDArray[np.float64]
     """(models, models): mean energy of the row's normals in the column's subspace."""
     energy_low: NDArray[np.float64]
-    """(models, models), lower end of the 95 % bootstrap interval over images."""
+    """(models, models), lower end of the 95 % interval over images."""
     energy_high: NDArray[np.float64]
     """(models, models), upper end."""
     matched: NDArray[np.float64]
@@ -216,11 +216,9 @@ def _energies(subspace: Subspace, normals: Matrix) -> NDArray[np.float64]:
 
 def _summary(energies: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return mean and ends of the first column, mean of the second, low end of the difference."""
-    means = bootstrap_means(energies)
-    interval = percentile_interval(means[:, 0])
-    beyond = percentile_interval(means[:, 0] - means[:, 1])
-    first, second = energies.mean(0)
-    return np.array([first, interval.low, interval.high, second, beyond.low])
+    first, second = energies.T
+    interval, beyond = mean_over(first).interval, mean_over(first - second).interval
+    return np.array([first.mean(), interval.low, interval.high, second.mean(), beyond.low])
 
 
 def check_models(names: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> None:

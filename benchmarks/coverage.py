@@ -23,6 +23,8 @@ from analysis.components import (
     share_of,
 )
 from analysis.intervals import Interval, median_estimate, wilson_interval
+from analysis.paths import FoolingPath
+from analysis.questions import Within
 
 IMAGE, VECTOR, SUBSPACE = 1.0, 0.3, 0.2
 """Deviations of the effects, over that of the noise: at a rate of 10 % one vector's rate has a
@@ -99,6 +101,34 @@ def energy_ratio(rng: Rng, draws: int, images: int, rate: float) -> tuple[Interv
     return Interval(found.low, found.high), 1.0
 
 
+def ratio_to_untrained(rng: Rng, draws: int, images: int, rate: float) -> tuple[Interval, float]:
+    """Mean energy over that of three networks of its kind, each at points of its own."""
+    networks = rate * np.exp(0.2 * rng.standard_normal((4, 1)))
+    energy = networks * rng.gamma(2.0, 0.5, (4, images))
+    found = ratio_beyond_draws(energy[0], energy[1:].mean(1, keepdims=True), paired=False)
+    return Interval(found.low, found.high), 1.0
+
+
+def share_within(rng: Rng, draws: int, images: int, rate: float) -> tuple[Interval, float]:
+    """The best vector inside a subspace, of 0.7 times the rate of the best anywhere."""
+    effect, spread = IMAGE * rng.standard_normal(images), np.sqrt(1 + IMAGE**2)
+    anywhere, inside = (
+        effect + rng.standard_normal(images) > norm.isf(share) * spread
+        for share in (rate, 0.7 * rate)
+    )
+    found = Within(1, anywhere, inside, np.zeros((0, images), dtype=np.bool_)).share
+    return (Interval(0.0, np.inf) if found is None else found.interval), 0.7
+
+
+def slope_share(rng: Rng, draws: int, images: int, rate: float) -> tuple[Interval, float]:
+    """The path account of the fooled images: half of the rise is that of the slope."""
+    final = (rng.random(images) < rate).astype(np.int64)
+    rise = rng.gamma(2.0, 0.5, images) * final
+    slope = rise * rng.normal(0.5, 0.3, images)
+    gap = np.stack([-rise, np.zeros(images)], axis=1)
+    return FoolingPath(np.zeros_like(final), final, gap, slope).slope_share.interval, 0.5
+
+
 def mean_energy(rng: Rng, draws: int, images: int, rate: float) -> tuple[Interval, float]:
     """Mean energy of skewed energies."""
     return mean_over(rng.gamma(1.0, rate, images)).interval, rate
@@ -117,6 +147,9 @@ KINDS: dict[str, Callable[[Rng, int, int, float], tuple[Interval, float]]] = {
     "beyond matched noise": one_more_draw,
     "share of the fooled": share_of_fooled,
     "ratio of energies": energy_ratio,
+    "ratio to untrained networks": ratio_to_untrained,
+    "share within S_f": share_within,
+    "share of the slope": slope_share,
     "mean energy": mean_energy,
     "median": median_curvature,
 }

@@ -43,7 +43,7 @@ def plot_energy(result: SpectrumResult) -> Figure:
     add_caption(
         figure,
         f"Directions from n = {energy.fitted} normals, energy of {len(energy.held_out)} held-out "
-        f"ones (split seed {result.seed}); D = {energy.dimension}. Band: 95 % bootstrap interval "
+        f"ones (split seed {result.seed}); D = {energy.dimension}. Band: 95 % interval "
         "of the mean over images.",
     )
     return figure

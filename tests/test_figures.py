@@ -428,7 +428,7 @@ def test_energy_draws_held_out_in_sample_and_isotropic() -> None:
     assert vertices[:, 1].min() == low[0]
     assert vertices[:, 1].max() == high[-1]
     said = texts(figure)
-    for words in ("n = 50", "100 held-out", "seed 5", "D = 60", "95 % bootstrap interval"):
+    for words in ("n = 50", "100 held-out", "seed 5", "D = 60", "95 % interval"):
         assert words in said
 
 

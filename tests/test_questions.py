@@ -191,10 +191,15 @@ def test_the_share_within_is_a_ratio_of_rates() -> None:
     assert found.share is not None
     assert found.matched_share is not None
     assert found.share.value == pytest.approx((hard < 0.6).sum() / (hard < 0.8).sum())
-    residual = (hard < 0.6) - found.share.value * (hard < 0.8)  # of a ratio of means, in pairs
-    half = student.ppf(0.975, 199) * residual.std(ddof=1) / 200**0.5 / (hard < 0.8).mean()
+    inside = (hard < 0.6)[hard < 0.8]  # of images that the best vector fools: a mean
+    half = student.ppf(0.975, len(inside) - 1) * inside.std(ddof=1) / len(inside) ** 0.5
     ends = (found.share.value - half, found.share.value + half)
     assert (found.share.interval.low, found.share.interval.high) == pytest.approx(ends)
+    swapped = replace(found, anywhere=found.inside, inside=found.anywhere).share
+    assert swapped is not None
+    assert (swapped.interval.low, swapped.interval.high) == pytest.approx(
+        (1 / ends[1], 1 / ends[0])  # Fieller's interval of the inverse is the inverse
+    )
     between = ((hard < 0.2).mean() + (hard < 0.4).mean()) / 2 / (hard < 0.8).mean()
     assert found.matched_share.value == pytest.approx(between)
     assert found.matched_share.interval.low == 0  # of two draws that differ by as much
