@@ -13,6 +13,7 @@ from analysis.algorithms import Algorithm
 from boundary.collect import RETIRED as RETIRED_OPTION
 from boundary.errors import InputError, did_you_mean
 from boundary.nearest import FEWEST_GRADIENTS
+from boundary.splits import CHOOSING
 
 
 @dataclass(frozen=True)
@@ -393,7 +394,9 @@ def _check_ranges(config: StudyConfig) -> None:
         for length in _values(config, name):
             if not 0 < length < inf:
                 raise InputError(f"`--{name}` should be positive and finite. Found {length}.")
-    most = config.spectrum.directions or config.collect or COLLECT
+    collected = config.collect or COLLECT
+    making = max(1, collected - max(1, round(collected / CHOOSING)))
+    most = min(config.spectrum.directions or making, making)
     for name in _DIMENSIONS:
         for dimension in _values(config, name):
             if not 1 <= dimension <= most:
