@@ -6,13 +6,16 @@ from io import BytesIO
 from itertools import cycle
 from pathlib import Path
 from textwrap import fill
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import matplotlib.style
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import (
@@ -178,10 +181,24 @@ def save_figure(figure: Figure, path: Path) -> None:
     write_whole(path, figure_bytes(figure, path.suffix.removeprefix(".")))
 
 
+_CANVASES = {
+    "pdf": (FigureCanvasPdf, {"CreationDate": None}),
+    "svg": (FigureCanvasSVG, {"Date": None}),
+    "png": (FigureCanvasAgg, None),
+}
+
+
 def figure_bytes(figure: Figure, kind: str) -> bytes:
-    """Return a figure as the content of a file: pdf, png, or svg, which needs no font."""
-    buffer = BytesIO()
-    metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind)
+    """Return a figure as the content of a file: pdf, png, or svg, which needs no font.
+
+    It is drawn by the canvas itself, once: ``savefig`` draws it twice, for a layout that it has.
+    """
+    buffer, dpi = BytesIO(), figure.dpi
+    make, undated = _CANVASES[kind]
+    canvas: Any = make(figure)
     with matplotlib.style.context(STYLE, after_reset=True):
-        figure.savefig(buffer, format=kind, metadata=metadata)
+        if kind == "png":  # the others have no pixels
+            figure.set_dpi(matplotlib.rcParams["savefig.dpi"])
+        getattr(canvas, f"print_{kind}")(buffer, metadata=undated)
+    figure.set_dpi(dpi)
     return buffer.getvalue()
