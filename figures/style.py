@@ -181,6 +181,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     write_whole(path, figure_bytes(figure, path.suffix.removeprefix(".")))
 
 
+_DOTS_PER_INCH = 200
 _CANVASES = {
     "pdf": (FigureCanvasPdf, {"CreationDate": None}),
     "svg": (FigureCanvasSVG, {"Date": None}),
@@ -198,7 +199,7 @@ def figure_bytes(figure: Figure, kind: str) -> bytes:
     canvas: Any = make(figure)
     with matplotlib.style.context(STYLE, after_reset=True):
         if kind == "png":  # the others have no pixels
-            figure.set_dpi(matplotlib.rcParams["savefig.dpi"])
+            figure.set_dpi(_DOTS_PER_INCH)
         getattr(canvas, f"print_{kind}")(buffer, metadata=undated)
     figure.set_dpi(dpi)
     return buffer.getvalue()
