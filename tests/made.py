@@ -1,9 +1,13 @@
 """Results made up for tests of figures and of the report."""
 
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from functools import cache
 from math import inf
+from pathlib import Path
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from analysis import FoolingRate, LabelFlows
@@ -26,6 +30,7 @@ from analysis.profile import CurvatureProfile
 from analysis.questions import SharedNormals, Within
 from analysis.results import CurvatureResult, MadeUniversal, UniversalResult
 from analysis.transfer import SharedGeometry, TransferMatrix, TransferResult
+from study import stages
 
 
 def outcomes(share: float, draws: int = 1, images: int = 50) -> NDArray[np.bool_]:
@@ -356,3 +361,18 @@ def curvature_result(bent: tuple[float, ...] = (-1.0, 0.0, 1.0)) -> CurvatureRes
         model_name="net <b>{{ 7 * 7 }}</b>",
         seed=23,
     )
+
+
+@contextmanager
+def report_left_out() -> Iterator[None]:
+    """Have runs leave, in place of the report, the names of the optional results in it.
+
+    The report takes most of the time of a small run.
+    """
+
+    def leave(directory: Path, optional: Collection[str]) -> None:
+        (directory / "report.html").write_text(" ".join(optional), encoding="utf-8")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stages, "write_report", leave)
+        yield

@@ -847,15 +847,15 @@ def test_more_directions_than_there_are_and_none_at_all_are_refused(
 @pytest.mark.parametrize(
     ("option", "message", "done"),
     [
-        ("--spectrum.directions=11", r"directions` should lie in 1\.\.10\b.* Found 11", 1),
+        ("--spectrum.directions=10", r"directions` should lie in 1\.\.[2-9]\b.* Found 10", 1),
         (
-            "--universal.dimension=11",
-            r"`--universal.dimension` should lie in 1\.\.10\b.* Found 11",
+            "--universal.dimension=10",
+            r"`--universal.dimension` should lie in 1\.\.[2-9]\b.* Found 10",
             2,
         ),
         (
-            "--fooling.dimensions=[11]",
-            r"`--fooling.dimensions` should lie in 1\.\.10\b.* Found 11",
+            "--fooling.dimensions=[10]",
+            r"`--fooling.dimensions` should lie in 1\.\.[2-9]\b.* Found 10",
             3,
         ),
     ],
@@ -864,11 +864,12 @@ def test_what_a_run_asks_for_in_vain_can_be_asked_for_otherwise(
     option: str, message: str, done: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stages = ("collect", "spectrum", "universal", "fooling")
-    assert re.search(message, refusal(capsys, "run", *SMALL, option, "--out=run"))
+    near = [*SMALL, "--search.max_margin=0.45"]  # some of the ten images have no point
+    assert re.search(message, refusal(capsys, "run", *near, option, "--out=run"))
     kept = contents(Path("run"))
     assert Path("run/perturbations").exists() == (done == 3)  # none is made in vain
     assert all((f"{stage}.h5" in kept) == (stage in stages[:done]) for stage in stages)
-    assert main(["collect", *SMALL, "--out=run"]) == 0
+    assert main(["collect", *near, "--out=run"]) == 0
     assert main([stages[done], "run"]) == 0
     after = contents(Path("run"))
     assert all(after[name] == kept[name] for name in kept)

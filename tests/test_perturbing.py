@@ -14,6 +14,7 @@ from analysis.saved import load_result
 from boundary import NormalsStore, open_images
 from figures.rates import reference_rate
 from figures.tables import noise_of
+from made import report_left_out
 from study import universals
 from study.cli import main
 from study.run import RunDirectory
@@ -40,7 +41,8 @@ SMALL = [
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("perturbing") / "run"
-    assert main(["run", *SMALL, "--out", str(folder)]) == 0
+    with report_left_out():
+        assert main(["run", *SMALL, "--out", str(folder)]) == 0
     return folder
 
 
@@ -125,6 +127,7 @@ def test_an_interrupted_universal_stage_keeps_what_was_made(
     assert len(calls) == 5 + 3 + 6  # all are made anew, as asked
 
 
+@pytest.mark.usefixtures("without_report")
 def test_what_rests_on_a_redone_stage_is_made_anew(
     run: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -218,6 +221,7 @@ def test_a_hidden_layer_from_the_command_line(
     assert result.found[0].others[0].fooled.shape == (1, 40)
 
 
+@pytest.mark.usefixtures("without_report")
 def test_images_that_cannot_be_read_are_left_out_of_every_stage(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
