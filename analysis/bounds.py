@@ -178,7 +178,17 @@ def margin_rows(family: str, margins: SubspaceMargins) -> list[TheoryRow]:
     ratios = margins.margins[:, margins.met] / margins.full[margins.met]
     rows = zip(margins.dimensions, margins.law, map(median_estimate, ratios), strict=True)
     return [
-        TheoryRow(MARGINS, family, int(R), 0.0, 0.0, float(law), found.value, *ends, count)
+        TheoryRow(
+            MARGINS,
+            family,
+            int(R),
+            0.0,
+            0.0,
+            float(law),
+            found.value,
+            found.interval.low,
+            found.interval.high,
+            count,
+        )
         for R, law, found in rows
-        for ends in [(found.interval.low, found.interval.high)]
     ]

@@ -212,8 +212,8 @@ def ratio_beyond_draws(
 def ratio_of_rates(own: ArrayLike, base: ArrayLike) -> Estimate:
     """Return the ratio of a rate to that of one vector at the same images, with its interval.
 
-    The interval is Fieller's (1954), of the images of which either says something, and goes no
-    farther than to a rate of 1.
+    The interval is Fieller's (1954), over the images that either fools, and goes no farther than to
+    a rate of 1.
 
     Args:
         own: Bool, (draws, images).
@@ -221,12 +221,12 @@ def ratio_of_rates(own: ArrayLike, base: ArrayLike) -> Estimate:
     """
     outcomes, beside = np.asarray(own, dtype=np.float64), np.asarray(base, dtype=np.float64)
     value, most = float(outcomes.mean() / beside.mean()), float(1 / beside.mean())
-    told = outcomes.any(0) | (beside > 0)
-    if told.sum() < 2:  # nothing is known of other images
+    fooled = outcomes.any(0) | (beside > 0)
+    if fooled.sum() < 2:  # nothing is known of other images
         return Estimate(value, Interval(0.0, most))
 
     def apart(ratio: float) -> Uncertain:
-        return mean_over(outcomes[:, told] - ratio * beside[told], shares=True)
+        return mean_over(outcomes[:, fooled] - ratio * beside[fooled], shares=True)
 
     low, high = _compatible(value, apart, _ROUNDING)
     return Estimate(value, Interval(low, min(high, most)))
@@ -287,7 +287,7 @@ def share_of(
     hits = hits * base
     if not base.any():
         return Estimate(0.0, Interval(0.0, 1.0))
-    hits, base = hits[:, base.any(0)], base[:, base.any(0)]  # the images of which it says something
+    hits, base = hits[:, base.any(0)], base[:, base.any(0)]  # images with a pair that counts
     images, share = base.shape[1], float(hits.sum() / base.sum())
     plain = len(hits) == 1 and bool(np.isin(hits, (0, 1)).all())
     if plain or share in {0.0, 1.0} or images == 1:

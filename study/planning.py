@@ -195,7 +195,8 @@ def _universal(config: StudyConfig, facts: _Facts) -> Iterator[Part]:
 
 def _fooling(config: StudyConfig, facts: _Facts) -> Iterator[Part]:
     options, n = config.fooling, facts.evaluating
-    yield "S_f and matched noise at the reference norm", 3 * options.draws * n, 0
+    noise = PHASE_DRAWS * -(-options.draws // PHASE_DRAWS)
+    yield "S_f and matched noise at the reference norm", (options.draws + 2 * noise) * n, 0
     made = len(options.files) + 2 * len(config.universal.algorithms)
     norms = (facts.norms - 1) * (made + 3 * CURVE_DRAWS)
     yield f"curves over {facts.norms} norms", norms * n, 0

@@ -18,6 +18,7 @@ from analysis.components import (
     mean_over,
     ratio_beyond_draws,
     share_of,
+    spread_of_ratio,
 )
 from analysis.intervals import Interval, bound_of_none, wilson_interval
 
@@ -279,3 +280,13 @@ def test_outcomes_that_all_agree_are_not_certain() -> None:
     single = mean_over(np.ones((3, 1)), shares=True)
     assert single.p == 1
     assert np.isfinite([single.interval.low, single.detectable]).all()
+
+
+def test_the_spread_of_a_ratio_is_the_jackknifes() -> None:
+    rng = np.random.default_rng(3)
+    base, n = rng.gamma(0.3, 1.0, 12), 12  # a few images hold most of it
+    own = base * rng.random(12)
+    left_out = [np.delete(own, i).sum() / np.delete(base, i).sum() for i in range(n)]
+    jackknife = (n - 1) * np.var(left_out)
+    # Student's variance has 1 / (n - 1) where Tukey's jackknife has (n - 1) / n^2.
+    assert spread_of_ratio(own, base).error ** 2 == pytest.approx(jackknife * (n / (n - 1)) ** 2)
