@@ -18,7 +18,7 @@ _LABELS = {
     SPHERE: "random directions (sphere)",
     SUBSPACE: "random in S_f",
     MATCHED: "matched noise",
-    UNTRAINED: "random in the untrained network's subspace",
+    UNTRAINED: "random in S_f, untrained network",
     "displacement": "one image's displacement",
     "displacement sum": "sum of displacements",
     "gradient sign": "one gradient-sign step",
