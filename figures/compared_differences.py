@@ -26,7 +26,7 @@ class RunDifference:
     interval: Interval
     """95 %."""
     paired: bool
-    """Whether both are of the same images, resampled together."""
+    """Whether both are of the same images, subtracted one by one."""
 
     @property
     def sign(self) -> int:
