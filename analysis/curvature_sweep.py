@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from analysis.components import mean_over
+from analysis.intervals import Interval
 from boundary.anchors import SURFACES, Anchors
 from boundary.classifier import Classifier
 from boundary.progress import progress_bar
@@ -67,6 +69,11 @@ class CurvatureCurve(Result):
     def mean(self) -> NDArray[np.float64]:
         """(scales,), mean over draws and points."""
         return np.asarray(self.curvature.mean((1, 2)))
+
+    @property
+    def intervals(self) -> list[Interval]:
+        """Of the mean at each scale, 95 %, over draws and points."""
+        return [mean_over(values, self.sampled).interval for values in self.curvature]
 
     @property
     def positive_share(self) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.halves import HalfSamples
-from analysis.intervals import Estimate, estimate_from_halves
+from analysis.intervals import Estimate, Interval, estimate_from_halves
 from analysis.nulls import Null, marchenko_pastur_edges, marchenko_pastur_quantiles
 from analysis.spectrum import SingularSpectrum
 from boundary.errors import InputError
@@ -134,6 +134,20 @@ def estimated_dimensions(spectrum: SingularSpectrum, halves: HalfSamples) -> dic
         )
         for name, value in whole.items()
     }
+
+
+def leading_estimate(null: Null, values: NDArray[np.float64], halves: HalfSamples) -> Estimate:
+    """Return how many leading values exceed every draw of a null, the interval from halves.
+
+    Args:
+        null: With spectra of halves of its draws.
+        values: Singular values of the normals, descending.
+        halves: Of the normals.
+    """
+    leading = null.leading(values)
+    of_halves = null.leading_of_halves(halves.singular_values)
+    found = estimate_from_halves(leading, of_halves, offset=1.0).interval
+    return Estimate(leading, Interval(found.low, min(found.high, float(len(values)))))
 
 
 def null_dimensions(null: Null) -> dict[str, NDArray[np.float64]]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from analysis.dimension import dimensions
 from analysis.gram import BLOCK_NUMBERS, HERE, Matrix, Where, blocks, rows_of
 from analysis.halves import split_in_halves
+from analysis.intervals import Estimate, Interval, reach_of_halves
 from analysis.spectrum import singular_spectrum
 from boundary.errors import InputError
 
@@ -84,6 +85,16 @@ class ClassMeans:
     """(splits,), dimension of that span; over D, it is the share of random directions."""
     rival: NDArray[np.float64]
     """(splits, R), the same share in as many leading singular directions of the other half."""
+
+    @property
+    def shares(self) -> tuple[Estimate, ...]:
+        """Of the energy, in the mean of all, of each class and of each pair; from halves."""
+        return tuple(
+            Estimate(float(share), Interval(share - reach, share + reach))
+            for share, reach in zip(
+                self.energy, map(reach_of_halves, self.energy_of_halves), strict=True
+            )
+        )
 
 
 def group_by_class(by: str, source: NDArray[np.int64], target: NDArray[np.int64]) -> Groups:

@@ -35,6 +35,18 @@ class BoundarySections:
     margin: NDArray[np.float64]
     """(N,), input units."""
 
+    @property
+    def heights(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+        """Offsets with 0 among them, heights over the image, and which are censored.
+
+        Shapes (2 S + 1,), (2 S + 1, N), (2 S + 1, N), input units; where censored, at the reach.
+        """
+        middle = int(np.searchsorted(self.offsets, 0.0))
+        offsets = np.insert(self.offsets, middle, 0.0)
+        displacement = np.insert(self.displacement, middle, 0.0, axis=0)
+        censored = np.insert(self.censored, middle, values=False, axis=0)
+        return offsets, displacement + self.margin, censored
+
 
 def boundary_sections(
     classifier: Classifier,

@@ -16,7 +16,8 @@ from typing import Any
 
 from PIL import Image
 
-from figures.plates import PLATES, Plate, RunResults
+from figures.plates import PLATES, Plate
+from figures.run_results import RunResults
 from figures.style import save_figure
 
 DOCS = Path(__file__).parent

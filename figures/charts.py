@@ -28,6 +28,7 @@ from analysis.results import FoolingResult, SpectrumResult
 from figures.families import FamilyLook, family_looks, family_name
 from figures.fooling import is_wide
 from figures.formats import number, percent, percent_interval, prose
+from figures.listed import NULL_LABELS
 from figures.rates import (
     SUBSPACES,
     family_label,
@@ -37,7 +38,6 @@ from figures.rates import (
     reference_rate,
 )
 from figures.spectrum import shown_places
-from figures.spectrum_tables import NULL_LABELS
 from figures.style import BLACK, BLUE, NULL_COLOURS
 
 MARKER = "marker"

@@ -8,7 +8,6 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from analysis.dimension import dimensions, random_participation_ratio
 from analysis.results import SpectrumResult
 from figures.formats import percent, percent_interval
-from figures.spectrum_tables import means_rows
 from figures.style import (
     BLACK,
     BLUE,
@@ -32,10 +31,10 @@ def plot_classes(result: SpectrumResult) -> Figure:
     left, right = figure.subplots(1, 2)
     _draw_explained(left, result)
     _draw_groups(right, result)
-    means = means_rows(result)
+    names = ("their mean", "means by class", "by pair")
     said = "; ".join(
-        f"{name} {percent(row.share)} ({percent_interval(row.interval)})"
-        for name, row in zip(("their mean", "means by class", "by pair"), means, strict=True)
+        f"{name} {percent(share.value)} ({percent_interval(share.interval)})"
+        for name, share in zip(names, result.means.shares, strict=True)
     )
     add_caption(
         figure,

@@ -9,8 +9,8 @@ import numpy as np
 from analysis.fooling import FoolingRate
 from analysis.intervals import Estimate, median_estimate
 from figures.compared_norms import EqualNorm, most_tried_norm
-from figures.plates import RunResults
 from figures.rates import ranked_rates, rates_by_norm, reference_rate, same_norm
+from figures.run_results import RunResults
 from figures.spectrum_tables import EnergyRow, StabilityRow, energy_rows, stability_rows
 from figures.tables import share_of_image_norm
 

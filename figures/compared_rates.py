@@ -15,7 +15,7 @@ from figures.compared import ComparedRun, Comparison, told_of_runs
 from figures.families import LONGEST_FAMILY
 from figures.fooling import show_percentages
 from figures.formats import drawable, number, percent
-from figures.rates import CLIPPED, family_label, rates_by_norm, reference_rate
+from figures.rates import family_label, rates_by_norm, reference_rate
 from figures.style import (
     TWO_COLUMNS,
     Percentages,
@@ -27,6 +27,7 @@ from figures.style import (
     run_looks,
     styled,
 )
+from figures.table import CLIPPED
 
 _FAMILIES = (SUBSPACE, MATCHED, SPHERE)
 _ROW, _EACH = 0.1, 0.115

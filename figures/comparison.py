@@ -4,13 +4,12 @@ Names of runs, models and images are a stranger's text: the page and the LaTeX e
 figures draw them as they are.
 """
 
-import csv
 import json
 from collections.abc import Sequence
-from io import StringIO
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+
+import pandas as pd
 
 from boundary.files import make_folder, write_text
 from figures.compared import Comparison
@@ -25,12 +24,12 @@ from figures.compared_rates import plot_compared_families, plot_compared_rates
 from figures.compared_rows import Line, comparison_lines
 from figures.compared_spectra import plot_compared_spectra
 from figures.compared_subspaces import plot_compared_subspaces
-from figures.drawn import csv_label
+from figures.export import csv_text
 from figures.finding import Finding
 from figures.latex import latex_macros, latex_report
-from figures.numbers import plain
 from figures.page import drawn_plate, write_page
 from figures.plates import Plate
+from figures.table import COLUMNS, EXPLORATORY, SHARE, numbers_of, table_of_run
 
 PAGE, NUMBERS = "comparison.html", "numbers.json"
 _COLUMNS = 3
@@ -47,6 +46,7 @@ PLATES: tuple[Plate[Comparison], ...] = (
         "share more. Each run stands above the faint band of its own colour by as much as its "
         "normals share more than random directions of the same number; curves of other n or D "
         "are to be held against their own band first.",
+        quantities=("singular value",),
     ),
     Plate(
         "rates",
@@ -58,6 +58,7 @@ PLATES: tuple[Plate[Comparison], ...] = (
         there=lambda comparison: (
             min(run.results.fooling.mean_image_norm for run in comparison.runs) > 0
         ),
+        quantities=("fooling rate",),
     ),
     Plate(
         "families",
@@ -65,6 +66,7 @@ PLATES: tuple[Plate[Comparison], ...] = (
         plot_compared_families,
         "Reference norms may differ between runs: the same mark says how often a family fools at "
         "the norm of that run. Within a run families share one norm.",
+        quantities=("fooling rate",),
     ),
     Plate(
         "subspaces",
@@ -75,6 +77,7 @@ PLATES: tuple[Plate[Comparison], ...] = (
         "two full samples of one model would.",
         wide=False,
         there=lambda comparison: bool(shared_subspaces(comparison)),
+        quantities=("squared cosine of two subspaces",),
     ),
 )
 
@@ -96,7 +99,13 @@ def write_comparison(
     findings = comparison_findings(comparison, lines)
     differences = family_differences_of_runs(comparison)
     shared = shared_subspaces(comparison)
-    numbers = _numbers(comparison, lines, findings, differences, shared)
+    table = table_of_runs(comparison, differences, shared)
+    numbers = {
+        "runs": comparison.names,
+        "directories": [run.directory for run in comparison.runs],
+        "findings": [finding.sentence for finding in findings],
+        "numbers": {run: numbers_of(rows) for run, rows in table.groupby("run", sort=False)},
+    }
     make_folder(folder)
     context = {
         "names": comparison.names,
@@ -118,80 +127,48 @@ def write_comparison(
             for start in range(0, len(comparison.runs), _COLUMNS)
         ],
         "plates": [
-            drawn_plate(plate, comparison, folder / "figures")
+            drawn_plate(plate, comparison, folder / "figures", table)
             for plate in PLATES
             if plate.there(comparison)
         ],
     }
-    write_text(folder / "comparison.csv", comparison_csv(comparison, lines))
+    write_text(folder / "comparison.csv", csv_text(table))
     write_text(folder / NUMBERS, json.dumps(numbers, indent=1, allow_nan=False) + "\n")
-    write_text(folder / "numbers.tex", latex_macros(numbers))
+    write_text(folder / "numbers.tex", latex_macros(table))
     write_text(folder / "comparison.tex", latex_report(context, "comparison.tex.j2"))
     write_page(folder / PAGE, context)
     return lines, findings
 
 
-def comparison_csv(comparison: Comparison, lines: Sequence[Line]) -> str:
-    """Return every quantity of every run as a line: run, quantity, value, low, high, n, unit.
-
-    Shares are between 0 and 1; what a run lacks has no line.
-    """
-    buffer = StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["run", "quantity", "value", "low", "high", "n", "unit"])
-    for line in lines:
-        for name, cell in zip(comparison.names, line.cells, strict=True):
-            if cell is not None:
-                low, high = (
-                    ("", "") if cell.interval is None else (cell.interval.low, cell.interval.high)
-                )
-                n = "" if cell.n is None else cell.n
-                writer.writerow(
-                    [csv_label(name), line.heading.key, cell.value, low, high, n, line.heading.unit]
-                )
-    return buffer.getvalue()
-
-
-def _numbers(
+def table_of_runs(
     comparison: Comparison,
-    lines: Sequence[Line],
-    findings: Sequence[Finding],
     differences: Sequence[FamilyDifferences],
     shared: Sequence[SharedSubspaces],
-) -> dict[str, Any]:
-    """Return everything of the comparison as JSON values, runs in their order."""
-    found: dict[str, Any] = plain(
+) -> pd.DataFrame:
+    """Return the tables of all runs as one, with a column `run`, and what pairs of runs come to."""
+    parts = [table_of_run(run.results).assign(run=run.name) for run in comparison.runs]
+    pairs = [
         {
-            "runs": comparison.names,
-            "directories": [run.directory for run in comparison.runs],
-            "findings": {
-                finding.name: {
-                    "sentence": finding.sentence,
-                    "present": finding.present,
-                    **finding.numbers,
-                }
-                for finding in findings
-            },
-            "quantities": {
-                line.heading.key: {
-                    "label": line.heading.label,
-                    "unit": line.heading.unit,
-                    "runs": [
-                        {"run": name, **_cell(cell)}
-                        for name, cell in zip(comparison.names, line.cells, strict=True)
-                    ],
-                    "seeds": [summary for summary in line.seeds if summary is not None],
-                }
-                for line in lines
-            },
-            "differences": differences,
-            "subspaces": shared,
-            "equal_norm": comparison.equal_norm,
-            "dimension": comparison.dimension,
+            "quantity": "difference of fooling rates",
+            "family": family.label,
+            "clipped": family.clipped,
+            "norm": comparison.equal_norm if family.equal else None,
+            "run": f"{pair.first} less {pair.second}",
+            "value": pair.difference,
+            "low": pair.interval.low,
+            "high": pair.interval.high,
+            "unit": SHARE,
         }
-    )
-    return found
-
-
-def _cell(cell: Any) -> dict[str, Any]:
-    return {} if cell is None else {"value": cell.value, "interval": cell.interval, "n": cell.n}
+        for family in differences
+        for pair in family.pairs
+    ] + [
+        {
+            "quantity": "squared cosine of two subspaces",
+            "R": pair.dimension,
+            "run": f"{pair.first} and {pair.second}",
+            "value": pair.shared,
+        }
+        for pair in shared
+    ]
+    found = pd.concat([*parts, pd.DataFrame(pairs, columns=["run", *COLUMNS])], ignore_index=True)
+    return found[["run", *COLUMNS]].fillna({"unit": "", "role": EXPLORATORY})

@@ -20,7 +20,6 @@ from figures.curves import (
     curves_of,
     drawn_anchors,
     family_colours,
-    mean_interval,
     residual_told,
     space_label,
     zeros_told,
@@ -143,7 +142,8 @@ def _draw_curve(
     marker: str,
     opacity: float,
 ) -> None:
-    low, high = mean_interval(curve)
+    low = np.array([one.low for one in curve.intervals])
+    high = np.array([one.high for one in curve.intervals])
     axes.fill_between(curve.scales, low, high, color=colour, alpha=opacity, lw=0)
     axes.plot(
         curve.scales,

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.components import mean_over
 from analysis.curvature_sweep import ANCHORS, BETWEEN, IMAGE, NEAREST, RANDOM, CurvatureCurve
 from analysis.curved import CURVED
 from analysis.perturbations import SPHERE, SUBSPACE
@@ -66,12 +65,6 @@ def drawn_anchors(result: CurvatureResult) -> list[str]:
     """Return the kinds of anchors that have curves, in their order."""
     found = {curve.anchor for curve in result.curves}
     return [kind for kind in ANCHORS if kind in found]
-
-
-def mean_interval(curve: CurvatureCurve) -> tuple[Array, Array]:
-    """Return the ends of the 95 % interval of the mean at each scale, over draws and points."""
-    found = [mean_over(values, curve.sampled).interval for values in curve.curvature]
-    return np.array([one.low for one in found]), np.array([one.high for one in found])
 
 
 def zeros_told(curves: Sequence[CurvatureCurve]) -> str:

@@ -5,7 +5,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
 from analysis.results import SpectrumResult
-from figures.spectrum_tables import NULL_LABELS, dimension_rows, null_rows
+from figures.listed import NULL_LABELS
+from figures.spectrum_tables import dimension_rows, null_rows
 from figures.style import (
     BLACK,
     BLUE,

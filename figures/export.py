@@ -3,13 +3,15 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+import pandas as pd
 from matplotlib.figure import Figure
 
 from boundary.errors import InputError, did_you_mean
 from boundary.files import write_text
-from figures.drawn import csv_text
-from figures.plates import OPTIONAL, PLATES, Plate, RunResults
+from figures.plates import PLATES, Plate
+from figures.run_results import OPTIONAL, RunResults
 from figures.style import save_figure
+from figures.table import table_of_run
 
 FORMATS = ("pdf", "png", "svg")
 """That figures can have; the first two are what a report writes."""
@@ -45,8 +47,10 @@ def write_figures(
     results = RunResults.read(directory, optional)
     folder = directory / "figures" if folder is None else folder
     written: list[Path] = []
+    table = table_of_run(results)
     for plate in chosen_plates(results, only):
-        written += save_plate(plate.name, plate.draw(results), folder, formats)
+        rows = table[table["quantity"].isin(plate.quantities)]
+        written += save_plate(plate.name, plate.draw(results), folder, formats, rows)
     return written
 
 
@@ -67,8 +71,21 @@ def chosen_plates(results: RunResults, only: Sequence[str] = ()) -> list[Plate[R
     return [plate for plate in there if not only or plate.name.startswith(tuple(only))]
 
 
-def save_plate(name: str, figure: Figure, folder: Path, formats: Sequence[str]) -> list[Path]:
+def save_plate(
+    name: str,
+    figure: Figure,
+    folder: Path,
+    formats: Sequence[str],
+    rows: pd.DataFrame | None = None,
+) -> list[Path]:
     """Write a drawn figure in several formats, and its numbers as CSV where it has any.
+
+    Args:
+        name: Of the files.
+        figure: That was drawn.
+        folder: Made if need be.
+        formats: Of `FORMATS`.
+        rows: Of the table of the run, those that the figure shows.
 
     Returns:
         The files, the CSV last.
@@ -77,8 +94,23 @@ def save_plate(name: str, figure: Figure, folder: Path, formats: Sequence[str]) 
     written = [folder / f"{name}.{kind}" for kind in formats]
     for path in written:
         save_figure(figure, path)
-    numbers = csv_text(figure)
-    if numbers:
+    if rows is not None and len(rows):
         written.append(folder / f"{name}.csv")
-        write_text(written[-1], numbers)
+        write_text(written[-1], csv_text(rows))
     return written
+
+
+def csv_text(rows: pd.DataFrame) -> str:
+    """Return rows of a table as CSV, columns that are empty left out, nothing a formula."""
+    told = rows.dropna(axis=1, how="all")
+    texts = told.select_dtypes(exclude="number").columns
+    safe = {name: told[name].map(csv_label, na_action="ignore") for name in texts}
+    return str(told.assign(**safe).to_csv(index=False, float_format="%.12g"))
+
+
+def csv_label(text: object) -> object:
+    """Return a stranger's text on one line, and as no formula of a spreadsheet."""
+    if not isinstance(text, str):
+        return text
+    line = " ".join(text.split())
+    return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line

@@ -18,6 +18,12 @@ _SUBSPACE = re.compile(r"(?<![\w\\])S_([fc])\b")
 _BEFORE_PERCENT = re.compile(r"(?<=\d) (?=%)")
 
 
+def round_numbers(most: int, *also: int) -> list[int]:
+    """Return 1, 2, 5, 10, ... up to a number, that number, and others, cut at it."""
+    steps = {step * 10**power for power in range(7) for step in (1, 2, 5)}
+    return sorted({R for R in steps if most >= R} | {min(R, most) for R in also} | {most})
+
+
 def number(value: float) -> str:
     """Return three significant digits, without an exponent where that stays short."""
     if not np.isfinite(value):

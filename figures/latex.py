@@ -5,17 +5,31 @@ text, and letters that LaTeX cannot set without more packages as a question mark
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from analysis.intervals import Interval
 from figures import formats
+from figures.table import RATE, SHARE, key_of
 
 _TEMPLATES = Path(__file__).with_name("templates")
-_LONGEST_LIST = 8
-"""Numbers of a list that get macros; longer ones are curves, which the CSV files have."""
+_LEADING = 5
+"""Singular values that get macros."""
+_CURVES = (
+    "fooling rate on the way",
+    "fooling rate on choosing images",
+    "images that go from a class to another",
+    "principal curvature",
+    "curvature along another's direction",
+    "median height of the boundary",
+    "false alarms",
+)
+"""Quantities that CSV files have alone."""
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -58,31 +72,34 @@ _SPECIAL = {
     "\N{LEFT DOUBLE QUOTATION MARK}": "``",
     "\N{RIGHT DOUBLE QUOTATION MARK}": "''",
 }
-_UNFIT = re.compile(r"[^A-Za-z0-9_ .-]")
+_UNFIT = re.compile(r"[^A-Za-z0-9_ ./-]")
 _SPACES = re.compile(r"[ \t\r\n]+")
 _CODE = re.compile("`([^`]+)`")
 _SUBSPACE = re.compile(r"\bS\\_([cf])\b")
 _POWER = re.compile(r"(?<=\d)e\\ensuremath\{-\}0*(\d+)\b")
 
-_PREAMBLE = r"""% Every number of a run. In a paper: \input{numbers}, then
-%   \boundary{KEY}         three significant digits
-%   \boundaryexact{KEY}    all digits
-%   \boundarypercent{KEY}  a share as a percentage, without its sign
-% A key is a path in numbers.json; an unknown one is an error. A paper on several runs puts a
-% prefix before the keys of each, here a/ as in \boundary{a/fooling/images}:
+_PREAMBLE = r"""% Numbers of a run. In a paper: \input{numbers}, then
+%   \boundary{KEY}          three significant digits
+%   \boundaryexact{KEY}     all digits
+%   \boundarypercent{KEY}   a share as a percentage, without its sign
+%   \boundaryinterval{KEY}  its 95 % interval, of a share in percent
+% A key is one of numbers.json; an unknown one is an error. A paper on several runs puts a
+% prefix before the keys of each, here a/ as in \boundary{a/reference norm}:
 %   \def\boundaryprefix{a/}\input{A/numbers}  \def\boundaryprefix{b/}\input{B/numbers}
 \providecommand{\boundaryprefix}{}
-\providecommand{\boundaryset}[4]{%
-  \expandafter\def\csname boundary@\boundaryprefix#1\endcsname{{#2}{#3}{#4}}}
+\providecommand{\boundaryset}[5]{%
+  \expandafter\def\csname boundary@\boundaryprefix#1\endcsname{{#2}{#3}{#4}{#5}}}
 \providecommand{\boundaryget}[2]{\ifcsname boundary@#2\endcsname
   \expandafter\expandafter\expandafter#1\csname boundary@#2\endcsname\else
   \PackageError{boundary}{There is no number `\detokenize{#2}'}{Keys are in numbers.tex.}\fi}
-\providecommand{\boundaryfirst}[3]{#1}
-\providecommand{\boundarysecond}[3]{#2}
-\providecommand{\boundarythird}[3]{#3}
+\providecommand{\boundaryfirst}[4]{#1}
+\providecommand{\boundarysecond}[4]{#2}
+\providecommand{\boundarythird}[4]{#3}
+\providecommand{\boundaryfourth}[4]{#4}
 \providecommand{\boundary}[1]{\boundaryget\boundaryfirst{#1}}
 \providecommand{\boundaryexact}[1]{\boundaryget\boundarysecond{#1}}
 \providecommand{\boundarypercent}[1]{\boundaryget\boundarythird{#1}}
+\providecommand{\boundaryinterval}[1]{\boundaryget\boundaryfourth{#1}}
 """
 
 
@@ -103,18 +120,47 @@ def _code(text: str) -> str:
     return rf"\texttt{{{shown.replace('--', '-{}-')}}}"
 
 
-def fit_key(name: str) -> str:
-    """Return a name as LaTeX reads it back: of few letters, with single spaces."""
-    return " ".join(_UNFIT.sub("-", name).split())
-
-
-def latex_macros(numbers: Mapping[str, Any]) -> str:
-    """Return the macros of every number of a run, as a file for a paper to read in.
+def latex_macros(table: pd.DataFrame) -> str:
+    """Return the macros of the numbers that a paper would cite, as a file for it to read in.
 
     Args:
-        numbers: What ``numbers.json`` holds. A row of a table has a comment that says what it is.
+        table: Of a run, or of several with a column `run`, which begins the keys.
     """
-    return _PREAMBLE + "".join(f"{line}\n" for line in _lines(numbers, ""))
+    return _PREAMBLE + "".join(f"{_macro(row)}\n" for row in cited(table).to_dict("records"))
+
+
+def cited(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a table without curves: one norm, one image part, the leading values."""
+    whole = ~table["quantity"].isin(_CURVES) & table["source"].isna() & table["anchor"].isna()
+    leading = ~(table["index"] > _LEADING)
+    norms = table.loc[table["quantity"] == "reference norm", "value"]
+    rates = (table["quantity"] != RATE) | table["norm"].isin(norms) & table["images"].isna()
+    return table[whole & leading & rates & table["value"].notna()]
+
+
+def _macro(row: Mapping[Hashable, Any]) -> str:
+    parts = (row.get("run"), key_of(row))
+    key = "/".join(_fit(str(part)) for part in parts if isinstance(part, str))
+    value, interval = float(row["value"]), Interval(row["low"], row["high"])
+    told = formats.number_interval(interval)
+    if str(row["unit"]).startswith(SHARE):
+        told = formats.percent_interval(interval).replace(f"{formats.SPACE}%", "")
+    ends = told if isfinite(interval.low) and isfinite(interval.high) else "--"
+    share = formats.percent(value).replace(f"{formats.SPACE}%", "")
+    shown = escaped(_digits(value)), repr(value), escaped(share), escaped(ends)
+    return rf"\boundaryset{{{key}}}" + "".join(f"{{{part}}}" for part in shown)
+
+
+def _digits(value: float) -> str:
+    """Return three significant digits, zeros among them; whole numbers as they are."""
+    if value == round(value) or abs(value) >= 1000 or abs(value) < 1e-4:
+        return formats.number(value)
+    return f"{value:#.3g}".rstrip(".").replace("-", "\N{MINUS SIGN}")
+
+
+def _fit(name: str) -> str:
+    """Return a name as LaTeX reads it back: of few letters, with single spaces."""
+    return " ".join(_UNFIT.sub("-", name).split())
 
 
 def latex_report(context: Mapping[str, Any], template: str = "report.tex.j2") -> str:
@@ -140,28 +186,6 @@ def latex_report(context: Mapping[str, Any], template: str = "report.tex.j2") ->
     )
     environment.filters.update(formats.FILTERS)
     return environment.get_template(template).render(context)
-
-
-def _lines(value: Any, key: str) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        told = [f"{name} {item}" for name, item in value.items() if isinstance(item, str | bool)]
-        if told and key and key.rpartition("/")[2].isdigit():
-            yield f"% {key}: {_comment(', '.join(told))}"
-        for name, item in value.items():
-            fit = fit_key(str(name))
-            yield from _lines(item, f"{key}/{fit}" if key else fit)
-    elif isinstance(value, Sequence) and not isinstance(value, str):
-        if len(value) <= _LONGEST_LIST or any(isinstance(item, Mapping) for item in value):
-            for place, item in enumerate(value):
-                yield from _lines(item, f"{key}/{place}")
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        share = formats.percent(value).replace(f"{formats.SPACE}%", "")
-        shown = escaped(formats.number(value)), repr(value), escaped(share)
-        yield rf"\boundaryset{{{key}}}" + "".join(f"{{{part}}}" for part in shown)
-
-
-def _comment(text: str) -> str:
-    return "".join(letter if " " <= letter <= "~" else "?" for letter in text)[:200]
 
 
 def _plain(letter: str) -> str:

@@ -11,15 +11,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from matplotlib.figure import Figure
 
 from boundary.files import write_text
-from figures.embedded import figure_uri
 from figures.export import FORMATS, save_plate
 from figures.formats import FILTERS
 from figures.plates import Plate, Source
-from figures.stacked import stack_panels
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -42,32 +40,24 @@ def page_script(name: str) -> Script:
     return Script((TEMPLATES / name).read_text(encoding="utf-8"))
 
 
-def drawn_plate(plate: Plate[Source], source: Source, folder: Path) -> dict[str, Any]:
+def drawn_plate(
+    plate: Plate[Source], source: Source, folder: Path, table: pd.DataFrame
+) -> dict[str, Any]:
     """Write a figure as PDF and PNG, and what it shows as CSV.
 
     Returns:
-        What a page shows of it, its pictures as data URIs: the ``whole``, and with its panels
-        ``stacked`` for narrow screens.
+        What a page shows of it, the PNG as a data URI.
     """
     figure = plate.draw(source)
-    save_plate(plate.name, figure, folder, FORMATS[:2])
-    pictures = {"whole": _picture(figure, plate.embed)}
-    if plate.wide and plate.stacked:
-        stack_panels(figure, plate.stacked)
-        pictures["stacked"] = _picture(figure, plate.embed)
+    rows = table[table["quantity"].isin(plate.quantities)]
+    _, picture, *_ = save_plate(plate.name, figure, folder, FORMATS[:2], rows)
+    width, height = figure.get_size_inches()
     return {
         "name": plate.name,
         "title": plate.title,
         "how_to_read": plate.how_to_read,
         "wide": plate.wide,
-        "pictures": pictures,
-    }
-
-
-def _picture(figure: Figure, kind: str) -> dict[str, Any]:
-    width, height = figure.get_size_inches()
-    return {
-        "uri": figure_uri(figure, kind),
+        "uri": f"data:image/png;base64,{b64encode(picture.read_bytes()).decode('ascii')}",
         "width": round(96 * width),
         "height": round(96 * height),
     }

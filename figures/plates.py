@@ -1,24 +1,14 @@
 """Every figure of a run: its name, what draws it, how to read it, and whether a run has it."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from math import inf
-from pathlib import Path
 from typing import Generic, TypeVar
 
 from matplotlib.figure import Figure
 
 from analysis.labels import LabelFlows
-from analysis.results import (
-    CollectionResult,
-    CurvatureResult,
-    FoolingResult,
-    SpectrumResult,
-    UniversalResult,
-)
-from analysis.saved import load_result
-from analysis.transfer import TransferResult
 from figures.causes import plot_causes
 from figures.choice import plot_choice
 from figures.classes import plot_classes
@@ -33,6 +23,7 @@ from figures.labels import plot_labels
 from figures.maps import plot_maps
 from figures.margins import plot_margins
 from figures.profile import plot_profile
+from figures.run_results import RunResults
 from figures.sections import drawn_sections, plot_sections
 from figures.spectrum import plot_spectrum
 from figures.stability import plot_stability
@@ -40,49 +31,8 @@ from figures.transfer import plot_transfer
 from figures.universal import plot_universal
 from figures.vectors import plot_singular_vectors
 
-OPTIONAL = ("transfer",)
-"""Stages that a run may lack."""
-
 Result = TypeVar("Result")
 Source = TypeVar("Source")
-
-
-@dataclass(frozen=True)
-class RunResults:
-    """What the stages of a run have found."""
-
-    collection: CollectionResult
-    spectrum: SpectrumResult
-    universal: UniversalResult
-    fooling: FoolingResult
-    curvature: CurvatureResult
-    transfer: TransferResult | None
-
-    @classmethod
-    def read(cls, directory: Path, optional: Collection[str] = OPTIONAL) -> "RunResults":
-        """Return the results in a run directory.
-
-        Args:
-            directory: Holds ``collect.h5``, ``spectrum.h5``, ``universal.h5``, ``fooling.h5`` and
-                ``curvature.h5``.
-            optional: Stages whose results are read too, where they are there.
-
-        Raises:
-            StoreError: If one of the files is missing or damaged.
-        """
-
-        def of(stage: str, kind: type[Result]) -> Result | None:
-            path = directory / f"{stage}.h5"
-            return load_result(path, kind) if stage in optional and path.exists() else None
-
-        return cls(
-            load_result(directory / "collect.h5", CollectionResult),
-            load_result(directory / "spectrum.h5", SpectrumResult),
-            load_result(directory / "universal.h5", UniversalResult),
-            load_result(directory / "fooling.h5", FoolingResult),
-            load_result(directory / "curvature.h5", CurvatureResult),
-            of("transfer", TransferResult),
-        )
 
 
 @dataclass(frozen=True)
@@ -93,11 +43,9 @@ class Plate(Generic[Source]):
     title: str
     draw: Callable[[Source], Figure]
     how_to_read: str
+    quantities: tuple[str, ...] = ()
+    """Of the table, those that it shows."""
     wide: bool = True
-    embed: str = "svg"
-    """``svg`` for lines; ``png`` for pictures, which it holds in fewer bytes."""
-    stacked: int = 1
-    """Columns of panels of a wide figure on a narrow screen; 0: it stays as it is."""
     there: Callable[[Source], bool] = lambda _: True
     """Whether the source has what it shows."""
 
@@ -133,6 +81,7 @@ PLATES: tuple[Plate[RunResults], ...] = (
         "band. Right: the squares, which sum to the number of normals, beside the density of the "
         "law of random directions: energy that the leading directions take is missing from the "
         "bulk.",
+        quantities=("singular value", "singular values above"),
     ),
     Plate(
         "dimensions",
@@ -142,6 +91,7 @@ PLATES: tuple[Plate[RunResults], ...] = (
         "only right one; random directions fill nearly all, and a smaller number is a more "
         "concentrated spectrum. Right: how many leading singular values stand above every draw of "
         "each null.",
+        quantities=("dimensions filled", "singular values above"),
     ),
     Plate(
         "energy",
@@ -152,6 +102,7 @@ PLATES: tuple[Plate[RunResults], ...] = (
         "random one. The dashed curve is the sample that made the directions; it is too high even "
         "for noise, and is drawn to show by how much.",
         wide=False,
+        quantities=("captured energy",),
     ),
     Plate(
         "stability",
@@ -161,6 +112,7 @@ PLATES: tuple[Plate[RunResults], ...] = (
         "Left: how much the two subspaces of R directions share, 1 if they are the same and R/D if "
         "random. Right: the angles between them; a subspace that is real and well determined has "
         "small ones. Directions that other images do not find again are noise.",
+        quantities=("squared cosine of two halves", "median angle of two halves"),
     ),
     Plate(
         "classes",
@@ -171,6 +123,11 @@ PLATES: tuple[Plate[RunResults], ...] = (
         "directions but those of class pairs, this would be near 1, for R up to the number of pair "
         "means. Right: how many directions the normals of one class, or of one pair, fill "
         "(participation ratio); on the dotted line they share nothing.",
+        quantities=(
+            "energy of a mean normal",
+            "S_f of one half in that of the other",
+            "dimensions filled by a class",
+        ),
     ),
     Plate(
         "causes",
@@ -182,6 +139,7 @@ PLATES: tuple[Plate[RunResults], ...] = (
         "bending also foretell pairs that are not fooled: the share of all pairs that they tell "
         "right, each model holding the one before.",
         there=lambda results: bool(results.curvature.causes),
+        quantities=("cause of fooling", "pairs told right"),
     ),
     Plate(
         "endpoints",
@@ -191,7 +149,7 @@ PLATES: tuple[Plate[RunResults], ...] = (
         "bends towards the image along S_c, and more than along matched noise; random vectors of "
         "S_c fool more than those of rivals; bending tells more pairs right than planes do. It is "
         "supported if all of these lie surely to the right.",
-        stacked=1,
+        quantities=("bends", "fools", "predicts"),
     ),
     Plate(
         "families",
@@ -203,6 +161,7 @@ PLATES: tuple[Plate[RunResults], ...] = (
         "One image's displacement and matched noise cost nothing to make: what random "
         "vectors of S_f, the span of the first R singular vectors of the normals, fool says little "
         "unless they fool more than these.",
+        quantities=("fooling rate",),
     ),
     Plate(
         "fooling_norm",
@@ -213,6 +172,7 @@ PLATES: tuple[Plate[RunResults], ...] = (
         "normals, and all directions. Left: the geometry alone. Right (hollow): perturbed images "
         "clipped to the bounds, as a camera would deliver them, at the reference norm. Bars are "
         "95 % intervals.",
+        quantities=("fooling rate",),
     ),
     Plate(
         "fooling_dimension",
@@ -220,6 +180,7 @@ PLATES: tuple[Plate[RunResults], ...] = (
         lambda results: plot_fooling_dimension(results.fooling),
         "The same at the reference norm, for perturbations drawn from the span of the first R "
         "singular vectors. The horizontal line with its band is the whole sphere, where R = D.",
+        quantities=("fooling rate",),
     ),
     Plate(
         "choice",
@@ -227,6 +188,7 @@ PLATES: tuple[Plate[RunResults], ...] = (
         lambda results: plot_choice(results.universal),
         "Fooling rates on images that do nothing but choose R: the smallest R within a standard "
         "error of the best of S_f. The rates that are judged are those of other images.",
+        quantities=("fooling rate on choosing images",),
     ),
     Plate(
         "universal",
@@ -236,6 +198,7 @@ PLATES: tuple[Plate[RunResults], ...] = (
         "perturbation is made; where it was asked for, right: how many images it takes, and how "
         "many normals a subspace.",
         there=lambda results: bool(results.universal.found),
+        quantities=("fooling rate", "fooling rate on the way"),
     ),
     *(
         Plate(
@@ -246,6 +209,7 @@ PLATES: tuple[Plate[RunResults], ...] = (
             "for; an orange disc is a class that attracts others, the larger the more images come. "
             "Right: how many images have a label before and after.",
             there=partial(_has_labels, p=p),
+            quantities=("images that go from a class to another",),
         )
         for name, norm, p in (("labels", "Euclidean", 2.0), ("labels_linf", "l-infinity", inf))
     ),
@@ -258,6 +222,11 @@ PLATES: tuple[Plate[RunResults], ...] = (
         "share of the row's normals that lies in the column's subspace, and the mean squared "
         "cosine of the principal angles.",
         there=lambda results: results.transfer is not None,
+        quantities=(
+            "fooling rate",
+            "energy in the subspace of another",
+            "squared cosine of two subspaces",
+        ),
     ),
     Plate(
         "curvature",
@@ -269,6 +238,7 @@ PLATES: tuple[Plate[RunResults], ...] = (
         "over images; below, away from it. A panel for each way to meet the boundary, since the "
         "sign depends on it.",
         there=lambda results: bool(results.curvature.curves),
+        quantities=("mean curvature",),
     ),
     Plate(
         "estimators",
@@ -279,6 +249,7 @@ PLATES: tuple[Plate[RunResults], ...] = (
         "classes than that of the pair bound the region; where lines of a colour part, the logits "
         "and the boundary tell different things at that scale.",
         there=lambda results: bool(results.curvature.curves),
+        quantities=("mean curvature",),
     ),
     Plate(
         "sections",
@@ -289,6 +260,7 @@ PLATES: tuple[Plate[RunResults], ...] = (
         "the circle a perturbation of the reference norm in this plane reaches across the line. A "
         "boundary that is level near its nearest point can still come down farther out.",
         there=lambda results: bool(drawn_sections(results.curvature)),
+        quantities=("median height of the boundary",),
     ),
     Plate(
         "maps",
@@ -297,7 +269,6 @@ PLATES: tuple[Plate[RunResults], ...] = (
         "The predicted class in the plane of the first two directions of S_c, the image at the "
         "cross. Where another colour enters the circle a perturbation of the reference norm in "
         "this plane fools.",
-        embed="png",
         there=lambda results: bool(results.curvature.maps),
     ),
     Plate(
@@ -308,6 +279,7 @@ PLATES: tuple[Plate[RunResults], ...] = (
         "Right: whether other points bend along these too; above 1 more than along random "
         "directions.",
         there=lambda results: bool(results.curvature.profiles),
+        quantities=("principal curvature", "curvature along another's direction"),
     ),
     Plate(
         "singular_vectors",
@@ -315,8 +287,6 @@ PLATES: tuple[Plate[RunResults], ...] = (
         lambda results: plot_singular_vectors(results.spectrum),
         "The directions that the normals share most, as images, with index and singular value. "
         "The sign of a vector means nothing, and each has its own scale.",
-        embed="png",
-        stacked=3,
     ),
     Plate(
         "examples",
@@ -325,8 +295,6 @@ PLATES: tuple[Plate[RunResults], ...] = (
         "The same images clean and perturbed, with the predicted class below. An arrow, bold type "
         "and a frame mark a prediction that changed. A few images show what a norm looks like, not "
         "how often it fools.",
-        embed="png",
-        stacked=0,
     ),
     Plate(
         "margins",
@@ -336,5 +304,6 @@ PLATES: tuple[Plate[RunResults], ...] = (
         "that displacement and the normal, which is 1 at a smooth nearest point; a smaller one is "
         "a kink or a search that ran out of gradients. Right: how every search ended; grey ones "
         "gave no normal.",
+        quantities=("median margin", "median alignment", "median residual"),
     ),
 )

@@ -11,9 +11,6 @@ from analysis.rivals import MATCHED, UNTRAINED
 SUBSPACES = (SUBSPACE, MATCHED, UNTRAINED)
 """Families whose dimension is varied."""
 
-CLIPPED = {False: "not clipped", True: "clipped"}
-"""The two policies, in words."""
-
 _LABELS = {
     SPHERE: "random directions (sphere)",
     SUBSPACE: "random in S_f",
@@ -51,11 +48,6 @@ def family_label(family: str) -> str:
     aim = rest.removesuffix("in subspace").strip()
     aim = f" {aim}" if aim else ""
     return f"universal{within}{aim} ({_ALGORITHMS.get(algorithm, algorithm)}{norm})"
-
-
-def clip_policies(result: FoolingResult) -> list[bool]:
-    """Return whether rates without clipping, with it, or both are there: False first."""
-    return sorted({rate.clipped for rate in result.rates})
 
 
 def rates_by_norm(result: FoolingResult, family: str, clipped: bool) -> list[FoolingRate]:

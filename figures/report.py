@@ -1,4 +1,4 @@
-"""The report of a run: figures, one self-contained page, and every number of it as JSON.
+"""The report of a run: figures, one self-contained page, and every number as CSV, JSON and TeX.
 
 Everything is read from the run directory. Names of models, classes and images, the configuration
 and the provenance are a stranger's text: the page escapes them and the figures draw them as they
@@ -12,27 +12,25 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from analysis.answers import answers
 from boundary.errors import StoreError
 from boundary.files import write_text
 from figures import charts
-from figures.curves import ANCHOR_LABELS, space_label
-from figures.export import chosen_plates
+from figures.export import chosen_plates, csv_text
 from figures.findings import list_findings
 from figures.latex import latex_macros, latex_report
-from figures.numbers import plain_numbers, run_tables
+from figures.listed import listed_tables
 from figures.page import Script, drawn_plate, page_script, write_page
-from figures.plates import OPTIONAL, RunResults
-from figures.rates import family_label
+from figures.run_results import OPTIONAL, RunResults
 from figures.sliders import dimension_steps, vector_steps
+from figures.table import numbers_of, table_of_run
 
-_FILTERS = (family_label, space_label)
-"""Of the template."""
 _UNREADABLE_SHOWN = 50
 _NOT_RECORDED = "not recorded"
 
 
 def write_report(directory: Path, optional: Collection[str] = OPTIONAL) -> Path:
-    """Write the figures of a run, ``report.html``, ``report.tex`` and its numbers as JSON and TeX.
+    """Write the figures of a run, ``report.html``, ``report.tex`` and ``numbers.csv``.
 
     The title is read from the provenance: ``model`` and ``images`` (a text, or a mapping with a
     ``name`` or a ``spec``), and the latest time at which one of its ``stages`` ``finished``.
@@ -51,40 +49,40 @@ def write_report(directory: Path, optional: Collection[str] = OPTIONAL) -> Path:
     results = RunResults.read(directory, optional)
     study = _read_text(directory / "study.yaml")
     provenance = _read_json(directory / "provenance.json")
-    tables = run_tables(results)
+    table = table_of_run(results)
     class_names = results.fooling.class_names
-    findings = list_findings(results.collection, tables["answers"], class_names, results.transfer)
-    numbers = plain_numbers(findings, tables)
+    found = answers(results.universal, results.fooling, results.curvature)
+    findings = list_findings(results.collection, found, class_names, results.transfer)
+    numbers = {"answers": found, "summary": findings.summary, "numbers": numbers_of(table)}
     context = {
         "findings": findings,
-        "tables": tables,
-        "numbers": numbers,
+        "listed": listed_tables(table, class_names),
+        "results": results,
         "study": study,
         "provenance": provenance,
         "model": _name(provenance.get("model")),
         "images": _name(provenance.get("images")),
         "date": _date(provenance),
         "plates": [
-            drawn_plate(plate, results, directory / "figures") for plate in chosen_plates(results)
+            drawn_plate(plate, results, directory / "figures", table)
+            for plate in chosen_plates(results)
         ],
-        "anchor_labels": ANCHOR_LABELS,
         "explored": _explored(results),
         "kept": len(results.spectrum.spectrum.directions),
         "colours": results.spectrum.image_shape[0] == 3,
-        "class_names": class_names,
         "unreadable": results.collection.unreadable[:_UNREADABLE_SHOWN],
         "run": quote(directory.resolve().name),
         "again": quote(f"{directory.resolve().name}-again"),
     }
     write_text(directory / "numbers.json", json.dumps(numbers, indent=1, allow_nan=False) + "\n")
-    write_text(directory / "numbers.tex", latex_macros(numbers))
+    write_text(directory / "numbers.csv", csv_text(table))
+    write_text(directory / "numbers.tex", latex_macros(table))
     write_text(directory / "report.tex", latex_report(context))
     page = directory / "report.html"
     write_page(
         page,
         context,
         scripts=[Script(charts.chart_library()), page_script("explore.js")],
-        filters={filter.__name__: filter for filter in _FILTERS},
     )
     return page
 

@@ -64,21 +64,8 @@ def drawn_sections(result: CurvatureResult) -> list[BoundarySections]:
     return [found[family] for family in (CURVED, SUBSPACE, third, SPHERE) if family in found]
 
 
-def section_heights(sections: BoundarySections) -> tuple[Array, Array, NDArray[np.bool_]]:
-    """Return offsets with 0 among them, heights over the image, and which are censored.
-
-    Returns:
-        Shapes (2 S + 1,), (2 S + 1, N), (2 S + 1, N), input units; where censored, at the reach.
-    """
-    middle = int(np.searchsorted(sections.offsets, 0.0))
-    offsets = np.insert(sections.offsets, middle, 0.0)
-    displacement = np.insert(sections.displacement, middle, 0.0, axis=0)
-    censored = np.insert(sections.censored, middle, values=False, axis=0)
-    return offsets, displacement + sections.margin, censored
-
-
 def _draw_panel(axes: Axes, sections: BoundarySections, reference_norm: float) -> None:
-    offsets, heights, censored = section_heights(sections)
+    offsets, heights, censored = sections.heights
     colour = family_colours([sections.family])[sections.family]
     label = drawable(space_label(sections.family))
     axes.set_title(
@@ -99,7 +86,7 @@ def _heights(drawn: list[BoundarySections]) -> tuple[float, float]:
     """Return ends of the vertical axis: nearly all of the boundary, the image and room below."""
     found = []
     for sections in drawn:
-        _, heights, censored = section_heights(sections)
+        _, heights, censored = sections.heights
         found.append(heights[~censored])
     extent = max(float(sections.offsets.max()) for sections in drawn)
     low, high = np.quantile(np.concatenate(found), _HEIGHTS)

@@ -13,7 +13,7 @@ from analysis.nulls import (
 )
 from analysis.results import SpectrumResult
 from figures.formats import number
-from figures.spectrum_tables import NULL_LABELS
+from figures.listed import NULL_LABELS
 from figures.style import (
     BLACK,
     BLUE,

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from analysis.results import SpectrumResult
-from figures.spectrum_tables import stability_rows
+from figures.formats import round_numbers
 from figures.style import (
     BLACK,
     BLUE,
@@ -40,28 +40,25 @@ def plot_stability(result: SpectrumResult) -> Figure:
     left.set_ylim(bottom, 1.3 * top)
     plain_log_ticks(left.yaxis, bottom, top)
     left.set_ylabel("shared: mean cos² of the angles")
-    rows = stability_rows(result)
-    chosen = np.array([row.dimension for row in rows])
-    names = ("smallest", ":"), ("median", "-"), ("largest", "--")
-    for whose, colour, angles in (
-        ("two halves", BLUE, [row.angles for row in rows]),
-        ("random", GREY, [row.random_angles for row in rows]),
+    chosen = round_numbers(len(R))
+    for found, colour, label in (
+        (overlaps, BLUE, "two halves"),
+        (random, GREY, "random subspaces"),
     ):
-        for place, (name, style) in enumerate(names):
-            shown, label = [three[place] for three in angles], f"{name}, {whose}"
-            right.plot(chosen, shown, style, color=colour, marker="o", ms=2.5, label=label)
+        angles = [float(np.degrees(np.median(found.angles(size)))) for size in chosen]
+        right.plot(chosen, angles, color=colour, marker="o", ms=2.5, label=label)
     right.set(xscale="log", ylim=(0, 93), yticks=[0, 15, 30, 45, 60, 75, 90])
-    right.set_ylabel("principal angle (degrees)")
+    right.set_ylabel("median principal angle (degrees)")
     for axes in (left, right):
         plain_log_ticks(axes.xaxis, 1, len(R) + 1)
         axes.set_xlabel("R, number of leading directions")
     add_legend_above(left)
-    add_legend_above(right, columns=2)
     add_caption(
         figure,
         f"Leading singular directions of two disjoint random halves of {result.halves.count} "
         f"normals each, {len(overlaps.cosines)} splits, seed {result.halves.seed}; D = "
         f"{result.spectrum.dimension}. Left: mean, and smallest to largest, over the splits. "
-        f"Right: medians over the splits. Random: {len(random.cosines)} pairs of subspaces.",
+        "Right: medians over angles and splits. Random: "
+        f"{len(random.cosines)} pairs of subspaces.",
     )
     return figure

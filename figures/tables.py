@@ -7,35 +7,11 @@ import numpy as np
 
 from analysis.fooling import FoolingRate
 from analysis.intervals import Interval
-from analysis.perturbations import SPHERE, SUBSPACE
 from analysis.results import FoolingResult, MadeUniversal, UniversalResult
-from analysis.transfer import TransferResult
-from figures.rates import family_label, ranked_rates, reference_rate
+from figures.rates import family_label, ranked_rates
 
 _MOST_CLASSES = 20
 """Classes in the table of rates by class."""
-
-
-@dataclass(frozen=True)
-class RateRow:
-    """One fooling rate."""
-
-    family: str
-    dimension: int
-    """R; D for the sphere."""
-    norm: float
-    share_of_image_norm: float | None
-    """Norm over the mean image norm."""
-    median_margins: float | None
-    """Norm over the median margin."""
-    clipped: bool
-    draws: int
-    count: int
-    """k, fooled."""
-    total: int
-    """n, draws times images."""
-    rate: float
-    interval: Interval
 
 
 @dataclass(frozen=True)
@@ -68,38 +44,6 @@ class UniversalRow:
     others_clipped: PlainRate
     noise: PlainRate
     """Of random directions, or signs, of the same norm, on the others, not clipped."""
-
-
-@dataclass(frozen=True)
-class TransferRow:
-    """A perturbation of one model on another."""
-
-    family: str
-    label: str
-    made_on: str
-    tried_on: str
-    found: PlainRate
-    noise: PlainRate
-    """Of random directions, or signs, of the same norm."""
-
-
-@dataclass(frozen=True)
-class ClassRow:
-    """Fooling rates on the images of one predicted class."""
-
-    index: int
-    images: int
-    rates: dict[str, PlainRate]
-    """Family -> rate."""
-
-
-def rate_rows(result: FoolingResult) -> tuple[RateRow, ...]:
-    """Return every fooling rate, unclipped first, by family, dimension and norm."""
-    rates = sorted(
-        result.rates,
-        key=lambda rate: (rate.clipped, rate.family, rate.subspace_dimension, rate.norm),
-    )
-    return tuple(_rate_row(rate, result) for rate in rates)
 
 
 @dataclass(frozen=True)
@@ -146,28 +90,6 @@ def family_rows(result: FoolingResult, clipped: bool) -> tuple[FamilyRow, ...]:
     )
 
 
-def class_rows(result: FoolingResult) -> tuple[ClassRow, ...]:
-    """Return rates by predicted class at the reference norm, not clipped, most images first."""
-    rates = {
-        family: rate
-        for family in (*_universal_families(result)[:1], SUBSPACE, SPHERE)
-        if (rate := reference_rate(result, family, False))
-    }
-    classes, counts = np.unique(result.predictions, return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    return tuple(
-        ClassRow(
-            int(classes[place]),
-            int(counts[place]),
-            {
-                family: _plain_rate(rate.among(result.predictions == classes[place]))
-                for family, rate in rates.items()
-            },
-        )
-        for place in order[:_MOST_CLASSES]
-    )
-
-
 def universal_rows(result: UniversalResult) -> tuple[UniversalRow, ...]:
     """Return every universal perturbation with its rates, as Table 1 of the CVPR 2017 paper."""
     return tuple(
@@ -199,31 +121,8 @@ def noise_of(result: UniversalResult, made: MadeUniversal) -> FoolingRate:
     )
 
 
-def transfer_rows(result: TransferResult) -> tuple[TransferRow, ...]:
-    """Return every cell of the matrices of fooling rates."""
-    models = range(len(result.models))
-    return tuple(
-        TransferRow(
-            family=matrix.family,
-            label=family_label(matrix.family),
-            made_on=result.models[row],
-            tried_on=result.models[column],
-            found=_plain_rate(matrix.at(row, column)),
-            noise=_plain_rate(matrix.noise[column]),
-        )
-        for matrix in result.matrices
-        for row in models
-        for column in models
-    )
-
-
 def _plain_rate(rate: FoolingRate) -> PlainRate:
     return PlainRate(rate.count, rate.total, rate.rate, rate.interval)
-
-
-def _universal_families(result: FoolingResult) -> list[str]:
-    found = [rate.family for rate in ranked_rates(result, clipped=False)]
-    return [family for family in found if family.startswith("universal ")]
 
 
 def share_of_image_norm(norm: float, result: FoolingResult) -> float | None:
@@ -234,19 +133,3 @@ def share_of_image_norm(norm: float, result: FoolingResult) -> float | None:
 def over(norm: float, unit: float) -> float | None:
     """Return a norm in a unit; None where the unit is none."""
     return norm / unit if unit > 0 and isfinite(unit) else None
-
-
-def _rate_row(rate: FoolingRate, result: FoolingResult) -> RateRow:
-    return RateRow(
-        family=rate.family,
-        dimension=rate.subspace_dimension,
-        norm=rate.norm,
-        share_of_image_norm=share_of_image_norm(rate.norm, result),
-        median_margins=over(rate.norm, result.median_margin),
-        clipped=rate.clipped,
-        draws=len(rate.fooled),
-        count=rate.count,
-        total=rate.total,
-        rate=rate.rate,
-        interval=rate.interval,
-    )

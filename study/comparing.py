@@ -25,8 +25,8 @@ from figures.compared_rows import (
 from figures.comparison import NUMBERS, PAGE, write_comparison
 from figures.finding import Finding
 from figures.formats import number
-from figures.numbers import run_tables
-from figures.plates import RunResults
+from figures.run_results import RunResults
+from figures.table import table_of_run
 from study.run import OPTIONAL, STAGES, RunDirectory
 from study.transferring import names_of
 
@@ -214,7 +214,7 @@ def _read(run: RunDirectory, name: str, folder: Path) -> ComparedRun:
             images=str(source or Path(str(run.config().get("images"))).name),
             results=RunResults.read(run.path, [s for s in OPTIONAL if run.current(s)]),
         )
-        run_tables(compared.results)  # what does not fit within one run is that run's own fault
+        table_of_run(compared.results)  # what does not fit within one run is that run's own fault
     return compared
 
 

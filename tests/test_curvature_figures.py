@@ -15,8 +15,7 @@ import figures
 from analysis.curvature_sweep import CurvatureCurve
 from analysis.results import CurvatureResult
 from boundary.errors import InputError
-from figures.curvature_tables import curvature_numbers
-from figures.curves import ANCHOR_LABELS, family_colours, mean_interval, space_label
+from figures.curves import ANCHOR_LABELS, family_colours, space_label
 from figures.maps import class_colours
 from figures.sections import drawn_sections
 from made import SCALES, curvature_result
@@ -71,7 +70,7 @@ def test_curves_of_every_family_are_drawn_at_every_anchor() -> None:
 
 def test_bands_are_intervals_over_draws_and_points() -> None:
     own = curve(curvature_result(), "curved", "nearest", "values", "pair")
-    low, high = mean_interval(own)
+    low, high = np.array([(one.low, one.high) for one in own.intervals]).T
     assert (low < own.mean).all()
     assert (own.mean < high).all()
     axes = panel(drawn("plot_curvature"), "nearest")
@@ -215,14 +214,3 @@ def test_the_profile_is_drawn_with_both_ends_and_its_tail_is_told() -> None:
     np.testing.assert_array_equal(np.delete(own, 5), result.profiles[0].sharing)
     assert left.get_xlabel() == "5 largest, then 5 smallest"
     assert "those at both ends, parted by the dotted line, of D − 1 = 59" in texts(figure)
-
-
-def test_numbers_hold_what_was_measured() -> None:
-    result = curvature_result()
-    numbers = curvature_numbers(result)
-    assert [row["own"] for row in numbers["frames"]] == pytest.approx([0.6] * 3)
-    assert numbers["shared"] == pytest.approx([0.5, 1.0, 0.5])
-    assert numbers["theory"] == result.theory
-    assert numbers["curves"][0]["mean"] == result.curves[0].mean.tolist()
-    assert numbers["profiles"][0]["average"] == result.profiles[0].average.tolist()
-    assert numbers["anchors"] == {"nearest": 20, "random": 4, "between": 0, "image": 20}

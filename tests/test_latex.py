@@ -4,35 +4,42 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+import pandas as pd
 import pytest
 
-from figures.latex import escaped, fit_key, latex_macros
-from figures.numbers import _by_name, plain
+from figures.latex import escaped, latex_macros
+from figures.table import COLUMNS
 from study.cli import main
 
 needs_latex = pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex")
 
-NUMBERS = {
-    "fooling": {"reference_norm": 1.23456789, "seed": 0, "label": "x"},
-    "rates": [{"family": "sphere 100 %", "rate": 0.125, "interval": {"low": 0.1, "high": None}}],
-    "curve": [0.5] * 30,
-    "not clipped": {"ratio": -3e-7},
-}
+
+def table(*rows: dict[str, Any]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def test_every_number_has_a_macro_but_those_of_curves() -> None:
-    text = latex_macros(NUMBERS)
-    entries = dict(re.findall(r"^\\boundaryset\{(.*?)\}(.*)$", text, re.M))
+NUMBERS = table(
+    {"quantity": "reference norm", "value": 1.23456789, "unit": "input units"},
+    {"quantity": "R of S_f", "value": 5.0, "unit": ""},
+    {"quantity": "energy over that of a rival", "rival": "100 %", "value": 0.9, "unit": ""},
+    {"quantity": "fooling rate", "family": "sphere", "norm": 1.23456789, "clipped": False}
+    | {"value": 0.125, "low": 0.1, "high": 0.15, "unit": "share"},
+    {"quantity": "fooling rate", "family": "sphere", "norm": 7.0, "value": 0.5, "unit": "share"},
+    {"quantity": "principal curvature", "index": 1, "value": -3e-7, "unit": ""},
+    {"quantity": "mean curvature", "anchor": "nearest", "value": -3e-7, "unit": ""},
+)
+
+
+def test_numbers_that_a_paper_cites_have_a_macro() -> None:
+    entries = dict(re.findall(r"^\\boundaryset\{(.*?)\}(.*)$", latex_macros(NUMBERS), re.M))
     assert entries == {
-        "fooling/reference_norm": "{1.23}{1.23456789}{123.5}",
-        "fooling/seed": "{0}{0}{0.0}",
-        "rates/0/rate": "{0.125}{0.125}{12.5}",
-        "rates/0/interval/low": "{0.1}{0.1}{10.0}",
-        "not clipped/ratio": r"{\ensuremath{-}3.00\ensuremath{\times10^{-7}}}{-3e-07}{0.00}",
+        "reference norm": "{1.23}{1.23456789}{123.5}{--}",
+        "R of S_f": "{5}{5.0}{500.0}{--}",
+        "energy over that of a rival/100 -": "{0.900}{0.9}{90.0}{--}",
+        "fooling rate/sphere/norm 1.23/not clipped": "{0.125}{0.125}{12.5}{10.0 to 15.0}",
     }
-    assert "% rates/0: family sphere 100 %" in text
 
 
 @pytest.mark.parametrize(
@@ -52,44 +59,30 @@ def test_texts_are_set_as_texts(text: str, wanted: str) -> None:
     assert escaped(text) == wanted
 
 
-def test_keys_that_latex_reads_alike_stay_apart() -> None:
-    assert fit_key("file a+b  <c>") == "file a-b -c-"
-    rows = [{"family": f"file x{end}", "images": 1, "rate": end} for end in "+=-"]
-    rows.append({"family": "file x- images 1 again 1", "images": 1, "rate": "?"})
-    named = _by_name(rows, "learning")
-    assert len(named) == len(rows)
-    assert [row["rate"] for row in named.values()] == [row["rate"] for row in rows]
-    assert len(_by_name({"a+": 1, "a=": 2}, "x")) == 2
-
-
-def test_numbers_are_plain_ones() -> None:
-    assert repr(plain({"x": np.float64(0.5), "y": (np.float64("nan"),)})) == (
-        "{'x': 0.5, 'y': [None]}"
-    )
-
-
 @needs_latex
 def test_the_macros_are_those_of_their_keys(tmp_path: Path) -> None:
     (tmp_path / "numbers.tex").write_text(latex_macros(NUMBERS))
     paper = (
         r"\documentclass{article}\input{numbers}\begin{document}"
-        r"\typeout{<\boundary{fooling/reference_norm}|\boundaryexact{fooling/reference_norm}|"
-        r"\boundarypercent{rates/0/rate}>}KEY\end{document}"
+        r"\typeout{<\boundary{reference norm}|\boundaryexact{reference norm}|"
+        r"\boundaryinterval{fooling rate/sphere/norm 1.23/not clipped}>}KEY\end{document}"
     )
-    assert "<1.23|1.23456789|12.5>" in compiled(tmp_path, paper.replace("KEY", "x"))[1]
-    status, said = compiled(tmp_path, paper.replace("KEY", r"\boundary{rates/7/rate}"))
+    assert "<1.23|1.23456789|10.0 to 15.0>" in compiled(tmp_path, paper.replace("KEY", "x"))[1]
+    status, said = compiled(tmp_path, paper.replace("KEY", r"\boundary{rates 7}"))
     assert status != 0
-    assert "There is no number `rates/7/rate'" in said.replace("\n", "")
+    assert "There is no number `rates 7'" in said.replace("\n", "")
 
 
 @needs_latex
 def test_a_paper_tells_the_numbers_of_two_runs_apart(tmp_path: Path) -> None:
     for run, rate in (("one", 0.25), ("two", 0.75)):
-        (tmp_path / f"{run}.tex").write_text(latex_macros({"rate": rate}))
+        (tmp_path / f"{run}.tex").write_text(
+            latex_macros(table({"quantity": "rate", "value": rate, "unit": ""}))
+        )
     read = "".join(rf"\def\boundaryprefix{{{run}/}}\input{{{run}}}" for run in ("one", "two"))
     shown = r"\boundary{one/rate}|\boundarypercent{two/rate}"
     body = rf"\begin{{document}}\typeout{{<{shown}>}}x\end{{document}}"
-    assert "<0.25|75.0>" in compiled(tmp_path, rf"\documentclass{{article}}{read}{body}")[1]
+    assert "<0.250|75.0>" in compiled(tmp_path, rf"\documentclass{{article}}{read}{body}")[1]
 
 
 @needs_latex

@@ -289,15 +289,6 @@ def test_a_figure_is_whole_at_first_where_it_opens(browser: Any, real: Path) -> 
             assert image["height"] < pane["height"] + 1
 
 
-def test_a_narrow_screen_has_the_panels_below_each_other(browser: Any, real: Path) -> None:
-    for viewport, kind in ((WIDE, "whole"), (PHONE, "stacked")):
-        with opened(browser, real, viewport=viewport) as page:
-            shown = page.locator("#figure-spectrum img:visible")
-            assert shown.get_attribute("class") == kind
-            assert shown.bounding_box()["width"] <= viewport["width"]
-            assert page.locator("p.stacked").is_visible() == (kind == "stacked")
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_one_tip_tells_all_families_in_the_colours_of_the_page(
     browser: Any, real: Path, scheme: str
@@ -324,12 +315,11 @@ def test_one_tip_tells_all_families_in_the_colours_of_the_page(
 def test_paper_and_browsers_without_scripts_get_the_figures_alone(browser: Any, real: Path) -> None:
     with opened(browser, real, java_script_enabled=False) as page:
         assert not page.locator("#explore").is_visible()
-        assert page.locator("#figure-spectrum img.whole").is_visible()
+        assert page.locator("#figure-spectrum img").is_visible()
     with opened(browser, real) as page:
         page.emulate_media(media="print")
         assert not page.locator("#explore").is_visible()
         assert not page.locator(".enlarge").first.is_visible()
-        assert not page.locator("img.stacked").first.is_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= WIDE["width"]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from analysis.results import (
     CollectionResult,
@@ -23,9 +24,12 @@ from analysis.saved import load_result
 from boundary import NormalsStore
 from boundary.ranks import ALONE
 from boundary.shards import COLUMNS
+from made import report_left_out
+from study.cli import main
 
 SETTINGS = [
     "--untrained=1",
+    "--universal.gradients=200",
     "--spectrum.null_draws=3",
     "--spectrum.splits=3",
     "--fooling.draws=2",
@@ -70,8 +74,12 @@ def require_same_store(one: Path, other: Path) -> None:
 @pytest.fixture(scope="module")
 def single(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("single") / "run"
-    done = run(1, "run", "--collect=120", "--evaluate=40", *SETTINGS, "--out", str(folder))
-    assert done.returncode == 0, done.stderr
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with report_left_out():
+        words = ["--collect=120", "--evaluate=40", *SETTINGS, "--out", str(folder)]
+        assert main(["run", *words]) == 0
+    torch.set_num_threads(threads)
     return folder
 
 

@@ -65,7 +65,7 @@
     large.style.width = `${width}px`;
   };
   for (const plate of document.querySelectorAll(".plate")) {
-    const image = plate.querySelector("img.whole");
+    const image = plate.querySelector("img");
     const opener = document.createElement("button");
     opener.type = "button";
     opener.className = "enlarge";
