@@ -29,7 +29,7 @@ from figures.finding import Finding
 from figures.latex import latex_macros, latex_report
 from figures.page import drawn_plate, write_page
 from figures.plates import Plate
-from figures.table import COLUMNS, EXPLORATORY, SHARE, numbers_of, table_of_run
+from figures.table import CLIPPED, COLUMNS, EXPLORATORY, SHARE, numbers_of, table_of_run
 
 PAGE, NUMBERS = "comparison.html", "numbers.json"
 _COLUMNS = 3
@@ -149,6 +149,8 @@ def table_of_runs(
     parts = [table_of_run(run.results).assign(run=run.name) for run in comparison.runs]
     pairs = [
         {
+            "key": f"difference/{family.family}/{CLIPPED[family.clipped]}/"
+            + ("equal norm" if family.equal else "reference norms"),
             "quantity": "difference of fooling rates",
             "family": family.label,
             "clipped": family.clipped,
@@ -163,6 +165,7 @@ def table_of_runs(
         for pair in family.pairs
     ] + [
         {
+            "key": "squared cosine of two subspaces",
             "quantity": "squared cosine of two subspaces",
             "R": pair.dimension,
             "run": f"{pair.first} and {pair.second}",

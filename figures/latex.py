@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from analysis.intervals import Interval
 from figures import formats
-from figures.table import RATE, SHARE, key_of
+from figures.table import RATE, SHARE
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _LEADING = 5
@@ -139,7 +139,7 @@ def cited(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _macro(row: Mapping[Hashable, Any]) -> str:
-    parts = (row.get("run"), key_of(row))
+    parts = (row.get("run"), row["key"])
     key = "/".join(_fit(str(part)) for part in parts if isinstance(part, str))
     value, interval = float(row["value"]), Interval(row["low"], row["high"])
     told = formats.number_interval(interval)
@@ -147,7 +147,8 @@ def _macro(row: Mapping[Hashable, Any]) -> str:
         told = formats.percent_interval(interval).replace(f"{formats.SPACE}%", "")
     ends = told if isfinite(interval.low) and isfinite(interval.high) else "--"
     share = formats.percent(value).replace(f"{formats.SPACE}%", "")
-    shown = escaped(_digits(value)), repr(value), escaped(share), escaped(ends)
+    digits = formats.cosine(value) if row["unit"] == "cosine" else _digits(value)
+    shown = escaped(digits), repr(value), escaped(share), escaped(ends)
     return rf"\boundaryset{{{key}}}" + "".join(f"{{{part}}}" for part in shown)
 
 

@@ -117,7 +117,7 @@ def listed_tables(table: pd.DataFrame, names: Sequence[str]) -> list[Listed]:
             "Laws beside what is measured",
             "Margins within a random subspace (NIPS 2016); the least share of images that random "
             "vectors fool (ICLR 2018).",
-            lambda rows: rows["quantity"].str.startswith("law, "),
+            lambda rows: rows["quantity"].str.startswith("law of "),
         ),
         ("What was measured, and on what", "", lambda rows: rows["role"] == CONTROL),
         ("Every fooling rate", "", lambda rows: (rows["quantity"] == RATE) & rows["rival"].isna()),

@@ -56,7 +56,7 @@ KEYS = (
     "tried_on",
     "index",
 )
-COLUMNS = ("quantity", *KEYS, "value", "low", "high", "n", "draws", "unit", "role")
+COLUMNS = ("key", "quantity", *KEYS, "value", "low", "high", "n", "draws", "unit", "role")
 PRIMARY, CONTROL, EXPLORATORY = "primary", "control", "exploratory"
 
 UNITS, SHARE, CURVATURE = "input units", "share", "1 / input units"
@@ -74,9 +74,9 @@ def table_of_run(results: RunResults) -> pd.DataFrame:
         results: Of its stages.
 
     Returns:
-        A row a number, with `COLUMNS`; what a row has no use for is NaN or None. `value` lies
-        between `low` and `high`, a 95 % interval over images and draws; of a null and of repeated
-        splits the smallest and the largest.
+        A row a number, with `COLUMNS`; what a row has no use for is NaN or None. `key` is a name
+        made of the quantity and its keys. `value` lies between `low` and `high`, a 95 % interval
+        over images and draws; of a null and of repeated splits the smallest and the largest.
     """
     rows = [
         *_answers(results),
@@ -87,7 +87,8 @@ def table_of_run(results: RunResults) -> pd.DataFrame:
         *_curvature(results.curvature),
         *([] if results.transfer is None else _transfer(results.transfer)),
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    return table.assign(key=[*map(_key, table.to_dict("records"))])
 
 
 def numbers_of(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
@@ -97,11 +98,11 @@ def numbers_of(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
     for row in table.to_dict("records"):
         kept = {name: row[name] for name in shown if pd.notna(row[name])}
         kept |= {name: int(kept[name]) for name in ("n", "draws") if name in kept}
-        found[key_of(row)] = kept | {name: row[name] for name in ("unit", "role") if row[name]}
+        found[row["key"]] = kept | {name: row[name] for name in ("unit", "role") if row[name]}
     return found
 
 
-def key_of(row: Mapping[Any, Any]) -> str:
+def _key(row: Mapping[Any, Any]) -> str:
     """Return the name of a number: its quantity and keys, of letters that LaTeX reads back."""
     parts = [_fit(str(row["quantity"]))]
     for name in KEYS:
@@ -196,9 +197,9 @@ def _answers(results: RunResults) -> Iterator[Row]:
     for endpoint, name in ((BENDS, "P1"), (FOOLS, "P2"), (PREDICTS, "P3")):
         found = said[endpoint]
         ends = Interval(found["low"], found["high"])
-        yield _row(f"{name}, {endpoint}", found["estimate"], ends, role=PRIMARY)
-        yield _row(f"{name}, p corrected by Holm", found["p"], role=PRIMARY)
-        yield _row(f"{name}, smallest that would be seen", found["smallest_seen"], role=PRIMARY)
+        yield _row(f"{name} {endpoint}", found["estimate"], ends, role=PRIMARY)
+        yield _row(f"{name} p corrected by Holm", found["p"], role=PRIMARY)
+        yield _row(f"{name} smallest that would be seen", found["smallest_seen"], role=PRIMARY)
 
 
 def _path(universal: UniversalResult) -> Iterator[Row]:
@@ -527,9 +528,9 @@ def _curvature(result: CurvatureResult) -> Iterator[Row]:
             )
     for law in result.theory:
         keys = {"family": law.family, "R": law.dimension, "norm": law.norm or None}
-        yield _row(f"law, {law.law}", law.predicted, **keys, rival="predicted")
+        yield _row(f"law of {law.law}", law.predicted, **keys, rival="predicted")
         ends = Interval(law.low, law.high)
-        yield _row(f"law, {law.law}", law.measured, ends, n=law.images, **keys)
+        yield _row(f"law of {law.law}", law.measured, ends, n=law.images, **keys)
 
 
 def _transfer(result: TransferResult) -> Iterator[Row]:

@@ -497,7 +497,7 @@ def test_numbers_are_strict_json(written: tuple[Comparison, Path]) -> None:
     assert numbers["runs"] == list(comparison.names)
     found = numbers["numbers"]
     assert found[NAMES[1]]["fooling rate/subspace/R 5/norm 2/p 2/not clipped"]["value"] == 0.9
-    shared = found[f"{NAMES[0]} and {NAMES[1]}"]["squared cosine of two subspaces/R 10"]
+    shared = found[f"{NAMES[0]} and {NAMES[1]}"]["squared cosine of two subspaces"]
     assert shared["value"] == pytest.approx(0.4)
     macros = (folder / "numbers.tex").read_text()
     assert "fooling rate/subspace/R 5/norm 2/p 2/not clipped}{0.900}{0.9}{90.0}" in macros

@@ -31,7 +31,7 @@ EXAMPLES = {
     "docs/curvature.md": (1, r"^largest principal curvature"),
     "docs/extend.md": (
         3,
-        r"^low frequencies 0\.(.|\n)*stand above shifted(.|\n)*own\.pdf .*own\.csv",
+        r"^low frequencies 0\.(.|\n)*stand above shifted(.|\n)*own\.pdf .*own\.png",
     ),
     "docs/many-processes.md": (1, ""),
     "docs/own-images.md": (2, ""),

@@ -499,7 +499,7 @@ def test_laws_stand_beside_what_is_measured(run: Path) -> None:
     numbers = json.loads((run / "numbers.json").read_text(encoding="utf-8"))["numbers"]
     for row in curvature_result().theory:
         norm = f"/norm {row.norm:g}" if row.norm else ""
-        key = f"law, {row.law}".replace(",", "-")
+        key = f"law of {row.law}"
         told = [
             numbers[f"{key}/{row.family}{rival}/R {row.dimension}{norm}"]["value"]
             for rival in ("/predicted", "")

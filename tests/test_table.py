@@ -11,7 +11,7 @@ from figures.export import csv_text
 from figures.latex import cited
 from figures.listed import listed_tables
 from figures.run_results import RunResults
-from figures.table import COLUMNS, KEYS, PRIMARY, key_of, numbers_of, table_of_run
+from figures.table import COLUMNS, KEYS, PRIMARY, numbers_of, table_of_run
 from made import curvature_result, transfer_result, universal_result
 from test_report import HOSTILE, collection_result, fooling_result, spectrum_result
 
@@ -31,7 +31,7 @@ def test_a_number_stands_once_and_has_a_name_of_its_own() -> None:
     table = table_of_run(results())
     assert list(table.columns) == list(COLUMNS)
     assert not table.duplicated(["quantity", *KEYS]).any()
-    names = [key_of(row) for row in table.to_dict("records")]
+    names = list(table["key"])
     assert len(set(names)) == len(names) > 500
     assert all(name.isascii() and not {"{", "}", "%", "#", "\\"} & set(name) for name in names)
     assert 100 < len(cited(table)) < 400
