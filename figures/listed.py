@@ -36,6 +36,7 @@ DIMENSION_LABELS = {
 
 _WORDS = {**NULL_LABELS, **DIMENSION_LABELS, **ANCHOR_LABELS, **ESTIMATOR_LABELS}
 _HEADS = {"made_on": "made on", "tried_on": "tried on", "p": "lp", "third": "S_c of third"}
+"""Names of keys where they are others."""
 _LISTED_VALUES = 10
 
 Chooser = Callable[[pd.DataFrame], pd.Series]
@@ -49,6 +50,8 @@ class Listed:
     note: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    words: int
+    """Columns at the left that hold words."""
 
 
 def listed_tables(table: pd.DataFrame, names: Sequence[str]) -> list[Listed]:
@@ -85,7 +88,7 @@ def listed_tables(table: pd.DataFrame, names: Sequence[str]) -> list[Listed]:
         ),
         (
             "Against every null",
-            "Of a null the smallest and the largest draw.",
+            "Of a null the mean, the smallest and the largest draw.",
             _quantities("singular values above", "largest singular value over that of a null"),
         ),
         (
@@ -95,10 +98,14 @@ def listed_tables(table: pd.DataFrame, names: Sequence[str]) -> list[Listed]:
         ),
         (
             "Leading singular values",
-            "",
+            "A dash: the normals.",
             lambda rows: (rows["quantity"] == "singular value") & (rows["index"] <= _LISTED_VALUES),
         ),
-        ("Captured energy", "", _quantities("captured energy")),
+        (
+            "Captured energy",
+            "Share of a unit normal in the first R directions.",
+            _quantities("captured energy"),
+        ),
         (
             "What two halves of the normals share",
             "Over splits: the mean, the smallest and the largest.",
@@ -148,17 +155,13 @@ def _families(rows: pd.DataFrame, norm: float, clipped: bool) -> pd.Series:
 def _listed(title: str, note: str, rows: pd.DataFrame, names: Sequence[str]) -> Listed:
     if title.startswith("Fooling rates"):
         rows = rows.sort_values("value", ascending=False, kind="stable")
-    keys = [key for key in KEYS if rows[key].nunique(dropna=False) > 1]
+    every = [key for key in KEYS if rows[key].notna().all() and rows[key].nunique() > 1]
+    some = [key for key in KEYS if rows[key].notna().any() and not rows[key].notna().all()]
     several = rows["quantity"].nunique() > 1
     ends = ["95 % interval"] * bool(rows["low"].notna().any())
     counts = [name for name in ("n", "draws") if rows[name].notna().any()]
-    head = (
-        *["quantity"] * several,
-        *(_HEADS.get(key, key) for key in keys),
-        "value",
-        *ends,
-        *counts,
-    )
+    told = [_HEADS.get(key, key) for key in every]
+    head = (*["quantity"] * several, *["of"] * bool(some), *told, "value", *ends, *counts)
     return Listed(
         title,
         note,
@@ -166,14 +169,27 @@ def _listed(title: str, note: str, rows: pd.DataFrame, names: Sequence[str]) -> 
         tuple(
             (
                 *[row["quantity"]] * several,
-                *(key_told(key, row[key], names) for key in keys),
+                *[_some(row, some, names)] * bool(some),
+                *(key_told(key, row[key], names) for key in every),
                 value_told(row["value"], row["unit"]),
                 *[interval_told(row)] * len(ends),
                 *(_count(row[name]) for name in counts),
             )
             for row in rows.to_dict("records")
         ),
+        several + bool(some) + sum(rows[key].dtype == object for key in every[:2]),
     )
+
+
+def _some(row: Mapping[Any, Any], keys: Sequence[str], names: Sequence[str]) -> str:
+    """Return the keys that a row has, as text."""
+    told = []
+    for key in keys:
+        if pd.notna(row[key]):
+            word = key_told(key, row[key], names)
+            plain = isinstance(row[key], str) and key in ("family", "rival", "images", "model")
+            told.append(word if plain else f"{_HEADS.get(key, key)} {word}")
+    return ", ".join(told) or "–"
 
 
 def key_told(key: str, value: Any, names: Sequence[str]) -> str:
@@ -200,10 +216,12 @@ def value_told(value: float, unit: str) -> str:
 
 def interval_told(row: Mapping[str, Any]) -> str:
     """Return the ends of a row as text."""
-    if pd.isna(row["low"]) or pd.isna(row["high"]):
+    if pd.isna(row["low"]):
         return "–"
-    interval = Interval(row["low"], row["high"])
-    return (percent_interval if row["unit"].startswith(SHARE) else number_interval)(interval)
+    share = row["unit"].startswith(SHARE)
+    if pd.isna(row["high"]):
+        return f"{(percent if share else number)(row['low'])} or more"
+    return (percent_interval if share else number_interval)(Interval(row["low"], row["high"]))
 
 
 def _count(value: float) -> str:
