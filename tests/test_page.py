@@ -167,7 +167,7 @@ def test_names_of_strangers_stay_text_on_the_page_of_several_runs(
     runs = tuple(of_strangers(name) for name in STRANGERS)
     write_comparison(Comparison(runs), tmp_path)
     with opened(browser, tmp_path, viewport=viewport) as page:
-        assert page.locator("main img.whole").count() == page.locator("main figure").count()
+        assert page.locator("main .plate > img").count() == page.locator("main figure").count()
         assert page.locator("main :is(script, iframe, b, u, a)").count() == 0
         heads = page.locator("#table thead th").all_inner_texts()
         assert heads[1 : 1 + len(runs)] == [*STRANGERS]
@@ -251,8 +251,12 @@ def test_the_reader_chooses_light_or_dark(browser: Any, real: Path) -> None:
 
 def test_a_table_sorts_by_a_click_on_its_head(browser: Any, real: Path) -> None:
     with opened(browser, real) as page:
-        table = page.locator("#rates table").first
-        head = table.locator("th", has_text="rate").first
+        rates = page.locator(
+            "#numbers details", has_text="Fooling rates at the reference norm"
+        ).first
+        rates.locator("summary").click()
+        table = rates.locator("table")
+        head = table.locator("th", has_text="value").first
         column = head.evaluate("cell => cell.cellIndex")
 
         def values() -> list[float]:

@@ -130,7 +130,7 @@ def test_figures_alone_with_the_numbers_that_they_show(
     assert [path.name for path in printed] == [
         f"{n}.{kind}" for n in names for kind in ("svg", "csv")
     ]
-    assert all(path.stat().st_size > 300 for path in printed)
+    assert all(path.stat().st_size > 100 for path in printed)
     fooling = load_result(run / "fooling.h5", FoolingResult)
     sphere = next(r for r in fooling.rates if r.family == "sphere" and not r.clipped)
     rows = csv.DictReader(printed[1].read_text().splitlines())
