@@ -9,13 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from test_table import results
 
 import analysis
 import boundary
 import figures
 from analysis.saved import save_result
 from boundary import Classifier, collect_normals, load_model, open_images
+from figures.export import csv_text
 from figures.plates import PLATES
+from figures.table import table_of_run
 from made import universal_result
 from study.parser import COMMANDS, build_parser
 
@@ -36,6 +39,7 @@ EXAMPLES = {
     "docs/many-processes.md": (1, ""),
     "docs/own-images.md": (2, ""),
     "docs/own-model.md": (3, r"tensor\("),
+    "docs/paper.md": (1, r"energy over that of a rival/matched noise"),
     "docs/perturbations.md": (1, r"^subspace less sphere 0\."),
     "docs/python.md": (3, r"^energy 0\.\d+, at random 0\.078(.|\n)*universal smooth_rate"),
     "docs/spectrum.md": (1, r"^\d+ values stand above smooth noise"),
@@ -61,6 +65,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture).save(path)
     (folder / "RUN/study.yaml").write_text("collect: 50\n")
+    (folder / "RUN/numbers.csv").write_text(csv_text(table_of_run(results())))
     return folder
 
 
