@@ -1,10 +1,8 @@
 """Whether a run can be trusted: the classifier, and the boundary points, in sentences."""
 
-from typing import Any
-
 import numpy as np
 
-from analysis.intervals import Interval, wilson_interval
+from analysis.intervals import wilson_interval
 from analysis.results import CollectionResult
 from analysis.survey import no_better_than_guessing
 from boundary.points import Status
@@ -40,19 +38,19 @@ def trust_line(result: CollectionResult) -> str:
     accuracy, points = collection_findings(result)
     if accuracy.doubtful or points.doubtful:
         return ""
-    found = points.numbers
-    known = percent(accuracy.numbers["rate"]) if result.judged else "not known"
+    known = percent(result.correct / result.judged) if result.judged else "not known"
+    found = result.on_boundary
     return (
-        f"Clean accuracy is {known}; {percent(found['rate'])} of {found['total']} images have a "
-        f"boundary point, with a median margin of {number(found['median_margin'])} input units "
-        f"and a median alignment of {cosine(found['alignment_median'])}."
+        f"Clean accuracy is {known}; {percent(found.mean())} of {len(found)} images have a "
+        f"boundary point, with a median margin of {number(result.median_margin)} input units and "
+        f"a median alignment of {cosine(float(np.median(result.alignment[found])))}."
     )
 
 
 def _of_accuracy(result: CollectionResult) -> Finding:
     if result.judged == 0:
         sentence = "Clean accuracy is not known: the images carry no labels."
-        return Finding("clean_accuracy", sentence, numbers={"count": None, "total": 0})
+        return Finding("clean_accuracy", sentence)
     interval = wilson_interval(result.correct, result.judged)
     share = result.correct / result.judged
     sentence = (
@@ -66,32 +64,18 @@ def _of_accuracy(result: CollectionResult) -> Finding:
             "is untrained on purpose, its input range, its normalisation or the order of its "
             "classes is not what it should be."
         )
-    numbers = {
-        "count": result.correct,
-        "total": result.judged,
-        "rate": share,
-        "interval": interval,
-    }
-    return Finding("clean_accuracy", sentence, numbers=numbers, doubtful=guessing)
+    return Finding("clean_accuracy", sentence, doubtful=guessing)
 
 
 def _of_collection(result: CollectionResult) -> Finding:
     on_boundary = result.on_boundary
     count, total = int(on_boundary.sum()), len(on_boundary)
-    numbers: dict[str, Any] = {"count": count, "total": total}
     if total == 0:
-        return Finding("collection", "No image was collected.", numbers=numbers, doubtful=True)
-    interval: Interval = wilson_interval(count, total)
+        return Finding("collection", "No image was collected.", doubtful=True)
+    interval = wilson_interval(count, total)
     missing = len(result.unreadable)
     passes = float(result.forward_passes.mean()), float(result.backward_passes.mean())
     few = count / total < _FEW_FOUND
-    numbers |= {
-        "rate": count / total,
-        "interval": interval,
-        "unreadable": missing,
-        "forward_passes": passes[0],
-        "backward_passes": passes[1],
-    }
     images = "image" if missing == 1 else "images"
     unread = f" {missing} {images} could not be read and left out." if missing else ""
     doubt = " The points that were found may not stand for the other images." if few else ""
@@ -103,7 +87,6 @@ def _of_collection(result: CollectionResult) -> Finding:
     if count:
         margin = result.median_margin
         tenth, median = (float(q) for q in np.quantile(result.alignment[on_boundary], [0.1, 0.5]))
-        numbers |= {"median_margin": margin, "alignment_median": median, "alignment_tenth": tenth}
         sentence += (
             f" Over these points the median margin is {number(margin)} input units, and alignment "
             f"has median {cosine(median)} and 10th percentile {cosine(tenth)}."
@@ -113,7 +96,7 @@ def _of_collection(result: CollectionResult) -> Finding:
         "backward passes an image (mean over all images)."
     )
     sentence = f"{sentence}{doubt}{unread}"
-    return Finding("collection", sentence, None, numbers, details, few)
+    return Finding("collection", sentence, None, details, few)
 
 
 def _failures(result: CollectionResult) -> str:

@@ -87,8 +87,7 @@ def _of_seeds(comparison: Comparison, lines: dict[str, Line]) -> list[Finding]:
             f"{runs[0].images}, {differ} and {what}. Mean and range over these {len(runs)} runs: "
             f"{'; '.join(said)}. The range of so few runs is no interval."
         )
-        numbers = {"runs": [run.name for run in runs], "seeds": seeds, "weights": len(weights)}
-        found.append(Finding(f"seeds_{group}", sentence, None, numbers))
+        found.append(Finding(f"seeds_{group}", sentence))
     return found
 
 
@@ -134,7 +133,7 @@ def _unless_uneven(comparison: Comparison, found: Finding | None) -> Finding | N
         f" That depends on the number of normals and their dimension, which differ ({listed}): it "
         "is no difference of models before these are the same."
     )
-    return Finding(found.name, found.sentence + note, None, found.numbers)
+    return Finding(found.name, found.sentence + note)
 
 
 def _of_line(
@@ -154,7 +153,7 @@ def _of_line(
     told = _told(comparison.names, estimates, shares=shares)
     apart, differ = _differing(comparison.names, estimates, pairs, word, shares=shares)
     sentence = f"{opening} {told}. {apart} ({_TOGETHER})."
-    return Finding(line.heading.key, sentence, differ, {"pairs": pairs})
+    return Finding(line.heading.key, sentence, differ)
 
 
 def _of_subspaces(comparison: Comparison) -> Finding | None:
@@ -181,7 +180,7 @@ def _of_subspaces(comparison: Comparison) -> Finding | None:
         "normals share directions by their smoothness alone; the command boundary transfer holds "
         "this apart."
     )
-    return Finding("subspaces", sentence, None, {"pairs": pairs})
+    return Finding("subspaces", sentence)
 
 
 def _halves(pairs: Sequence[SharedSubspaces]) -> str:
@@ -262,8 +261,8 @@ def _of_family(
     sentence = f"{opening} {told}. {apart} {_how(found)}."
     if not (found.equal or comparison.equal_is_reference):
         note = " These norms are not equal: a difference may be that of the norms."
-        return Finding(name, sentence + note, None, {"pairs": found.pairs})
-    return Finding(name, sentence, differ, {"pairs": found.pairs})
+        return Finding(name, sentence + note)
+    return Finding(name, sentence, differ)
 
 
 def _how(found: FamilyDifferences) -> str:
@@ -302,8 +301,7 @@ def _of_rivals(comparison: Comparison, lines: dict[str, Line], family: str) -> F
         f"{where}{worse}."
     )
     present = None if 0 < len(above) < len(there) else bool(above)
-    numbers = {"runs": [name for name, _ in there], "above": above, "below": below}
-    return Finding(f"beyond_{family.replace('-', '_')}", sentence, present, numbers)
+    return Finding(f"beyond_{family.replace('-', '_')}", sentence, present)
 
 
 def _of_universal(comparison: Comparison) -> Finding | None:

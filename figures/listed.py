@@ -17,7 +17,7 @@ from figures.formats import (
     percent,
     percent_interval,
 )
-from figures.table import CLIPPED, CONTROL, KEYS, PRIMARY, RATE, SHARE
+from figures.table import CLIPPED, CONTROL, KEYS, LISTED, PRIMARY, RATE, SHARE
 
 NULL_LABELS = {
     "isotropic": "random directions",
@@ -37,7 +37,6 @@ DIMENSION_LABELS = {
 _WORDS = {**NULL_LABELS, **DIMENSION_LABELS, **ANCHOR_LABELS, **ESTIMATOR_LABELS}
 _HEADS = {"made_on": "made on", "tried_on": "tried on", "p": "lp", "third": "S_c of third"}
 """Names of keys where they are others."""
-_LISTED_VALUES = 10
 
 Chooser = Callable[[pd.DataFrame], pd.Series]
 
@@ -99,7 +98,7 @@ def listed_tables(table: pd.DataFrame, names: Sequence[str]) -> list[Listed]:
         (
             "Leading singular values",
             "A dash: the normals.",
-            lambda rows: (rows["quantity"] == "singular value") & (rows["index"] <= _LISTED_VALUES),
+            lambda rows: (rows["quantity"] == "singular value") & (rows["index"] <= LISTED),
         ),
         (
             "Captured energy",

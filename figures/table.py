@@ -5,7 +5,7 @@ where it says whether answers can be trusted, else *exploratory*.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from math import isfinite, isnan
+from math import inf, isfinite, isnan
 from typing import Any
 
 import numpy as np
@@ -62,6 +62,8 @@ PRIMARY, CONTROL, EXPLORATORY = "primary", "control", "exploratory"
 UNITS, SHARE, CURVATURE = "input units", "share", "1 / input units"
 
 RATE = "fooling rate"
+LISTED = 10
+"""How many of what goes by an index are listed."""
 CLIPPED = {False: "not clipped", True: "clipped"}
 
 Row = dict[str, Any]
@@ -92,10 +94,13 @@ def table_of_run(results: RunResults) -> pd.DataFrame:
 
 
 def numbers_of(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """Return a table as JSON values: the name of a number, and what it is."""
+    """Return a table as JSON values: the key of a number, and what it is.
+
+    Of what goes by an index, such as singular values, the first ten: the CSV has all.
+    """
     shown = ("value", "low", "high", "n", "draws")
     found: dict[str, dict[str, Any]] = {}
-    for row in table.to_dict("records"):
+    for row in table[~(table["index"] > LISTED)].to_dict("records"):
         kept = {name: row[name] for name in shown if pd.notna(row[name])}
         kept |= {name: int(kept[name]) for name in ("n", "draws") if name in kept}
         found[row["key"]] = kept | {name: row[name] for name in ("unit", "role") if row[name]}
@@ -115,6 +120,8 @@ def _key(row: Mapping[Any, Any]) -> str:
 
 
 def _told(value: Any) -> str:
+    if value == inf:
+        return "inf"
     return _fit(number(value) if isinstance(value, float) else str(value))
 
 

@@ -41,7 +41,7 @@ def _of_transfer(result: TransferResult, matrix: TransferMatrix) -> Finding:
         "(95 % paired interval of each pair)."
     )
     name = f"transfer_{matrix.family.replace(' ', '_')}"
-    return Finding(name, sentence, numbers={"above_noise": sum(above), "pairs": len(cells)})
+    return Finding(name, sentence)
 
 
 def _of_shared_subspaces(result: TransferResult) -> Finding:
@@ -64,11 +64,7 @@ def _of_shared_subspaces(result: TransferResult) -> Finding:
         f"{_range(geometry.matched[apart].tolist())} in that of the other's normals with their "
         f"phases randomised, and {_range(np.diag(geometry.energy).tolist())} in its own."
     )
-    numbers = {
-        name: getattr(geometry, name).tolist()
-        for name in ("energy", "energy_low", "energy_high", "matched", "beyond_low", "shared")
-    } | {"chance": geometry.chance.tolist()}
-    return Finding("transfer_subspaces", sentence, numbers=numbers)
+    return Finding("transfer_subspaces", sentence)
 
 
 def _range(shares: Sequence[float]) -> str:
