@@ -37,7 +37,10 @@ class Answer:
     question: str
     answer: str
     """A few words."""
+    short: str
+    """One sentence, of at most three numbers."""
     sentences: tuple[str, ...]
+    """With intervals."""
 
 
 def answers_told(answers: Numbers, class_names: Sequence[str] = ()) -> tuple[Answer, ...]:
@@ -56,13 +59,49 @@ def answers_told(answers: Numbers, class_names: Sequence[str] = ()) -> tuple[Ans
     )
     second = _words(universality["beyond_noise"]["answer"], "matched noise")
     told = (
-        (first, _shared(shared, answers["R"])),
-        (second, _universality(universality, answers["norm"], class_names)),
-        (curvature["answer"], _curvature(curvature)),
+        (first, _shared_in_short(shared, answers["R"]), _shared(shared, answers["R"])),
+        (
+            second,
+            _universality_in_short(universality),
+            _universality(universality, answers["norm"], class_names),
+        ),
+        (curvature["answer"], _curvature_in_short(curvature), _curvature(curvature)),
     )
     return tuple(
-        Answer(question, answer[0].upper() + answer[1:], tuple(sentences))
-        for question, (answer, sentences) in zip(QUESTIONS, told, strict=True)
+        Answer(question, answer[0].upper() + answer[1:], short, tuple(sentences))
+        for question, (answer, short, sentences) in zip(QUESTIONS, told, strict=True)
+    )
+
+
+def _shared_in_short(shared: Numbers, dimension: int) -> str:
+    smooth, untrained = (shared[f"beyond_{name}"]["ratio"] for name in ("smoothness", "untrained"))
+    beside = "" if untrained is None else f", and {number(untrained)} times that in untrained ones"
+    return (
+        f"In the normals' {first_directions(dimension)} lies {number(smooth)} times the energy of "
+        f"new normals that lies in equally smooth directions{beside}."
+    )
+
+
+def _universality_in_short(found: Numbers) -> str:
+    beyond = found["beyond_noise"]
+    within = found["within"]
+    best = (
+        ""
+        if within is None or within["share"] is None
+        else f"; the best of them {percent(within['share'])} of what the best vector anywhere does"
+    )
+    return (
+        f"Random vectors of these directions fool {percent(beyond['rate'])} of new images, "
+        f"equally smooth ones {percent(beyond['rate'] - beyond['difference'])}{best}."
+    )
+
+
+def _curvature_in_short(found: Numbers) -> str:
+    bends, fools, predicts = (found[name]["estimate"] for name in (BENDS, FOOLS, PREDICTS))
+    return (
+        f"Along the most bent directions the median curvature is {number(bends)}; their vectors "
+        f"fool {points(fools)} points beside rivals; bending tells {points(predicts)} points more "
+        "pairs right."
     )
 
 

@@ -127,9 +127,10 @@ def write_comparison(
             for start in range(0, len(comparison.runs), _COLUMNS)
         ],
         "plates": [
-            drawn_plate(plate, comparison, folder / "figures", table)
-            for plate in PLATES
-            if plate.there(comparison)
+            {**drawn_plate(plate, comparison, folder / "figures", table), "number": place}
+            for place, plate in enumerate(
+                (plate for plate in PLATES if plate.there(comparison)), start=1
+            )
         ],
     }
     write_text(folder / "comparison.csv", csv_text(table))

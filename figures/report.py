@@ -25,6 +25,8 @@ from figures.run_results import OPTIONAL, RunResults
 from figures.sliders import dimension_steps, vector_steps
 from figures.table import numbers_of, table_of_run
 
+MAIN_FIGURES = (("spectrum",), ("causes", "families", "fooling_dimension"), ("endpoints",))
+"""Of each question, those that are not in the appendix."""
 _UNREADABLE_SHOWN = 50
 _NOT_RECORDED = "not recorded"
 
@@ -54,6 +56,12 @@ def write_report(directory: Path, optional: Collection[str] = OPTIONAL) -> Path:
     found = answers(results.universal, results.fooling, results.curvature)
     findings = list_findings(results.collection, found, class_names, results.transfer)
     numbers = {"answers": found, "summary": findings.summary, "numbers": numbers_of(table)}
+    main = [name for names in MAIN_FIGURES for name in names]
+    chosen = sorted(chosen_plates(results), key=lambda plate: plate.name not in main)
+    plates = [
+        {**drawn_plate(plate, results, directory / "figures", table), "number": place}
+        for place, plate in enumerate(chosen, start=1)
+    ]
     context = {
         "findings": findings,
         "listed": listed_tables(table, class_names),
@@ -63,10 +71,12 @@ def write_report(directory: Path, optional: Collection[str] = OPTIONAL) -> Path:
         "model": _name(provenance.get("model")),
         "images": _name(provenance.get("images")),
         "date": _date(provenance),
-        "plates": [
-            drawn_plate(plate, results, directory / "figures", table)
-            for plate in chosen_plates(results)
+        "plates": plates,
+        "main": [
+            (one, [plate for plate in plates if plate["name"] in shown])
+            for one, shown in zip(findings.answers, MAIN_FIGURES, strict=True)
         ],
+        "others": [plate for plate in plates if plate["name"] not in main],
         "explored": _explored(results),
         "kept": len(results.spectrum.spectrum.directions),
         "colours": results.spectrum.image_shape[0] == 3,

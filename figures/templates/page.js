@@ -18,9 +18,20 @@
   button.hidden = false;
   showTheme();
 
-  // Everything is open on paper.
+  // A card shows the first figure of its section.
+  for (const link of document.querySelectorAll(".answers a")) {
+    const figure = document.querySelector(`${link.getAttribute("href")} .plate img`);
+    const picture = link.querySelector("img");
+    if (figure) {
+      picture.src = figure.src;
+      picture.hidden = false;
+    }
+  }
+
+  // What is folded is open on paper, but an appendix that the reader left folded.
   addEventListener("beforeprint", () => {
     for (const folded of document.querySelectorAll("details:not([open])")) {
+      if (folded.closest("#appendix > details:not([open])")) continue;
       folded.open = true;
       addEventListener("afterprint", () => { folded.open = false; }, { once: true });
     }
