@@ -1,7 +1,6 @@
 """Intervals of shares and means: Wilson's, of random halves, of order statistics."""
 
 from dataclasses import dataclass
-from math import hypot
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -87,19 +86,6 @@ def estimate_from_halves(value: float, of_halves: ArrayLike, *, offset: float = 
     reach = reach_of_halves(np.log(np.asarray(of_halves) + offset))
     low, high = (float((value + offset) * np.exp(end) - offset) for end in (-reach, reach))
     return Estimate(value, Interval(max(low, 0.0), high))
-
-
-def difference_of_independent(first: Estimate, second: Estimate) -> Estimate:
-    """Return the first less the second, with the interval that those of both give.
-
-    The distances to the ends add in squares (Newcombe 1998, method 10; Zou and Donner 2008 for any
-    two intervals). Samples that share images agree more than independent ones do in general, and
-    the interval is then wider than it need be.
-    """
-    below = hypot(first.value - first.interval.low, second.interval.high - second.value)
-    above = hypot(first.interval.high - first.value, second.value - second.interval.low)
-    difference = first.value - second.value
-    return Estimate(difference, Interval(difference - below, difference + above))
 
 
 def median_estimate(values: ArrayLike) -> Estimate:

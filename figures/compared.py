@@ -3,16 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
+from math import isclose, log
 
 import numpy as np
+import pandas as pd
 
+from analysis.comparisons import compare_all
 from analysis.fooling import FoolingRate
-from analysis.intervals import Estimate, median_estimate
-from figures.compared_norms import EqualNorm, most_tried_norm
-from figures.rates import ranked_rates, rates_by_norm, reference_rate, same_norm
+from analysis.intervals import Interval
+from analysis.perturbations import SUBSPACE
+from figures.rates import ranked_rates, rates_by_norm, same_norm
 from figures.run_results import RunResults
-from figures.spectrum_tables import EnergyRow, StabilityRow, energy_rows, stability_rows
-from figures.tables import share_of_image_norm
+from figures.table import table_of_run
+
+_SAME_SHARE, _ROUNDING = 1e-3, 1e-9
+"""Relative differences below which norms are one: as shares of the mean image norm, and as such."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,38 +36,48 @@ class ComparedRun:
     """Where it lies, seen from the folder of the comparison."""
     results: RunResults
 
-    @property
-    def seed(self) -> int:
-        """Of the choice of images, of the nulls and of the draws."""
-        return self.results.fooling.seed
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """Every number of the run."""
+        return table_of_run(self.results)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """(C, H, W)."""
         return tuple(self.results.spectrum.image_shape)
 
-    @property
-    def share(self) -> float | None:
-        """The reference norm over the mean image norm; None if that is zero."""
-        fooling = self.results.fooling
-        return share_of_image_norm(fooling.reference_norm, fooling)
 
-    @cached_property
-    def margin(self) -> Estimate | None:
-        """Median margin with its interval, input units; None if there is no boundary point."""
-        found = self.results.collection
-        margins = found.margin[found.on_boundary]
-        return median_estimate(margins) if len(margins) else None
+@dataclass(frozen=True)
+class RunDifference:
+    """The fooling rate of a family in one run less that in another, at the equal norm."""
 
-    def energy(self, dimension: int) -> EnergyRow:
-        """Return the energy of held-out normals in the first directions."""
-        rows = energy_rows(self.results.spectrum, dimension)
-        return next(row for row in rows if row.dimension == dimension)
+    family: str
+    first: str
+    """Name of the run."""
+    second: str
+    difference: float
+    interval: Interval
+    """95 %, for all pairs of runs together."""
+    paired: bool
+    """Whether both are of the same images, subtracted one by one."""
 
-    def stability(self, dimension: int) -> StabilityRow:
-        """Return what two halves of the normals share in the first directions."""
-        rows = stability_rows(self.results.spectrum, dimension)
-        return next(row for row in rows if row.dimension == dimension)
+
+@dataclass(frozen=True)
+class SharedSubspaces:
+    """What the subspaces of two runs, made of images of one shape, have in common."""
+
+    first: str
+    second: str
+    dimension: int
+    """R."""
+    shared: float
+    """Mean squared cosine of the principal angles."""
+    random: float
+    """R / D."""
+    random_largest: float
+    """The largest of simulated pairs of random subspaces."""
+    halves: tuple[float, float]
+    """What two halves of the normals of each run share, mean over splits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,12 +94,11 @@ class Comparison:
 
     @cached_property
     def dimension(self) -> int:
-        """R at which subspaces and energies are compared: the smallest reference R."""
+        """R at which subspaces are compared: the smallest reference R, or all that were kept."""
         return min(
             min(
                 run.results.fooling.reference_dimension,
                 len(run.results.spectrum.spectrum.directions),
-                len(run.results.spectrum.energy.in_sample),
                 len(run.results.spectrum.halves.overlaps.dimensions),
             )
             for run in self.runs
@@ -100,50 +115,48 @@ class Comparison:
         return tuple(numbers)
 
     @cached_property
-    def equal_norm(self) -> EqualNorm | None:
-        """The norm that most runs were tried at, as `most_tried_norm` finds it."""
-        return most_tried_norm(
-            [run.results.fooling for run in self.runs], [run.shape for run in self.runs]
-        )
+    def equal_norms(self) -> tuple[float | None, ...]:
+        """Of each run the norm that most were tried at, input units; None of one that was not.
+
+        Norms are one as shares of the mean image norm or, of images of one shape, in input units.
+        Of several it is the one nearest to the reference norms, of two as near the smaller.
+        """
+        results = [run.results.fooling for run in self.runs]
+        units = [([of.mean_image_norm for of in results], _SAME_SHARE)] + [
+            ([float(run.shape == shape) for run in self.runs], _ROUNDING)
+            for shape in dict.fromkeys(run.shape for run in self.runs)
+        ]
+        best: tuple[tuple[float, ...], dict[int, float]] = ((0.0,), {})
+        for place, (unit, tolerance) in enumerate(units):
+            tried = [
+                (run, rate.norm, rate.norm / unit[run], result.reference_norm / unit[run])
+                for run, result in enumerate(results)
+                if unit[run] > 0
+                for rate in rates_by_norm(result, SUBSPACE, False)
+            ]
+            for *_, size, _ in tried:
+                alike = [one for one in tried if isclose(one[2], size, rel_tol=tolerance)]
+                norms = {run: norm for run, norm, *_ in alike}
+                far = abs(log(size) - float(np.mean([log(wanted) for *_, wanted in alike])))
+                rank = (-len(norms), place, round(far, 9), size)
+                best = min(best, (rank, norms), key=lambda known: known[0])
+        found = best[1] if len(best[1]) > 1 else {}
+        return tuple(found.get(run) for run in range(len(self.runs)))
 
     @property
     def left_out(self) -> tuple[str, ...]:
         """Names of the runs that were not tried at the equal norm."""
-        norms = self.equal_norm.norms if self.equal_norm else ()
-        return tuple(name for name, norm in zip(self.names, norms, strict=False) if norm is None)
+        pairs = zip(self.names, self.equal_norms, strict=True)
+        return tuple(name for name, norm in pairs if norm is None)
 
     @property
     def equal_is_reference(self) -> bool:
-        """Whether the reference norms of all runs are themselves equal."""
-        equal = self.equal_norm
-        return equal is not None and all(
+        """Whether the reference norms of all runs are themselves the equal one."""
+        both = zip(self.equal_norms, self.runs, strict=True)
+        return all(
             norm is not None and same_norm(norm, run.results.fooling.reference_norm)
-            for norm, run in zip(equal.norms, self.runs, strict=True)
+            for norm, run in both
         )
-
-    def rates(self, family: str, clipped: bool, *, equal: bool) -> list[FoolingRate | None]:
-        """Return a family's rate of every run, None where it was not taken.
-
-        Args:
-            family: Its name.
-            clipped: Which clip policy.
-            equal: At the equal norm, in place of the reference norm of each.
-        """
-        if not equal:
-            return [reference_rate(run.results.fooling, family, clipped) for run in self.runs]
-        if self.equal_norm is None:
-            return [None] * len(self.runs)
-        return [
-            next(
-                (
-                    rate
-                    for rate in rates_by_norm(run.results.fooling, family, clipped)
-                    if norm is not None and same_norm(rate.norm, norm)
-                ),
-                None,
-            )
-            for run, norm in zip(self.runs, self.equal_norm.norms, strict=True)
-        ]
 
     @cached_property
     def families(self) -> tuple[str, ...]:
@@ -153,21 +166,72 @@ class Comparison:
         ]
         return tuple(family for family in dict.fromkeys(seen) if seen.count(family) > 1)
 
-    @cached_property
-    def clips(self) -> tuple[bool, ...]:
-        """Clip policies that every run has."""
-        have = [{rate.clipped for rate in run.results.fooling.rates} for run in self.runs]
-        return tuple(sorted(set.intersection(*have)))
+    def rates(self, family: str) -> list[FoolingRate | None]:
+        """Return a family's rate of every run at the equal norm, not clipped; None: not taken."""
+        return [
+            None
+            if norm is None
+            else next(
+                (
+                    rate
+                    for rate in rates_by_norm(run.results.fooling, family, False)
+                    if same_norm(rate.norm, norm)
+                ),
+                None,
+            )
+            for run, norm in zip(self.runs, self.equal_norms, strict=True)
+        ]
 
     @cached_property
-    def seeds(self) -> tuple[tuple[int, ...], ...]:
-        """Places of runs of models of one name on one source, of equal n and D, two or more."""
-        groups: dict[tuple[str, str, int, int], list[int]] = {}
-        for place, run in enumerate(self.runs):
-            spectrum = run.results.spectrum.spectrum
-            alike = (run.model, run.images, spectrum.count, spectrum.dimension)
-            groups.setdefault(alike, []).append(place)
-        return tuple(tuple(places) for places in groups.values() if len(places) > 1)
+    def differences(self) -> tuple[RunDifference, ...]:
+        """Of every family and pair of runs, at the equal norm."""
+        return tuple(pair for family in self.families for pair in self._differences(family))
+
+    def _differences(self, family: str) -> list[RunDifference]:
+        there = [place for place, rate in enumerate(self.rates(family)) if rate is not None]
+        if len(there) < 2:
+            return []
+        rates = [rate for rate in self.rates(family) if rate is not None]
+        ordered = [
+            _in_order_of_ids(rate, self.runs[place])
+            for place, rate in zip(there, rates, strict=True)
+        ]
+        judged = [self.judged[place] for place in there]
+        return [
+            RunDifference(
+                family,
+                self.names[there[pair.first]],
+                self.names[there[pair.second]],
+                pair.difference,
+                pair.interval,
+                judged[pair.first] == judged[pair.second],
+            )
+            for pair in compare_all(ordered, judged)
+        ]
+
+    @cached_property
+    def shared(self) -> tuple[SharedSubspaces, ...]:
+        """What the subspaces of every two runs share whose images have one shape."""
+        pairs = combinations(self.runs, 2)
+        return tuple(
+            _shared(*pair, self.dimension) for pair in pairs if pair[0].shape == pair[1].shape
+        )
+
+
+def _shared(first: ComparedRun, second: ComparedRun, R: int) -> SharedSubspaces:
+    spectra = [run.results.spectrum for run in (first, second)]
+    one, other = (spectrum.spectrum.subspace(R) for spectrum in spectra)
+    random = [spectrum.random.mean_squared_cosine[:, R - 1].max() for spectrum in spectra]
+    halves = [spectrum.halves.overlaps.mean_squared_cosine[:, R - 1].mean() for spectrum in spectra]
+    return SharedSubspaces(
+        first.name,
+        second.name,
+        R,
+        shared=one.mean_squared_cosine(other),
+        random=R / spectra[0].spectrum.dimension,
+        random_largest=float(max(random)),
+        halves=(float(halves[0]), float(halves[1])),
+    )
 
 
 def same_images(first: ComparedRun, second: ComparedRun) -> bool:
@@ -190,3 +254,9 @@ def told_of_runs(names: Sequence[str], texts: Sequence[str]) -> str:
     if len(set(texts)) == 1:
         return texts[0]
     return "; ".join(f"{name}: {text}" for name, text in zip(names, texts, strict=True))
+
+
+def _in_order_of_ids(rate: FoolingRate, run: ComparedRun) -> FoolingRate:
+    """Return a rate whose images are in the order of their ids, the same for all runs."""
+    ids = run.results.fooling.image_ids
+    return rate.among(np.array(sorted(range(len(ids)), key=ids.__getitem__)))

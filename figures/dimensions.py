@@ -1,12 +1,20 @@
 """How many directions stand out, and how many the spectrum fills, beside every null."""
 
+from dataclasses import asdict
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
+from analysis.dimension import (
+    estimated_dimensions,
+    leading_estimate,
+    noise_dimensions,
+    null_dimensions,
+)
+from analysis.intervals import Estimate
 from analysis.results import SpectrumResult
-from figures.listed import NULL_LABELS
-from figures.spectrum_tables import dimension_rows, null_rows
+from figures.listed import DIMENSION_LABELS, NULL_LABELS
 from figures.style import (
     BLACK,
     BLUE,
@@ -48,32 +56,26 @@ def plot_dimensions(result: SpectrumResult) -> Figure:
 
 
 def _draw_dimensions(axes: Axes, result: SpectrumResult) -> None:
-    rows = dimension_rows(result)
-    names = [null.name for null in result.nulls]
-    step = 0.75 / (len(names) + 1)
-    for place, row in enumerate(rows):
+    spectrum = result.spectrum
+    rows = estimated_dimensions(spectrum, result.halves)
+    noise = asdict(noise_dimensions(spectrum.count, spectrum.dimension))
+    nulls = {null.name: null_dimensions(null) for null in result.nulls}
+    step = 0.75 / (len(nulls) + 1)
+    for place, (name, found) in enumerate(rows.items()):
         first = place == 0
-        axes.errorbar(
-            row.value,
-            place,
-            xerr=[[row.value - row.interval.low], [row.interval.high - row.value]],
-            fmt="o",
-            color=BLUE,
-            capsize=2,
-            label="normals" if first else None,
-        )
-        for turn, (name, drawn) in enumerate(zip(names, row.nulls, strict=True), start=1):
+        _draw_bar(axes, found, place, BLUE, label="normals" if first else None)
+        for turn, (null, draws) in enumerate(nulls.items(), start=1):
             axes.plot(
-                [drawn.low, drawn.high],
+                [draws[name].min(), draws[name].max()],
                 [place + turn * step] * 2,
-                color=NULL_COLOURS[name],
+                color=NULL_COLOURS[null],
                 marker="|",
                 lw=3,
-                label=NULL_LABELS[name] if first else None,
+                label=NULL_LABELS[null] if first else None,
             )
-        if row.noise:
+        if noise.get(name):
             axes.plot(
-                row.noise,
+                noise[name],
                 place + step,
                 marker="x",
                 color=BLACK,
@@ -85,12 +87,15 @@ def _draw_dimensions(axes: Axes, result: SpectrumResult) -> None:
     axes.set_xscale("log")
     _, high = axes.get_xlim()
     # A count of 0 has no place on a log axis; the table has it.
-    shown = [row.value for row in rows] + [drawn.low for row in rows for drawn in row.nulls]
+    shown = [found.value for found in rows.values()]
+    shown += [draws.min() for of in nulls.values() for draws in of.values()]
     low = 0.8 * min(value for value in shown if value > 0)
     axes.set_xlim(low, high)
     plain_log_ticks(axes.xaxis, low, high)
-    middle = len(names) * step / 2
-    axes.set_yticks([place + middle for place in range(len(rows))], [row.label for row in rows])
+    middle = len(nulls) * step / 2
+    axes.set_yticks(
+        [place + middle for place in range(len(rows))], [DIMENSION_LABELS[name] for name in rows]
+    )
     axes.grid(visible=False, axis="y", which="major")
     axes.grid(visible=True, axis="y", which="minor")
     axes.yaxis.set_minor_locator(FixedLocator([place - step for place in range(1, len(rows))]))
@@ -101,25 +106,27 @@ def _draw_dimensions(axes: Axes, result: SpectrumResult) -> None:
 
 
 def _draw_leading(axes: Axes, result: SpectrumResult) -> None:
-    rows = null_rows(result)
-    for place, row in enumerate(rows):
-        axes.errorbar(
-            row.leading,
-            place,
-            xerr=[
-                [row.leading - row.leading_interval.low],
-                [row.leading_interval.high - row.leading],
-            ],
-            fmt="o",
-            color=NULL_COLOURS[row.name],
-            capsize=2,
-        )
+    values, most = result.spectrum.singular_values, 1.0
+    for place, null in enumerate(result.nulls):
+        found = leading_estimate(null, values, result.halves)
+        _draw_bar(axes, found, place, NULL_COLOURS[null.name])
         axes.annotate(
-            f"{row.leading}", (row.leading, place), (0, 5), textcoords="offset points", ha="center"
+            f"{found.value:.0f}",
+            (found.value, place),
+            (0, 5),
+            textcoords="offset points",
+            ha="center",
         )
-    axes.set_yticks(range(len(rows)), [row.label for row in rows])
-    axes.set_ylim(len(rows) - 0.5, -0.6)
-    most = max(1.0, *(row.leading_interval.high for row in rows))
+        most = max(most, found.interval.high)
+    axes.set_yticks(range(len(result.nulls)), [NULL_LABELS[null.name] for null in result.nulls])
+    axes.set_ylim(len(result.nulls) - 0.5, -0.6)
     axes.set_xlim(-0.06 * most, 1.12 * most)
     axes.set_xlabel("leading values above the null")
     axes.set_ylabel("null")
+
+
+def _draw_bar(
+    axes: Axes, found: Estimate, place: float, colour: str, label: str | None = None
+) -> None:
+    reach = [[found.value - found.interval.low], [found.interval.high - found.value]]
+    axes.errorbar(found.value, place, xerr=reach, fmt="o", color=colour, capsize=2, label=label)

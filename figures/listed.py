@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.intervals import Interval
+from analysis.rivals import UNTRAINED
 from figures.curves import ANCHOR_LABELS, ESTIMATOR_LABELS, space_label
 from figures.formats import (
     class_label,
@@ -187,7 +188,7 @@ def _some(row: Mapping[Any, Any], keys: Sequence[str], names: Sequence[str]) -> 
         if pd.notna(row[key]):
             word = key_told(key, row[key], names)
             plain = isinstance(row[key], str) and key in ("family", "rival", "images", "model")
-            told.append(word if plain else f"{_HEADS.get(key, key)} {word}")
+            told.append(word if plain or key == "clipped" else f"{_HEADS.get(key, key)} {word}")
     return ", ".join(told) or "–"
 
 
@@ -198,9 +199,10 @@ def key_told(key: str, value: Any, names: Sequence[str]) -> str:
     if key in ("source", "target"):
         return class_label(names, int(value))
     if key == "clipped":
-        return "yes" if value else "no"
+        return CLIPPED[bool(value)]
     if isinstance(value, str):
-        return _WORDS.get(value) or space_label(value)
+        known = value in _WORDS and (key, value) != ("family", UNTRAINED)  # also a null
+        return _WORDS[value] if known else space_label(value)
     return "∞" if value == float("inf") else number(value)
 
 
@@ -221,6 +223,20 @@ def interval_told(row: Mapping[str, Any]) -> str:
     if pd.isna(row["high"]):
         return f"{(percent if share else number)(row['low'])} or more"
     return (percent_interval if share else number_interval)(Interval(row["low"], row["high"]))
+
+
+def row_told(row: Mapping[Any, Any], keys: Sequence[str], names: Sequence[str]) -> str:
+    """Return what a row is of as text: its quantity, but of a fooling rate, and its keys."""
+    told = _some(row, keys, names)
+    if row["quantity"] == RATE:
+        return told
+    return str(row["quantity"]) if told == "–" else f"{row['quantity']}: {told}"
+
+
+def cell_told(row: Mapping[Any, Any]) -> str:
+    """Return the value of a row and its interval, where it has one, as text."""
+    value = value_told(row["value"], row["unit"])
+    return value if pd.isna(row["low"]) else f"{value} ({interval_told(row)})"
 
 
 def _count(value: float) -> str:

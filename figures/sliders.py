@@ -8,10 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from analysis.intervals import Interval
 from analysis.results import FoolingResult, SpectrumResult
-from figures.formats import number, number_interval, percent, percent_interval
+from figures.formats import (
+    number,
+    number_interval,
+    percent,
+    percent_interval,
+    round_numbers,
+)
 from figures.rates import SUBSPACES, family_label, rates_by_dimension
-from figures.spectrum_tables import energy_rows, stability_rows
 from figures.vectors import vector_pixels
 
 _ALL_PICTURES = 1_500_000
@@ -56,22 +62,32 @@ def dimension_steps(spectrum: SpectrumResult, fooling: FoolingResult) -> list[St
             value = f"{percent(rate.rate)} ({percent_interval(rate.interval)})"
             rows.setdefault(rate.subspace_dimension, []).append([name, value])
     measured = tuple(rows)
-    for held in energy_rows(spectrum, *measured):
-        value = f"{percent(held.held_out)} ({percent_interval(held.interval)})"
-        times = f"{number(held.ratio)} ({number_interval(held.ratio_interval)})"
-        rows.setdefault(held.dimension, []).extend(
+    energy, overlaps, D = spectrum.energy, spectrum.halves.overlaps, spectrum.spectrum.dimension
+    low, high = energy.interval()
+    for R in round_numbers(len(energy.in_sample), *measured):
+        ends, times = Interval(low[R - 1], high[R - 1]), D / R
+        ratio = Interval(times * ends.low, times * ends.high)
+        held = energy.mean[R - 1]
+        rows.setdefault(R, []).extend(
             [
-                ["energy of held-out normals in them", value],
-                ["random directions would hold R / D", percent(held.isotropic)],
-                ["so many times as much", times],
+                [
+                    "energy of held-out normals in them",
+                    f"{percent(held)} ({percent_interval(ends)})",
+                ],
+                ["random directions would hold R / D", percent(R / D)],
+                ["so many times as much", f"{number(times * held)} ({number_interval(ratio)})"],
             ]
         )
-    for halves in stability_rows(spectrum, *measured):
-        value = f"{number(halves.shared)} ({number_interval(halves.spread)} over splits)"
-        rows.setdefault(halves.dimension, []).extend(
+    for R in round_numbers(len(overlaps.dimensions), *measured):
+        shared = overlaps.mean_squared_cosine[:, R - 1]
+        splits = number_interval(Interval(shared.min(), shared.max()))
+        rows.setdefault(R, []).extend(
             [
-                ["shared by two halves of the normals", value],
-                ["random subspaces would share R / D", number(halves.random)],
+                [
+                    "shared by two halves of the normals",
+                    f"{number(shared.mean())} ({splits} over splits)",
+                ],
+                ["random subspaces would share R / D", number(R / D)],
             ]
         )
     return [{"at": R, "rows": rows[R]} for R in sorted(rows)]

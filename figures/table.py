@@ -204,9 +204,10 @@ def _answers(results: RunResults) -> Iterator[Row]:
     for endpoint, name in ((BENDS, "P1"), (FOOLS, "P2"), (PREDICTS, "P3")):
         found = said[endpoint]
         ends = Interval(found["low"], found["high"])
-        yield _row(f"{name} {endpoint}", found["estimate"], ends, role=PRIMARY)
+        seen, unit = found["smallest_seen"], CURVATURE if endpoint == BENDS else SHARE
+        yield _row(f"{name} {endpoint}", found["estimate"], ends, unit=unit, role=PRIMARY)
         yield _row(f"{name} p corrected by Holm", found["p"], role=PRIMARY)
-        yield _row(f"{name} smallest that would be seen", found["smallest_seen"], role=PRIMARY)
+        yield _row(f"{name} smallest that would be seen", seen, unit=unit, role=PRIMARY)
 
 
 def _path(universal: UniversalResult) -> Iterator[Row]:

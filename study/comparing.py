@@ -3,30 +3,19 @@
 import json
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from itertools import groupby
+from itertools import zip_longest
 from pathlib import Path
-from textwrap import fill
+from textwrap import fill, wrap
 
 from analysis.saved import load_settings
 from boundary.errors import InputError, StoreError
 from figures.compared import ComparedRun, Comparison
-from figures.compared_rows import (
-    BEYOND,
-    DIFFERENCE,
-    RATES,
-    SHARE,
-    UNIVERSAL,
-    Cell,
-    Heading,
-    Line,
-)
-from figures.comparison import NUMBERS, PAGE, write_comparison
+from figures.comparison import ANSWERS, NUMBERS, PAGE, POINTS, some_runs, write_comparison
 from figures.finding import Finding
-from figures.formats import number
+from figures.listed import Listed
 from figures.run_results import RunResults
-from figures.table import table_of_run
 from study.run import OPTIONAL, STAGES, RunDirectory
 from study.transferring import names_of
 
@@ -34,39 +23,8 @@ FOLDER = "comparison"
 
 WIDTH = 100
 """Of a screen."""
-_LABEL, _RUNS = 32, 4
+_LABEL, _RUNS = 40, 3
 """Letters of the name of a quantity, and runs in one table."""
-
-_SHOWN = {
-    "seed": "seed",
-    "dimension": "D",
-    "normals": "normals n",
-    "clean_accuracy": "clean accuracy",
-    "median_margin": "median margin",
-    "median_margin_share": "  of the mean image norm",
-    "alignment": "median alignment",
-    "above_isotropic": "above random directions",
-    "above_phases": "above phases randomised",
-    "above_untrained": "above untrained networks",
-    "participation_ratio": "participation ratio",
-    "energy": "",
-    "isotropic": "R/D",
-    "halves": "shared by two halves",
-    "reference_norm": "reference norm",
-    "reference_share": "  of the mean image norm",
-    "beyond_sphere": "S_f less the sphere",
-    "equal_norm": "norm",
-    "equal_subspace": "",
-    "equal_spectrum_matched": "",
-    "equal_sphere": "",
-    "top_label_l2": "fooled ones to one class, l2",
-    "top_label_linf": "fooled ones to one class, l∞",
-}
-"""Quantities on the screen by their short names, or by their own where that is empty."""
-_SECTIONS = (BEYOND,)
-"""Shown whole; of fooling rates those of families."""
-_SAID = ("fooling_equal", "subspaces")
-"""Findings on the screen; all are on the page."""
 
 _log = logging.getLogger(__name__)
 
@@ -96,13 +54,13 @@ def compare(paths: Sequence[str], names: Sequence[str], out: str) -> str:
         for run in runs:
             shown.enter_context(run.shown())
         try:
-            lines, findings = write_comparison(comparison, folder)
+            tables, findings = write_comparison(comparison, folder)
         except (FileExistsError, NotADirectoryError) as error:
             raise InputError(
                 f"`--out` should be a folder, made if need be. Found a file, `{error.filename}`; "
                 "name another."
             ) from error
-        return _text(comparison, lines, findings, folder)
+        return _text(tables, findings, folder)
 
 
 def _checked(paths: Sequence[str]) -> list[RunDirectory]:
@@ -214,87 +172,37 @@ def _read(run: RunDirectory, name: str, folder: Path) -> ComparedRun:
             images=str(source or Path(str(run.config().get("images"))).name),
             results=RunResults.read(run.path, [s for s in OPTIONAL if run.current(s)]),
         )
-        table_of_run(compared.results)  # what does not fit within one run is that run's own fault
+        _ = compared.table  # what does not fit within one run is that run's own fault
     return compared
 
 
-def _text(
-    comparison: Comparison, lines: Sequence[Line], findings: Sequence[Finding], folder: Path
-) -> str:
-    """Return the table of the screen, a few runs at a time, and what it comes to."""
-    parts: list[str] = []
-    for start in range(0, len(comparison.runs), _RUNS):
-        parts += _table(comparison, lines, slice(start, start + _RUNS))
-    parts.append(
-        "In brackets 95 % intervals, of halves the least and the most. Shares in %, differences "
-        "in points;\nrates on images that made nothing; clipped ones are on the page."
-    )
-    said = [finding for finding in findings if finding.name in _SAID]
-    parts += [fill(finding.sentence, WIDTH, break_on_hyphens=False) for finding in said]
+def _text(tables: Sequence[Listed], findings: Sequence[Finding], folder: Path) -> str:
+    """Return some tables for the screen, a few runs at a time, and what they come to."""
+    shown = [one for one in tables if one.title in (ANSWERS, POINTS)] + list(tables[-1:])
+    runs = len(tables[0].head) - 1
+    parts = [
+        _table(some_runs(table, slice(start, start + _RUNS)))
+        for start in range(0, runs, _RUNS)
+        for table in shown
+    ]
+    parts += [fill(finding.sentence, WIDTH, break_on_hyphens=False) for finding in findings]
     parts.append(f"comparison: {folder / PAGE}")
     return "\n\n".join(parts)
 
 
-def _table(comparison: Comparison, lines: Sequence[Line], some: slice) -> list[str]:
-    names = comparison.names[some]
-    room = (WIDTH - _LABEL) // max(2, len(names))
-    head = "".join(_cut(name, room - 1).rjust(room) for name in names)
-    found = [f"{'':<{_LABEL}}{head}"]
-    shown = [line for line in lines if _is_shown(line.heading)]
-    for section, own in groupby(shown, key=lambda line: line.heading.section):
-        rows = [
-            f"  {_cut(_label(line.heading), _LABEL - 3):<{_LABEL - 2}}"
-            + "".join(
-                _compact(cell, line.heading.unit, room - 1).rjust(room) for cell in line.cells[some]
-            )
-            for line in own
-        ]
-        found.append("\n".join([section, *rows]))
-    return found
-
-
-def _is_shown(heading: Heading) -> bool:
-    return (
-        heading.key in _SHOWN
-        or heading.section in _SECTIONS
-        or (heading.section == RATES and heading.key.startswith("rate_"))
-        or (heading.section == UNIVERSAL and not heading.key.endswith(("_clipped", "_name")))
-    )
-
-
-def _label(heading: Heading) -> str:
-    return _SHOWN.get(heading.key) or heading.label
-
-
-def _compact(cell: Cell | None, unit: str, room: int) -> str:
-    """Return a number with its interval, or without it where there is no room."""
-    if cell is None:
-        return "\N{EN DASH}"
-    if isinstance(cell.value, str):
-        return _cut(cell.value, room)
-    value, *ends = _digits(cell, unit)
-    told = f"{value} ({', '.join(ends)})" if ends else value
-    return told if len(told) <= room else value
-
-
-def _digits(cell: Cell, unit: str) -> Iterator[str]:
-    """Yield a value and the ends of its interval, which have fewer digits."""
-    assert not isinstance(cell.value, str)
-    ends = () if cell.interval is None else (cell.interval.low, cell.interval.high)
-    sign = "+" if unit == DIFFERENCE else ""
-    if unit in {SHARE, DIFFERENCE}:
-        yield _percentage(cell.value, sign, 0.0)
-        yield from (_percentage(end, sign, 0.0995) for end in ends)
-    else:
-        yield number(cell.value)
-        yield from (number(float(f"{end:.2g}")) if abs(end) < 100 else number(end) for end in ends)
-
-
-def _percentage(share: float, sign: str, whole: float) -> str:
-    """Return a percentage with fewer decimals as it is larger, none from a share ``whole`` on."""
-    size = abs(share)
-    digits = 0 if 0 < whole <= size else 1 if size >= 0.01 or size == 0 else 2
-    return f"{100 * share:{sign}.{digits}f}"
+def _table(table: Listed) -> str:
+    runs = len(table.head) - 1
+    room = (WIDTH - _LABEL) // max(2, runs)
+    found = [
+        _cut(table.title, _LABEL - 1).ljust(_LABEL)
+        + "".join(_cut(name, room - 1).rjust(room) for name in table.head[1:])
+    ]
+    for label, *cells in table.rows:
+        lines = [wrap(label, _LABEL - 3), *(wrap(cell, room - 2) for cell in cells)]
+        for texts in zip_longest(*lines, fillvalue=""):
+            first, *rest = texts
+            found.append(f"  {first:<{_LABEL - 2}}" + "".join(text.rjust(room) for text in rest))
+    return "\n".join(found)
 
 
 def _cut(text: str, longest: int) -> str:

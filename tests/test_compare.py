@@ -14,26 +14,15 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from analysis import FoolingRate, Subspace, wilson_interval
+from analysis import FoolingRate, Subspace
 from analysis.comparisons import compare_all
-from analysis.intervals import Estimate, difference_of_independent, median_estimate
+from analysis.intervals import median_estimate
 from analysis.results import FoolingResult
 from boundary import InputError
-from figures.compared import ComparedRun, Comparison
-from figures.compared_differences import (
-    FamilyDifferences,
-    differences_of,
-    family_differences_of_runs,
-    shared_subspaces,
-)
-from figures.compared_findings import comparison_findings
-from figures.compared_rates import plot_compared_families, plot_compared_rates
-from figures.compared_rows import Line, comparison_lines
-from figures.compared_spectra import plot_compared_spectra
-from figures.compared_subspaces import plot_compared_subspaces
-from figures.comparison import write_comparison
+from figures.compared import ComparedRun, Comparison, RunDifference
+from figures.compared_figures import plot_compared_rates, plot_compared_spectra
+from figures.comparison import comparison_findings, tables_by_run, write_comparison
 from figures.families import plot_families
-from figures.finding import Finding
 from figures.run_results import RunResults
 from made import curvature_result, report_left_out, universal_result
 from pages import Tags, self_contained
@@ -109,21 +98,19 @@ def in_units(run: ComparedRun, unit: float) -> ComparedRun:
     )
 
 
-def of_subspace(*runs: ComparedRun, equal: bool = False) -> FamilyDifferences:
-    found = differences_of(Comparison(runs), "subspace", False, equal=equal)
-    assert found is not None
-    return found
+def of_subspace(*runs: ComparedRun) -> list[RunDifference]:
+    return [pair for pair in Comparison(runs).differences if pair.family == "subspace"]
 
 
-def findings(*runs: ComparedRun) -> dict[str, Finding]:
-    comparison = Comparison(runs)
-    told = comparison_findings(comparison, comparison_lines(comparison))
-    return {one.name: replace(one, sentence=one.sentence.replace("\xa0", " ")) for one in told}
+def said(*runs: ComparedRun) -> dict[str, str]:
+    found = comparison_findings(Comparison(runs))
+    return {one.name: one.sentence.replace("\xa0", " ") for one in found}
 
 
-def line(comparison: Comparison, key: str) -> Line:
-    (found,) = [one for one in comparison_lines(comparison) if one.heading.key == key]
-    return found
+def rows(comparison: Comparison, title: str) -> dict[str, tuple[str, ...]]:
+    """Return the cells of a table by the names of its rows."""
+    (table,) = [one for one in tables_by_run(comparison) if one.title.startswith(title)]
+    return {row[0]: tuple(cell.replace("\xa0", " ") for cell in row[1:]) for row in table.rows}
 
 
 # Statistics
@@ -140,14 +127,6 @@ def test_the_interval_of_a_median_holds_whatever_the_law() -> None:
     few = median_estimate([3.0, 1.0, 2.0])
     assert (few.value, few.interval.low, few.interval.high) == (2.0, 1.0, 3.0)
     assert median_estimate([1.0]).interval.low == 1.0
-
-
-def test_the_difference_of_two_shares_is_newcombes() -> None:
-    first, second = ((count / n, wilson_interval(count, n)) for count, n in ((56, 70), (48, 80)))
-    found = difference_of_independent(Estimate(*first), Estimate(*second))
-    assert found.value == pytest.approx(0.2)
-    ends = found.interval.low, found.interval.high
-    assert [round(end, 4) for end in ends] == [0.0524, 0.3339]  # Newcombe 1998, method 10 of (a)
 
 
 def test_intervals_of_other_images_hold() -> None:
@@ -179,35 +158,26 @@ def test_the_mean_squared_cosine_of_subspaces() -> None:
 
 def test_a_run_does_not_differ_from_itself() -> None:
     comparison = Comparison((made_run("a"), made_run("b")))
-    found = family_differences_of_runs(comparison)
-    assert {(one.family, one.clipped) for one in found} == {
-        *((family, clipped) for family in ("sphere", "subspace") for clipped in (False, True)),
-        ("spectrum-matched", False),
-    }
-    for pair in (pair for one in found for pair in one.pairs):
-        assert (pair.sign, pair.difference, pair.paired) == (0, 0, True)
+    found = comparison.differences
+    assert {pair.family for pair in found} == {"sphere", "subspace", "spectrum-matched"}
+    for pair in found:
+        assert (pair.difference, pair.paired) == (0, True)
         assert pair.interval.low < 0 < pair.interval.high
-    (shared,) = shared_subspaces(comparison)
+    (shared,) = comparison.shared
     assert shared.shared == pytest.approx(1)
     assert shared.dimension == 5
-    told = findings(*comparison.runs)
-    assert told["fooling_equal"].present is False
-    assert "The two are not shown to differ" in told["fooling_equal"].sentence
-    assert told["subspaces"].present is None
-    assert told["median_margin_share"].present is False
-    assert told["participation_ratio"].present is False
-    assert told["energy"].present is False
+    assert (
+        ": no difference shown. The equal norm, in input units, is 2, 5.0 %"
+        in (said(*comparison.runs)["rates"])
+    )
 
 
 def test_subspaces_that_share_nothing() -> None:
-    comparison = Comparison((made_run("a"), made_run("b", first=12)))
-    (shared,) = shared_subspaces(comparison)
+    (shared,) = Comparison((made_run("a"), made_run("b", first=12))).shared
     assert shared.shared == pytest.approx(0, abs=1e-9)
     assert shared.random == pytest.approx(5 / 48)
-    found = findings(*comparison.runs)["subspaces"]
-    assert found.present is None
-    assert "That is not more than any simulated pair" in found.sentence
-    assert "at random R/D = 0.104" in found.sentence
+    sentence = said(made_run("a"), made_run("b", first=3))["subspaces"]
+    assert "first R = 5 directions of two runs: a and b 0.4, random ones at most" in sentence
 
 
 def test_images_of_other_shapes_have_no_common_subspace() -> None:
@@ -215,42 +185,18 @@ def test_images_of_other_shapes_have_no_common_subspace() -> None:
     other = replace(
         run, results=replace(run.results, spectrum=replace(run.results.spectrum, image_shape=(48,)))
     )
-    found = findings(made_run("a"), other)["subspaces"]
-    assert (found.present, shared_subspaces(Comparison((made_run("a"), other)))) == (None, ())
-    assert "are not compared" in found.sentence
+    assert Comparison((made_run("a"), other)).shared == ()
+    assert "are not compared" in said(made_run("a"), other)["subspaces"]
 
 
-def test_a_planted_difference_is_found_and_told_the_larger_first() -> None:
+def test_a_planted_difference_is_found() -> None:
     runs = made_run("a"), made_run("b", (0.1, 0.9, 0.9))
-    (pair,) = of_subspace(*runs).pairs
-    assert pair.sign == -1
+    (pair,) = of_subspace(*runs)
+    assert pair.interval.high < 0
     assert pair.difference == pytest.approx(-0.4)
-    found = findings(*runs)["fooling_equal"]
-    assert found.present is True
-    assert "fool 50.0 % in a" in found.sentence
-    assert "It is more in b than in a (by +40.0 points" in found.sentence
-    assert "in pairs, on the same images" in found.sentence
-    assert "fooling" not in findings(*runs)  # its norm is the equal one
-    margins = replace(runs[1].results.collection, margin=np.full(20, 5.0))
-    wider = replace(runs[1], results=replace(runs[1].results, collection=margins))
-    margin = findings(runs[0], wider)["median_margin_share"]
-    assert "larger in b than in a" in margin.sentence
-
-
-def test_of_many_runs_neighbours_and_the_ends_are_told() -> None:
-    runs = [
-        made_run(name, (0.1, share, 0.9))
-        for name, share in zip("abcd", (0.3, 0.35, 0.4, 0.9), strict=True)
-    ]
-    sentence = findings(*runs)["fooling_equal"].sentence
-    assert re.search(r"fool 90.0 % in d .* 40.0 % in c .* 35.0 % in b .* 30.0 % in a", sentence)
-    assert "more in d than in c" in sentence
-    assert "more in d than in a" in sentence
-    assert "than in b (" not in sentence
-    assert "for all 6 pairs together" in sentence
-    three = findings(*runs[:2], runs[3])["fooling_equal"].sentence
-    assert "Of pairs these differ: more in d than in a" in three
-    assert "more in d than in b" in three
+    sentence = said(*runs)["rates"]
+    assert "fool 50.0 % in a" in sentence
+    assert "a less b −40.0 (" in sentence
 
 
 # Which images
@@ -258,22 +204,12 @@ def test_of_many_runs_neighbours_and_the_ends_are_told() -> None:
 
 def test_rates_on_the_same_images_differ_in_pairs() -> None:
     first, second = made_run("a"), made_run("b", (0.1, 0.6, 0.9))
-    (paired,) = of_subspace(first, second).pairs
-    (apart,) = of_subspace(first, other_images(second)).pairs
+    (paired,) = of_subspace(first, second)
+    (apart,) = of_subspace(first, other_images(second))
     assert (paired.paired, apart.paired) == (True, False)
     assert paired.difference == apart.difference
     paired_width, width = (pair.interval.high - pair.interval.low for pair in (paired, apart))
     assert paired_width < 0.7 * width
-    sentence = findings(first, other_images(second))["fooling_equal"].sentence
-    assert "as of independent samples: the images are not the same" in sentence
-
-
-def test_a_rate_has_the_interval_of_its_own_run() -> None:
-    comparison = Comparison((made_run("a"), made_run("b", (0.1, 0.3, 0.9))))
-    found = differences_of(comparison, "subspace", False, equal=False)
-    assert found is not None
-    rates = comparison.rates("subspace", False, equal=False)
-    assert found.intervals == tuple(rate.interval for rate in rates if rate)
 
 
 def test_the_order_of_the_images_does_not_matter() -> None:
@@ -288,7 +224,7 @@ def test_the_order_of_the_images_does_not_matter() -> None:
             rates=tuple(replace(rate, fooled=rate.fooled[:, order]) for rate in fooling.rates),
         ),
     )
-    assert of_subspace(first, shuffled).pairs == of_subspace(first, second).pairs
+    assert of_subspace(first, shuffled) == of_subspace(first, second)
 
 
 def test_the_same_ids_of_other_pictures_or_labels_are_other_images() -> None:
@@ -303,12 +239,10 @@ def test_the_same_ids_of_other_pictures_or_labels_are_other_images() -> None:
         ),
     )
     for other in others:
-        assert not of_subspace(first, other).pairs[0].paired
-    three = Comparison((first, others[0], replace(second, name="c")))
-    assert three.judged == (0, 1, 0)
-    found = differences_of(three, "subspace", False, equal=False)
-    assert found is not None
-    assert [pair.paired for pair in found.pairs] == [False, True, False]
+        assert not of_subspace(first, other)[0].paired
+    three = first, others[0], replace(second, name="c")
+    assert Comparison(three).judged == (0, 1, 0)
+    assert [pair.paired for pair in of_subspace(*three)] == [False, True, False]
 
 
 # Which norms
@@ -316,30 +250,27 @@ def test_the_same_ids_of_other_pictures_or_labels_are_other_images() -> None:
 
 def test_an_equal_norm_is_one_of_the_mean_image_norm() -> None:
     comparison = Comparison((made_run("a"), in_units(made_run("b"), 255.0)))
-    assert comparison.equal_norm is not None
-    assert comparison.equal_norm.norms == pytest.approx((2.0, 510.0))
-    assert comparison.equal_norm.share == pytest.approx(0.05)
+    assert comparison.equal_norms == pytest.approx((2.0, 510.0))
     assert comparison.equal_is_reference
+    assert "is a: 2, 5.0 % of the mean image norm; b: 510, 5.0 %" in said(*comparison.runs)["rates"]
 
 
-def test_other_reference_norms_are_compared_at_both() -> None:
+def test_other_reference_norms_are_compared_at_an_equal_one() -> None:
     """2 and 4 are as near to the two reference norms: the smaller is taken."""
     first, second = made_run("a"), made_run("b", (0.1, 0.9, 0.6))
-    far = judged_on(second, replace(second.results.fooling, reference_norm=4.0))
+    fooling = second.results.fooling
+    noise = [rate for rate in fooling.rates if rate.family == "spectrum-matched"]
+    rates = (*fooling.rates, *(replace(rate, norm=4.0) for rate in noise))
+    far = judged_on(second, replace(fooling, rates=rates, reference_norm=4.0))
     comparison = Comparison((first, far))
-    assert comparison.equal_norm is not None
-    assert comparison.equal_norm.norms == (2.0, 2.0)
+    assert comparison.equal_norms == (2.0, 2.0)
     assert not comparison.equal_is_reference
-    told = findings(first, far)
-    assert "(a: 2, 5.0 % of the mean image norm; b: 4, 10.0 %" in told["fooling"].sentence
-    assert "These norms are not equal" in told["fooling"].sentence
-    assert told["fooling"].present is None
-    assert "At an equal norm (" in told["fooling_equal"].sentence
-    assert "These norms" not in told["fooling_equal"].sentence
-    assert told["fooling_equal"].present is True
-    cell = line(comparison, "equal_subspace").cells[1]
-    assert cell is not None
-    assert cell.value == 0.9
+    assert rows(comparison, "Fooling rates at the equal norm")["S_f"][1].startswith("90.0 %")
+    assert rows(comparison, "Fooling rates at the reference")["S_f, not clipped"][1].startswith(
+        "60.0 %"
+    )
+    (pair,) = of_subspace(first, far)
+    assert pair.difference == pytest.approx(-0.4)
 
 
 def at_norms(run: ComparedRun, factor: float) -> ComparedRun:
@@ -350,30 +281,25 @@ def at_norms(run: ComparedRun, factor: float) -> ComparedRun:
     return judged_on(run, replace(fooling, rates=moved, reference_norm=other))
 
 
-def test_without_a_common_norm_nothing_is_compared_at_one() -> None:
-    runs = made_run("a"), at_norms(made_run("b"), 1.3)
-    found = findings(*runs)["fooling_equal"]
-    assert found.present is None
-    assert "No two runs were tried at one norm" in found.sentence
-    assert "The setting fooling.norms gives a run other norms" in found.sentence
-    comparison = Comparison(runs)
-    assert (comparison.equal_norm, comparison.left_out) == (None, ())
+def test_without_a_common_norm_nothing_is_compared_at_one(tmp_path: Path) -> None:
+    comparison = Comparison((made_run("a"), at_norms(made_run("b"), 1.3)))
+    assert (comparison.equal_norms, comparison.differences) == ((None, None), ())
+    sentence = said(*comparison.runs)["rates"]
+    assert "No two runs were tried at one norm" in sentence
+    assert "`boundary fooling RUN --norms 0.5,1,2 --redo` tries others" in sentence
+    write_comparison(comparison, tmp_path)
 
 
 def test_a_run_of_other_norms_is_named_and_the_others_are_compared(tmp_path: Path) -> None:
     odd = at_norms(made_run("odd"), 1.3)
     comparison = Comparison((made_run("a"), odd, made_run("b", (0.1, 0.9, 0.9))))
-    assert comparison.equal_norm is not None
-    assert comparison.equal_norm.norms == (2.0, None, 2.0)
+    assert comparison.equal_norms == (2.0, None, 2.0)
     assert comparison.left_out == ("odd",)
     assert not comparison.equal_is_reference
-    (pair,) = of_subspace(*comparison.runs, equal=True).pairs
-    assert (pair.first, pair.second, pair.sign) == ("a", "b", -1)
-    found = findings(*comparison.runs)["fooling_equal"]
-    assert found.present is True
-    assert "At an equal norm (2, 5.0 % of the mean image norm)" in found.sentence
-    assert found.sentence.endswith("Not tried at it, and left out: odd.")
-    assert line(comparison, "equal_subspace").cells[1] is None
+    (pair,) = of_subspace(*comparison.runs)
+    assert (pair.first, pair.second, pair.interval.sign) == ("a", "b", -1)
+    assert said(*comparison.runs)["rates"].endswith("Not tried at it, and left out: odd.")
+    assert rows(comparison, "Fooling rates at the equal norm")["S_f"][1] == "–"
     write_comparison(comparison, tmp_path)
     for name in ("comparison.html", "comparison.tex"):
         assert "left out: odd" in (tmp_path / name).read_text()
@@ -386,79 +312,43 @@ def test_norms_are_equal_in_input_units_where_more_runs_share_one_so() -> None:
         for name, mean in (("c", 50.0), ("d", 70.0))
     ]
     runs = made_run("a"), in_units(made_run("b"), 1.5), *brighter
-    for some, norms, share in ((runs, (2.0, None, 2.0, 2.0), None), (runs[:2], (2.0, 3.0), 0.05)):
-        found = Comparison(some).equal_norm
-        assert found is not None
-        assert (found.norms, found.share) == (norms, share)
+    assert Comparison(runs).equal_norms == (2.0, None, 2.0, 2.0)
+    assert Comparison(runs[:2]).equal_norms == (2.0, 3.0)
 
 
 # Rows
 
 
 def test_what_a_run_lacks_is_a_dash(tmp_path: Path) -> None:
-    universal = universal_result()
     bare = made_run("b")
-    bare = replace(bare, results=replace(bare.results, universal=replace(universal, found=())))
-    comparison = Comparison((made_run("a"), bare))
+    fooling = bare.results.fooling
+    rates = tuple(rate for rate in fooling.rates if rate.family != "sphere")
+    bare = judged_on(bare, replace(fooling, rates=rates))
+    comparison = Comparison((made_run("a"), bare, made_run("c")))
+    (sphere,) = {
+        cells
+        for name, cells in rows(comparison, "Fooling rates at the reference").items()
+        if name == "random directions, not clipped"
+    }
+    assert (sphere[0], sphere[1]) == (sphere[2], "–")
     write_comparison(comparison, tmp_path)
-    key = "universal_smooth_rate_l2"
-    cells = line(comparison, key).cells
-    assert cells[0] is not None
-    assert cells[1] is None
-    rows = list(csv.DictReader(StringIO((tmp_path / "comparison.csv").read_text())))
-    assert {row["run"] for row in rows if row["quantity"] == "gradients spent"} == {"a"}
-    page = (tmp_path / "comparison.html").read_text()
-    assert re.search(r"universal \(smooth rate\)</td><td>.*?</td><td>–</td>", page)
+    table = list(csv.DictReader(StringIO((tmp_path / "comparison.csv").read_text())))
+    pairs = {"a less b", "a less c", "b less c", "a and b", "a and c", "b and c"}
+    assert {row["run"] for row in table} == {"a", "b", "c", *pairs}
 
 
 def test_numbers_are_those_of_the_results() -> None:
-    comparison = Comparison((made_run("a"), made_run("b")))
-    rate = line(comparison, "rate_subspace").cells[0]
-    assert rate is not None
-    assert (rate.value, rate.n) == (0.5, 180)
-    accuracy = line(comparison, "clean_accuracy").cells[1]
-    assert accuracy is not None
-    assert accuracy.interval == wilson_interval(45, 50)
-    margin = line(comparison, "median_margin").cells[0]
-    assert margin is not None
-    assert margin.value == pytest.approx(0.85)
-    assert "sphere" in line(comparison, "beyond_sphere").heading.label
-
-
-def test_seeds_of_one_model_have_a_mean_and_a_range() -> None:
-    runs = (
-        made_run("a", (0.1, 0.4, 0.9), seed=1),
-        made_run("other", model="another"),
-        made_run("b", (0.1, 0.6, 0.9), seed=2),
+    comparison = Comparison((made_run("a", seed=1), made_run("b", seed=2)))
+    assert rows(comparison, "What was run")["seed"] == ("1", "2")
+    answers = rows(comparison, "Answers")
+    assert all(len(set(cells)) == 1 for cells in answers.values())
+    assert answers["P1 bends"][0].count(" to ") == 1
+    found = rows(comparison, "Boundary points")
+    assert found["clean accuracy"][1] == "90.0 % (78.6 to 95.7 %)"  # Wilson, 45 of 50
+    assert found["median margin"][0].startswith("0.85 (")
+    assert rows(comparison, "Fooling rates at the reference")["S_f, not clipped"][0].startswith(
+        "50.0 % ("
     )
-    comparison = Comparison(runs)
-    assert comparison.seeds == ((0, 2),)
-    (summary,) = line(comparison, "rate_subspace").seeds
-    assert summary is not None
-    assert summary.runs == ("a", "b")
-    assert (summary.mean, summary.lowest, summary.highest) == pytest.approx((0.5, 0.4, 0.6))
-    sentence = findings(*runs)["seeds_0"].sentence
-    assert "a and b are of models called net, on digits, with seeds 1, 2 and the same weights" in (
-        sentence
-    )
-    assert "50.0 % (40.0 to 60.0 %)" in sentence
-    unknown = findings(replace(runs[0], weights=""), runs[2])["seeds_0"].sentence
-    assert "weights that are not recorded" in unknown
-    for setting in ("model", "seed", "dimension", "normals", "reference_norm"):
-        assert line(comparison, setting).seeds == (None,)
-    (accuracy,) = line(comparison, "clean_accuracy").seeds
-    assert accuracy is not None
-    assert accuracy.told_range("share") == "the same in each"
-
-
-def test_runs_of_other_numbers_of_normals_are_no_difference_of_models() -> None:
-    run = made_run("b")
-    spectrum = run.results.spectrum
-    more = replace(spectrum, spectrum=replace(spectrum.spectrum, count=90))
-    found = findings(made_run("a"), replace(run, results=replace(run.results, spectrum=more)))
-    for name in ("participation_ratio", "energy"):
-        assert found[name].present is None
-        assert "no difference of models" in found[name].sentence
 
 
 # Files
@@ -484,7 +374,7 @@ def test_the_page_is_self_contained_and_names_stay_text(
     path = written[1] / "comparison.html"
     page = self_contained(path)
     alts = [str(facts.get("alt")) for _, facts in page.tags]
-    assert sum(alt.endswith(": described below") for alt in alts) == 4
+    assert sum(alt.endswith(": described below") for alt in alts) == 2
     for name in (*NAMES, "<b>{{ 7 * 7 }}</b>"):
         assert name in page.text
     assert path.stat().st_size < 10_000_000
@@ -502,7 +392,7 @@ def test_numbers_are_strict_json(written: tuple[Comparison, Path]) -> None:
     macros = (folder / "numbers.tex").read_text()
     assert "fooling rate/subspace/R 5/norm 2/p 2/not clipped}{0.900}{0.9}{90.0}" in macros
     names = {path.name for path in (folder / "figures").iterdir()}
-    stems = ("spectra", "rates", "families", "subspaces")
+    stems = ("spectra", "rates")
     assert names == {f"{stem}.{kind}" for stem in stems for kind in ("pdf", "png", "csv")}
 
 
@@ -552,7 +442,7 @@ def of_strangers(name: str) -> ComparedRun:
 def test_figures_draw_the_names_of_strangers_as_they_are() -> None:
     """No name is typeset, and none is left out of a legend, as matplotlib does with `_x`."""
     runs = [of_strangers(name) for name in STRANGERS]
-    compared = (plot_compared_spectra, plot_compared_rates, plot_compared_families)
+    compared = (plot_compared_spectra, plot_compared_rates)
     for figure in (
         plot_families(runs[0].results.fooling),
         *(draw(Comparison((*runs,))) for draw in compared),
@@ -561,9 +451,6 @@ def test_figures_draw_the_names_of_strangers_as_they_are() -> None:
         shown = [text.get_text().strip().removesuffix(" (file)") for text in texts]
         assert set(STRANGERS) <= set(shown)
         assert not any(text.get_parse_math() for text in texts if "S_f" not in text.get_text())
-    *_, families = (draw(Comparison((*runs,))) for draw in compared)
-    ticks = {label.get_text() for label in families.axes[0].get_yticklabels()}
-    assert {"$$x$$ (file)", " _hidden (file)"} <= ticks
 
 
 @pytest.mark.parametrize("count", [2, 8])
@@ -571,12 +458,7 @@ def test_figures_of_few_and_many_runs(count: int) -> None:
     comparison = Comparison(
         tuple(made_run(f"run {place} $", first=place) for place in range(count))
     )
-    for draw in (
-        plot_compared_spectra,
-        plot_compared_rates,
-        plot_compared_families,
-        plot_compared_subspaces,
-    ):
+    for draw in (plot_compared_spectra, plot_compared_rates):
         figure = draw(comparison)
         legends = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
         assert legends in ([], list(comparison.names))
@@ -614,7 +496,7 @@ def test_two_runs_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> Non
     said = capsys.readouterr().out
     assert max(map(len, said.splitlines())) <= 100
     assert "digits (seed0)" in said
-    assert re.search(r"^  random in S_f .*\d \(.*\d \(", said, re.MULTILINE)
+    assert re.search(r"^  P1 bends .*\d \(.*\d \(", said, re.MULTILINE)
     assert said.endswith("comparison: comparison/comparison.html\n")
     assert {path: path.stat().st_mtime_ns for path in Path().rglob("seed*/*")} == before
     numbers = json.loads(Path("comparison/numbers.json").read_text())

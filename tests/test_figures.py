@@ -24,6 +24,7 @@ from analysis import (
     isotropic_null,
     singular_spectrum,
 )
+from analysis.dimension import estimated_dimensions
 from analysis.nulls import NULLS, marchenko_pastur_values
 from analysis.results import CollectionResult, Examples, FoolingResult, SpectrumResult
 from analysis.shared import shared_directions
@@ -39,9 +40,8 @@ from figures.formats import (
     prose,
     sentence,
 )
-from figures.listed import NULL_LABELS
+from figures.listed import DIMENSION_LABELS, NULL_LABELS
 from figures.rates import family_label, rates_by_norm
-from figures.spectrum_tables import dimension_rows
 from figures.style import NULL_COLOURS, figure_bytes, save_figure, set_subscripts
 from made import curvature_result, shared_normals, transfer_result, universal_result
 
@@ -319,10 +319,11 @@ def test_spectrum_draws_values_null_and_count() -> None:
 def test_dimensions_draw_every_definition_and_count() -> None:
     result = spectrum_result()
     left, right = drawn("plot_dimensions").axes
-    rows = dimension_rows(result)
-    assert [text.get_text() for text in left.get_yticklabels()] == [row.label for row in rows]
+    rows = estimated_dimensions(result.spectrum, result.halves)
+    ticks = [text.get_text() for text in left.get_yticklabels()]
+    assert ticks == [DIMENSION_LABELS[name] for name in rows]
     drawn_at = [c.lines[0].get_xdata().item() for c in left.containers]
-    assert drawn_at == [row.value for row in rows]
+    assert drawn_at == [found.value for found in rows.values()]
     counts = [c.lines[0].get_xdata().item() for c in right.containers]
     values = result.spectrum.singular_values
     assert counts == [null.leading(values) for null in result.nulls]
