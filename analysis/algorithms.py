@@ -1,8 +1,9 @@
 """Universal perturbations by the name of their algorithm, from the same images on equal terms."""
 
+import re
 from dataclasses import dataclass
 from math import inf
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from torch import Tensor
 
@@ -181,6 +182,31 @@ def family_name(
     aim = "" if target is None else f" to class {target}"
     where = " in subspace" if inside else ""
     return f"universal {algorithm} {'linf' if p == inf else 'l2'}{aim}{where}"
+
+
+class UniversalParts(NamedTuple):
+    """What the family of a universal perturbation says."""
+
+    algorithm: str
+    p: float
+    """Of its norm."""
+    target: int | None
+    """Class that it moves images to, if any."""
+    inside: bool
+    """Whether it is confined to the subspace."""
+
+
+_FAMILY = re.compile(r"universal (\w+) (l2|linf)(?: to class (\d+))?( in subspace)?")
+
+
+def universal_parts(family: str) -> UniversalParts | None:
+    """Return what `family_name` was made of; None of other families."""
+    found = _FAMILY.fullmatch(family)
+    if found is None:
+        return None
+    algorithm, ball, target, inside = found.groups()
+    p = inf if ball == "linf" else 2.0
+    return UniversalParts(algorithm, p, None if target is None else int(target), bool(inside))
 
 
 def _require_layer(classifier: Classifier, layer: str | None) -> None:

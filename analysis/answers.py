@@ -3,6 +3,7 @@
 from math import isnan
 from typing import Any
 
+from analysis.algorithms import universal_parts
 from analysis.causes import CAUSES
 from analysis.curvature_test import CurvatureTest
 from analysis.intervals import Estimate
@@ -81,7 +82,7 @@ def _within(universal: UniversalResult) -> dict[str, Any] | None:
 
 
 def _causes(curvature: CurvatureResult) -> dict[str, Any] | None:
-    first = next((one for one in curvature.causes if one.family.startswith("universal")), None)
+    first = next((one for one in curvature.causes if universal_parts(one.family)), None)
     if first is None or not first.fooled.any():
         return None
     return {name: first.cause(name).value for name in CAUSES}

@@ -33,6 +33,9 @@ from boundary.files import (
 )
 from boundary.weights import is_plain, unpickled
 
+FILE = "file "
+"""How the family of a perturbation from a file begins."""
+
 Layout = Literal["CHW", "HWC"]
 
 _RECORD = "boundary-perturbations"

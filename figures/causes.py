@@ -12,7 +12,7 @@ from analysis.curved import CURVED
 from analysis.intervals import Estimate
 from analysis.results import CurvatureResult
 from boundary.errors import InputError
-from figures.curves import space_label
+from figures.family import family
 from figures.formats import drawable, number
 from figures.style import (
     BLACK,
@@ -89,7 +89,7 @@ def pooled_causes(causes: Sequence[FoolingCauses]) -> list[FoolingCauses]:
 
 
 def _told(causes: FoolingCauses) -> str:
-    name = drawable(space_label(causes.family), 34)
+    name = drawable(family(causes.family).short, 34)
     return f"{name}\n{int(causes.fooled.sum())} of {causes.fooled.size} pairs fooled"
 
 

@@ -25,18 +25,12 @@ from analysis.fooling import FoolingRate
 from analysis.nulls import Null, marchenko_pastur_values
 from analysis.perturbations import SPHERE
 from analysis.results import FoolingResult, SpectrumResult
-from figures.families import FamilyLook, family_looks, family_name
+from figures.families import label_with_dimension
+from figures.family import SUBSPACES, Family, family
 from figures.fooling import is_wide
 from figures.formats import number, percent, percent_interval, prose
 from figures.listed import NULL_LABELS
-from figures.rates import (
-    SUBSPACES,
-    family_label,
-    ranked_rates,
-    rates_by_dimension,
-    rates_by_norm,
-    reference_rate,
-)
+from figures.rates import ranked_rates, rates_by_dimension, rates_by_norm, reference_rate
 from figures.spectrum import shown_places
 from figures.style import BLACK, BLUE, NULL_COLOURS
 
@@ -62,7 +56,7 @@ _MARKERS = {
     "p": "hex",
     "h": "hex_dot",
 }
-_DASHES = {"-": "solid", "--": "dashed", ":": "dotted"}
+_DASHES = {"-": "solid", "--": "dashed", "-.": "dashdot", ":": "dotted"}
 
 
 Values = Sequence[float] | NDArray[Any]
@@ -124,20 +118,17 @@ def _band_texts(null: Null, places: NDArray[np.intp]) -> list[str]:
 def norm_chart(result: FoolingResult) -> dict[str, Any]:
     """Return the fooling rate of every family over the norm, not clipped."""
     families = [rate.family for rate in ranked_rates(result, clipped=False)]
-    looks = family_looks(families)
-    found = {family: rates_by_norm(result, family, False) for family in families}
+    found = {name: rates_by_norm(result, name, False) for name in families}
     norms = [rate.norm for rates in found.values() for rate in rates]
     chart = _chart("norm (input units)", "fooling rate (%)", norms if is_wide(norms) else ())
     entries = [
         _Entry(
-            family_name(family, result),
-            _draw_rates(chart, [rate.norm for rate in rates], rates, looks[family]),
+            label_with_dimension(family(name), result),
+            _draw_rates(chart, [rate.norm for rate in rates], rates, family(name)),
         )
-        for family, rates in found.items()
+        for name, rates in found.items()
     ]
-    _read_off(
-        chart, "norm", {family: [(rate.norm, rate) for rate in found[family]] for family in found}
-    )
+    _read_off(chart, "norm", {name: [(rate.norm, rate) for rate in found[name]] for name in found})
     reference = Span(location=result.reference_norm, dimension="height", line_dash="dotdash")
     reference.tags = [INK]
     chart.add_layout(reference)
@@ -146,23 +137,22 @@ def norm_chart(result: FoolingResult) -> dict[str, Any]:
 
 def dimension_chart(result: FoolingResult) -> dict[str, Any]:
     """Return the fooling rate at the reference norm over R, beside that of the sphere."""
-    looks = family_looks([])
-    found = {family: rates_by_dimension(result, family) for family in SUBSPACES}
-    R = {family: [float(rate.subspace_dimension) for rate in found[family]] for family in found}
+    found = {name: rates_by_dimension(result, name) for name in SUBSPACES}
+    R = {name: [float(rate.subspace_dimension) for rate in found[name]] for name in found}
     every = [dimension for dimensions in R.values() for dimension in dimensions]
     chart = _chart("R, dimension of the subspace", "fooling rate (%)", every)
     entries = [
-        _Entry(family_label(family), _draw_rates(chart, R[family], rates, looks[family]))
-        for family, rates in found.items()
+        _Entry(family(name).label, _draw_rates(chart, R[name], rates, family(name)))
+        for name, rates in found.items()
         if rates
     ]
-    places = {family: [*zip(R[family], found[family], strict=True)] for family in found}
+    places = {name: [*zip(R[name], found[name], strict=True)] for name in found}
     sphere = reference_rate(result, SPHERE, False)
     if sphere is not None and every:
         places[SPHERE] = [(dimension, sphere) for dimension in every]
         ends = [min(every), max(every)]
-        drawn = _draw_rates(chart, ends, [sphere, sphere], looks[SPHERE])
-        label = f"{family_label(SPHERE)}, R = D = {sphere.subspace_dimension}"
+        drawn = _draw_rates(chart, ends, [sphere, sphere], family(SPHERE))
+        label = f"{family(SPHERE).label}, R = D = {sphere.subspace_dimension}"
         entries.append(_Entry(label, drawn))
     _read_off(chart, "R", places)
     return _finished(chart, entries, marker=True)
@@ -209,7 +199,7 @@ def _log_ticker(values: Values) -> FixedTicker:
 
 
 def _draw_rates(
-    chart: Chart, where: Sequence[float], rates: Sequence[FoolingRate], look: FamilyLook
+    chart: Chart, where: Sequence[float], rates: Sequence[FoolingRate], look: Family
 ) -> list[GlyphRenderer[Any]]:
     """Draw rates with their intervals.
 
@@ -246,13 +236,13 @@ def _read_off(chart: Chart, where: str, places: dict[str, list[tuple[float, Fool
     columns: dict[str, Any] = {"where": every, "at": [number(place) for place in every]}
     tops = dict.fromkeys(every, 0.0)
     rows = [(where, "@at")]
-    for turn, (family, found) in enumerate(places.items()):
+    for turn, (name, found) in enumerate(places.items()):
         told = dict.fromkeys(every, "–")
         for place, rate in found:
             told[place] = f"{percent(rate.rate)} ({percent_interval(rate.interval)})"
             tops[place] = max(tops[place], 100 * rate.rate)
         columns[f"family{turn}"] = [*told.values()]
-        rows += [(family_label(family), f"@family{turn}")] * bool(found)
+        rows += [(family(name).label, f"@family{turn}")] * bool(found)
     source = ColumnDataSource({**columns, "top": [*tops.values()]})
     _add_tip(chart, chart.line("where", "top", source=source, alpha=0), rows)
 

@@ -10,9 +10,10 @@ from analysis.rivals import MATCHED
 from boundary.errors import InputError
 from figures.bands import draw_curve
 from figures.compared import ComparedRun, Comparison, told_of_runs
+from figures.family import family
 from figures.fooling import show_percentages
 from figures.formats import drawable, number
-from figures.rates import family_label, rates_by_norm, reference_rate
+from figures.rates import rates_by_norm, reference_rate
 from figures.spectrum import places_on_log_axis
 from figures.style import (
     TWO_COLUMNS,
@@ -112,11 +113,11 @@ def plot_compared_rates(comparison: Comparison) -> Figure:
     panels = figure.subplots(1, len(families), sharex=True, sharey=True, squeeze=False)[0]
     looks = run_looks(comparison.names)
     shares = []
-    for axes, family in zip(panels, families, strict=True):
+    for axes, name in zip(panels, families, strict=True):
         for run in comparison.runs:
-            shares += _draw_rates(axes, run, family, looks[run.name])
+            shares += _draw_rates(axes, run, name, looks[run.name])
         show_percentages(axes)
-        axes.set_title(family_label(family))
+        axes.set_title(family(name).label)
     low, high = min(shares) / 1.2, max(shares) * 1.2
     for axes in panels:
         axes.set_xscale("log")
@@ -140,7 +141,7 @@ def plot_compared_rates(comparison: Comparison) -> Figure:
     return figure
 
 
-def _draw_rates(axes: Axes, run: ComparedRun, family: str, look: RunLook) -> list[float]:
+def _draw_rates(axes: Axes, run: ComparedRun, name: str, look: RunLook) -> list[float]:
     """Draw the rates of a family in one run.
 
     Returns:
@@ -148,7 +149,7 @@ def _draw_rates(axes: Axes, run: ComparedRun, family: str, look: RunLook) -> lis
     """
     fooling = run.results.fooling
     unit = fooling.mean_image_norm / 100
-    rates = rates_by_norm(fooling, family, False)
+    rates = rates_by_norm(fooling, name, False)
     where = [rate.norm / unit for rate in rates]
     draw_curve(
         axes,
@@ -160,7 +161,7 @@ def _draw_rates(axes: Axes, run: ComparedRun, family: str, look: RunLook) -> lis
         line=look.line,
         hollow=True,
     )
-    reference = reference_rate(fooling, family, False)
+    reference = reference_rate(fooling, name, False)
     if reference is not None:
         axes.plot(
             reference.norm / unit,

@@ -17,6 +17,7 @@ from figures.answer_sentences import QUESTIONS, answers_told
 from figures.compared import ComparedRun, Comparison, told_of_runs
 from figures.compared_figures import plot_compared_rates, plot_compared_spectra
 from figures.export import csv_text
+from figures.family import SUBSPACES, family
 from figures.finding import Finding
 from figures.formats import (
     first_directions,
@@ -30,7 +31,6 @@ from figures.latex import latex_macros, latex_report
 from figures.listed import Listed, cell_told, row_told
 from figures.page import drawn_plate, write_page
 from figures.plates import Plate
-from figures.rates import SUBSPACES, family_label
 from figures.table import COLUMNS, EXPLORATORY, KEYS, PRIMARY, RATE, SHARE, numbers_of
 
 PAGE, NUMBERS = "comparison.html", "numbers.json"
@@ -285,7 +285,7 @@ def tables_of_pairs(comparison: Comparison) -> list[Listed]:
         ("family", "run", "less", "how", "difference", "95 % interval"),
         tuple(
             (
-                family_label(pair.family),
+                family(pair.family).label,
                 pair.first,
                 pair.second,
                 "in pairs" if pair.paired else "independent",

@@ -19,11 +19,10 @@ from figures.curves import (
     censored_told,
     curves_of,
     drawn_anchors,
-    family_colours,
     residual_told,
-    space_label,
     zeros_told,
 )
+from figures.family import family
 from figures.formats import SPACE, drawable, number
 from figures.style import (
     BLACK,
@@ -54,11 +53,10 @@ def plot_curvature(result: CurvatureResult) -> Figure:
         InputError: If there are no curves by values.
     """
     curves = curves_of(result, estimator=VALUES, surface=PAIR)
-    colours = family_colours(dict.fromkeys(curve.family for curve in curves))
 
     def look(curve: CurvatureCurve) -> tuple[str, str, str, str]:
-        label = drawable(space_label(curve.family))
-        return label, colours[curve.family], "-", "o" if curve.sampled else "*"
+        label = drawable(family(curve.family).short)
+        return label, family(curve.family).colour, "-", "o" if curve.sampled else "*"
 
     figure = _panels(result, curves, look)
     add_caption(

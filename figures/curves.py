@@ -1,19 +1,14 @@
 """The curves of curvature of a result: chosen, named, with their colours and intervals."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.curvature_sweep import ANCHORS, BETWEEN, IMAGE, NEAREST, RANDOM, CurvatureCurve
-from analysis.curved import CURVED
-from analysis.perturbations import SPHERE, SUBSPACE
 from analysis.results import CurvatureResult
-from analysis.rivals import MATCHED
 from boundary.sections import GRADIENTS, SECTION, VALUES
 from figures.formats import SPACE, number, percent
-from figures.rates import family_label
-from figures.style import BLACK, BLUE, GREEN, PINK, VERMILION
 
 ANCHOR_LABELS = {
     NEAREST: "nearest boundary point",
@@ -24,23 +19,10 @@ ANCHOR_LABELS = {
 
 ESTIMATOR_LABELS = {VALUES: "values", GRADIENTS: "gradients", SECTION: "normal sections"}
 
-_SPACES = {SPHERE: "random directions", SUBSPACE: "S_f", CURVED: "S_c"}
-_COLOURS = {CURVED: GREEN, SUBSPACE: BLUE, MATCHED: PINK, SPHERE: VERMILION}
-
 _FEW = 0.01
 """A share below which exact zeros and censored sections are not told of."""
 
 Array = NDArray[np.float64]
-
-
-def space_label(family: str) -> str:
-    """Return what directions are drawn from, in words: S_c, S_f, random directions."""
-    return _SPACES.get(family) or family_label(family)
-
-
-def family_colours(families: Iterable[str]) -> dict[str, str]:
-    """Return a colour for each family, universal perturbations in black."""
-    return {family: _COLOURS.get(family, BLACK) for family in families}
 
 
 def curves_of(

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from analysis.results import FoolingResult
 from boundary.errors import InputError
+from figures.family import family
 from figures.formats import class_label, number, percent
-from figures.rates import family_label
 from figures.style import TWO_COLUMNS, VERMILION, add_caption, new_figure, styled
 
 _INCHES_PER_LETTER = 0.062
@@ -33,7 +33,7 @@ def plot_examples(result: FoolingResult) -> Figure:
     if count == 0:
         raise InputError("`result.examples` should hold images to draw. Found none.")
     rows = [("clean", examples.clean, examples.predictions)]
-    labels = [fill(family_label(family), _NAME) for family in examples.families]
+    labels = [fill(family(name).label, _NAME) for name in examples.families]
     rows += zip(labels, examples.perturbed, examples.perturbed_predictions, strict=True)
     column = min(_WIDEST, (TWO_COLUMNS - 0.3) / count)
     figure = new_figure(

@@ -3,65 +3,21 @@
 After Fig. 8 of Moosavi-Dezfooli et al. (CVPR 2017).
 """
 
-from itertools import cycle
-from typing import NamedTuple
-
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.perturbations import SPHERE, SUBSPACE
 from analysis.results import FoolingResult
-from analysis.rivals import MATCHED, UNTRAINED
 from boundary.errors import InputError
 from figures.bands import draw_curve
+from figures.family import Family, family
 from figures.fooling import draw_norm_axis, show_percentages
 from figures.formats import SPACE, drawable, number
-from figures.rates import family_label, ranked_rates, rates_by_norm
-from figures.style import (
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    PINK,
-    SKY,
-    TWO_COLUMNS,
-    VERMILION,
-    YELLOW,
-    add_caption,
-    new_figure,
-    styled,
-    universal_colours,
-)
+from figures.rates import ranked_rates, rates_by_norm
+from figures.style import TWO_COLUMNS, add_caption, new_figure, styled
 
 LONGEST_FAMILY = 80
 """Letters of its name in a figure; of those that this package names none is cut."""
-
-
-class FamilyLook(NamedTuple):
-    """How a family is drawn, in matplotlib's words."""
-
-    colour: str
-    marker: str
-    line: str
-
-
-_LOOKS = {
-    SUBSPACE: FamilyLook(BLUE, "o", "-"),
-    MATCHED: FamilyLook(PINK, "o", "-"),
-    UNTRAINED: FamilyLook(ORANGE, "o", "-"),
-    SPHERE: FamilyLook(VERMILION, "s", "-"),
-    "displacement": FamilyLook(GREEN, "D", "-"),
-    "displacement sum": FamilyLook(GREEN, "D", "--"),
-    "singular vectors": FamilyLook(SKY, "^", "-"),
-    "gradient sign": FamilyLook(YELLOW, "v", "--"),
-    "mean image": FamilyLook(GREY, "x", "--"),
-}
-
-_UNIVERSAL = "*"
-"""Marker of universal perturbations; each has a colour of its own, and is dashed within S_f."""
-
-_FILES = ("P", "X", "p", "h")
-"""Markers of perturbations of others, which are grey and dotted."""
 
 
 @styled
@@ -76,10 +32,9 @@ def plot_families(result: FoolingResult) -> Figure:
         raise InputError("`result` should hold rates without clipping.")
     figure = new_figure(TWO_COLUMNS, 4.2)
     axes = figure.subplots()
-    looks = family_looks(ranked)
     show_percentages(axes)
-    for family in ranked:
-        _draw_family(axes, result, family, looks[family])
+    for name in ranked:
+        _draw_family(axes, result, family(name))
     draw_norm_axis(axes, [rate.norm for rate in rates_by_norm(result, SPHERE, False)], result)
     axes.set_ylabel("fooling rate (%)")
     axes.set_ylim(-0.02, 1.02)
@@ -89,41 +44,23 @@ def plot_families(result: FoolingResult) -> Figure:
     return figure
 
 
-def family_looks(families: list[str]) -> dict[str, FamilyLook]:
-    """Return how to draw the families known by name, and those given."""
-    files = sorted(family for family in families if family.startswith("file "))
-    universal = sorted(family for family in families if family.startswith("universal "))
-    colours = universal_colours(universal)
-    return {
-        **_LOOKS,
-        **{
-            family: FamilyLook(colours[family], _UNIVERSAL, "--" if "subspace" in family else "-")
-            for family in universal
-        },
-        **{
-            family: FamilyLook(GREY, marker, ":")
-            for family, marker in zip(files, cycle(_FILES), strict=False)
-        },
-    }
-
-
-def _draw_family(axes: Axes, result: FoolingResult, family: str, look: FamilyLook) -> None:
-    rates = rates_by_norm(result, family, False)
+def _draw_family(axes: Axes, result: FoolingResult, look: Family) -> None:
+    rates = rates_by_norm(result, look.name, False)
     draw_curve(
         axes,
         [rate.norm for rate in rates],
         rates,
-        drawable(family_name(family, result), LONGEST_FAMILY),
+        drawable(label_with_dimension(look, result), LONGEST_FAMILY),
         colour=look.colour,
         marker=look.marker,
         line=look.line,
     )
 
 
-def family_name(family: str, result: FoolingResult) -> str:
+def label_with_dimension(of: Family, result: FoolingResult) -> str:
     """Return a family in words, with R where it is the reference one."""
-    label = family_label(family)
-    return f"{label}, R = {result.reference_dimension}" if family == SUBSPACE else label
+    R = f", R = {result.reference_dimension}" if of.name == SUBSPACE else ""
+    return of.label + R
 
 
 def _caption(result: FoolingResult, shown: tuple[float, float]) -> str:

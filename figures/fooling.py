@@ -8,27 +8,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import offset_copy
 
+from analysis.algorithms import universal_parts
 from analysis.fooling import FoolingRate
-from analysis.perturbations import SPHERE, SUBSPACE
+from analysis.perturbations import SPHERE
 from analysis.results import FoolingResult
-from analysis.rivals import MATCHED, UNTRAINED
 from boundary.errors import InputError
 from figures.bands import bar_lengths
+from figures.family import SUBSPACES, Family, family
 from figures.formats import SPACE, number, percent
-from figures.rates import (
-    SUBSPACES,
-    family_label,
-    rates_by_dimension,
-    rates_by_norm,
-    reference_rate,
-)
+from figures.rates import rates_by_dimension, rates_by_norm, reference_rate
 from figures.style import (
     BLACK,
-    BLUE,
-    ORANGE,
-    PINK,
     TWO_COLUMNS,
-    VERMILION,
     Percentages,
     add_caption,
     new_figure,
@@ -40,9 +31,6 @@ _LOG_FROM = 5.0
 """Ratio of the largest norm to the smallest from which the axis is logarithmic."""
 _SHIFT = 1.2
 """Points of the page by which neighbouring families are moved to either side."""
-
-_FAMILIES = ((SUBSPACE, BLUE, "o"), (MATCHED, PINK, "^"), (UNTRAINED, ORANGE, "v"))
-_SPHERE = (SPHERE, VERMILION, "s")
 
 
 @styled
@@ -56,18 +44,18 @@ def plot_fooling_norm(result: FoolingResult) -> Figure:
     figure = new_figure(TWO_COLUMNS, 3.2)
     axes, column = figure.subplots(1, 2, sharey=True, width_ratios=(6, 1))
     top, norms = 0.0, []
-    for place, (family, colour, marker) in enumerate((*_FAMILIES, _SPHERE)):
-        rates = rates_by_norm(result, family, False)
-        label, shift = family_label(family), (2 * place - len(_FAMILIES)) * _SHIFT
+    for place, look in enumerate(map(family, (*SUBSPACES, SPHERE))):
+        rates = rates_by_norm(result, look.name, False)
+        shift = (2 * place - len(SUBSPACES)) * _SHIFT
         where = [rate.norm for rate in rates]
         norms += where
-        top = max(top, draw_rates(axes, where, rates, colour, marker, label, shift))
-        clipped = reference_rate(result, family, True)
+        top = max(top, draw_rates(axes, where, rates, look, shift=shift))
+        clipped = reference_rate(result, look.name, True)
         if clipped is not None:
-            top = max(top, draw_rates(column, [place], [clipped], colour, marker, label))
+            top = max(top, draw_rates(column, [place], [clipped], look))
     draw_norm_axis(axes, norms, result)
     axes.set_title("not clipped")
-    column.set(title="clipped", xlim=(-0.7, len(_FAMILIES) + 0.7), xticks=[])
+    column.set(title="clipped", xlim=(-0.7, len(SUBSPACES) + 0.7), xticks=[])
     column.set_xlabel("reference norm")
     show_percentages(column)
     _finish(figure, axes, top)
@@ -85,7 +73,9 @@ def plot_fooling_norm(result: FoolingResult) -> Figure:
 
 @styled
 def plot_fooling_dimension(result: FoolingResult) -> Figure:
-    """Return fooling rate against R at the reference norm, beside the sphere of that norm.
+    """Return fooling rate against R at the reference norm.
+
+    Beside them as lines are the sphere of that norm and its universal perturbations.
 
     Raises:
         InputError: If there is no fooling rate.
@@ -94,18 +84,18 @@ def plot_fooling_dimension(result: FoolingResult) -> Figure:
     figure = new_figure(TWO_COLUMNS, 3.2)
     axes = figure.subplots()
     dimensions: list[float] = []
-    sphere, top = reference_rate(result, SPHERE, False), 0.0
-    if sphere is not None:
-        top = sphere.interval.high
-        label = f"{family_label(SPHERE)}, R = D = {sphere.subspace_dimension}"
-        axes.axhspan(sphere.interval.low, top, color=VERMILION, alpha=0.25, lw=0)
-        axes.axhline(sphere.rate, color=VERMILION, label=label)
-    for place, (family, colour, marker) in enumerate(_FAMILIES):
-        rates = rates_by_dimension(result, family)
+    top, names = 0.0, dict.fromkeys(rate.family for rate in result.rates)
+    for name in (SPHERE, *filter(universal_parts, names)):
+        rate, look = reference_rate(result, name, False), family(name)
+        if rate is not None and rate.p == 2:
+            axes.axhspan(rate.interval.low, rate.interval.high, color=look.colour, alpha=0.15, lw=0)
+            axes.axhline(rate.rate, color=look.colour, ls=look.line, label=look.label)
+            top = max(top, rate.interval.high)
+    for place, look in enumerate(map(family, SUBSPACES)):
+        rates = rates_by_dimension(result, look.name)
         R = [float(rate.subspace_dimension) for rate in rates]
         dimensions += R
-        label, shift = family_label(family), 2 * (place - 1) * _SHIFT
-        top = max(top, draw_rates(axes, R, rates, colour, marker, label, shift))
+        top = max(top, draw_rates(axes, R, rates, look, shift=2 * (place - 1) * _SHIFT))
     draw_dimension_axis(axes, dimensions)
     _finish(figure, axes, top)
     add_caption(
@@ -142,9 +132,8 @@ def draw_rates(
     axes: Axes,
     where: Sequence[float],
     rates: Sequence[FoolingRate],
-    colour: str,
-    marker: str,
-    label: str,
+    look: Family,
+    *,
     shift: float = 0.0,
 ) -> float:
     """Draw rates with their 95 % intervals as error bars, hollow where clipped; none: nothing.
@@ -163,13 +152,13 @@ def draw_rates(
         where,
         [rate.rate for rate in rates],
         yerr=bar_lengths(rates),
-        color=colour,
-        marker=marker,
-        ls="-",
-        mfc="white" if clipped else colour,
+        color=look.colour,
+        marker=look.marker,
+        ls=look.line,
+        mfc="white" if clipped else look.colour,
         capsize=2.5,
         elinewidth=0.9,
-        label=label,
+        label=look.label,
         transform=beside,
     )
     return max(rate.interval.high for rate in rates)

@@ -15,8 +15,8 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from analysis.labels import LabelEntropy, LabelFlows
+from figures.family import family
 from figures.formats import class_label, number, number_interval, percent, percent_interval
-from figures.rates import family_label
 from figures.style import BLACK, GREY, TWO_COLUMNS, VERMILION, add_caption, new_figure, styled
 
 _MOST_CLASSES = 40
@@ -229,7 +229,7 @@ def _caption(result: LabelFlows, graph: Any) -> str:
     n, fooled = len(result.source), int(result.fooled.sum())
     said = [
         f"n = {n} images, {fooled} fooled ({percent(fooled / n)}); perturbation "
-        f"{family_label(result.family)}, {'l∞' if result.p == inf else f'l{result.p:g}'} norm "
+        f"{family(result.family).label}, {'l∞' if result.p == inf else f'l{result.p:g}'} norm "
         f"{number(result.norm)} input units, {'' if result.clipped else 'not '}clipped to the "
         f"bounds. Entropy of the labels {_entropy(before)} before, {_entropy(after)} after."
     ]

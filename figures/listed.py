@@ -9,7 +9,8 @@ import pandas as pd
 
 from analysis.intervals import Interval
 from analysis.rivals import UNTRAINED
-from figures.curves import ANCHOR_LABELS, ESTIMATOR_LABELS, space_label
+from figures.curves import ANCHOR_LABELS, ESTIMATOR_LABELS
+from figures.family import family
 from figures.formats import (
     class_label,
     cosine,
@@ -202,7 +203,7 @@ def key_told(key: str, value: Any, names: Sequence[str]) -> str:
         return CLIPPED[bool(value)]
     if isinstance(value, str):
         known = value in _WORDS and (key, value) != ("family", UNTRAINED)  # also a null
-        return _WORDS[value] if known else space_label(value)
+        return _WORDS[value] if known else family(value).short
     return "∞" if value == float("inf") else number(value)
 
 

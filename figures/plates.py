@@ -179,7 +179,8 @@ PLATES: tuple[Plate[RunResults], ...] = (
         "Fooling rate against subspace dimension",
         lambda results: plot_fooling_dimension(results.fooling),
         "The same at the reference norm, for perturbations drawn from the span of the first R "
-        "singular vectors. The horizontal line with its band is the whole sphere, where R = D.",
+        "singular vectors. Horizontal lines with their bands: the whole sphere, where R = D, and "
+        "the universal perturbations of that norm.",
         quantities=("fooling rate",),
     ),
     Plate(

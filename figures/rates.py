@@ -4,50 +4,9 @@ from collections.abc import Callable, Iterable
 from math import isclose
 
 from analysis.fooling import FoolingRate
-from analysis.perturbations import SPHERE, SUBSPACE
+from analysis.perturbations import SUBSPACE
 from analysis.results import FoolingResult
-from analysis.rivals import MATCHED, UNTRAINED
-
-SUBSPACES = (SUBSPACE, MATCHED, UNTRAINED)
-"""Families whose dimension is varied."""
-
-_LABELS = {
-    SPHERE: "random directions (sphere)",
-    SUBSPACE: "random in S_f",
-    MATCHED: "matched noise",
-    UNTRAINED: "random in S_f, untrained network",
-    "displacement": "one image's displacement",
-    "displacement sum": "sum of displacements",
-    "gradient sign": "one gradient-sign step",
-    "mean image": "mean image",
-    "singular vectors": "singular vectors, both signs",
-}
-
-LABELLED = tuple(_LABELS)
-"""Families of the fooling stage that have a name of their own: not universal ones, nor files."""
-
-_ALGORITHMS = {
-    "smooth_rate": "smooth rate",
-    "cross_entropy": "clipped cross-entropy",
-    "aggregated": "aggregated gradients",
-    "deepfool": "2017 loop",
-    "hidden_layer": "hidden layer",
-}
-
-
-def family_label(family: str) -> str:
-    """Return a family in words."""
-    if family.startswith("file "):
-        return f"{family.removeprefix('file ')} (file)"
-    if family in _LABELS or not family.startswith("universal "):
-        return _LABELS.get(family, family)
-    algorithm, _, rest = family.removeprefix("universal ").partition(" ")
-    ball, _, rest = rest.partition(" ")
-    norm = ", l∞" if ball == "linf" else ""
-    within = " within S_f" if rest.endswith("in subspace") else ""
-    aim = rest.removesuffix("in subspace").strip()
-    aim = f" {aim}" if aim else ""
-    return f"universal{within}{aim} ({_ALGORITHMS.get(algorithm, algorithm)}{norm})"
+from figures.family import SUBSPACES
 
 
 def rates_by_norm(result: FoolingResult, family: str, clipped: bool) -> list[FoolingRate]:

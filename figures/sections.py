@@ -6,13 +6,14 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from numpy.typing import NDArray
 
+from analysis.algorithms import universal_parts
 from analysis.curved import CURVED
 from analysis.perturbations import SPHERE, SUBSPACE
 from analysis.planes import BoundarySections
 from analysis.results import CurvatureResult
 from analysis.rivals import MATCHED
 from boundary.errors import InputError
-from figures.curves import family_colours, space_label
+from figures.family import family
 from figures.formats import SPACE, drawable, number, percent
 from figures.style import BLACK, TWO_COLUMNS, add_caption, add_legend, new_figure, styled
 
@@ -59,15 +60,15 @@ def plot_sections(result: CurvatureResult) -> Figure:
 def drawn_sections(result: CurvatureResult) -> list[BoundarySections]:
     """Return the sections of S_c, S_f, noise of S_f's spectrum (else one universal), the sphere."""
     found = {sections.family: sections for sections in result.sections}
-    universal = [family for family in found if family.startswith("universal ")]
+    universal = [name for name in found if universal_parts(name)]
     third = MATCHED if MATCHED in found else next(iter(universal), "")
     return [found[family] for family in (CURVED, SUBSPACE, third, SPHERE) if family in found]
 
 
 def _draw_panel(axes: Axes, sections: BoundarySections, reference_norm: float) -> None:
     offsets, heights, censored = sections.heights
-    colour = family_colours([sections.family])[sections.family]
-    label = drawable(space_label(sections.family))
+    colour = family(sections.family).colour
+    label = drawable(family(sections.family).short)
     axes.set_title(
         f"{label}, n = {len(sections.margin)}, censored {percent(sections.censored.mean())}"
     )

@@ -10,6 +10,7 @@ from PIL import Image
 
 from analysis.intervals import Interval
 from analysis.results import FoolingResult, SpectrumResult
+from figures.family import SUBSPACES, family
 from figures.formats import (
     number,
     number_interval,
@@ -17,7 +18,7 @@ from figures.formats import (
     percent_interval,
     round_numbers,
 )
-from figures.rates import SUBSPACES, family_label, rates_by_dimension
+from figures.rates import rates_by_dimension
 from figures.vectors import vector_pixels
 
 _ALL_PICTURES = 1_500_000
@@ -56,9 +57,9 @@ def vector_steps(result: SpectrumResult) -> list[Step]:
 def dimension_steps(spectrum: SpectrumResult, fooling: FoolingResult) -> list[Step]:
     """Return what was measured of the first R directions, at every R where something was."""
     rows: dict[int, list[list[str]]] = {}
-    for family in SUBSPACES:
-        for rate in rates_by_dimension(fooling, family):
-            name = f"fooled by {family_label(family)}"
+    for of in SUBSPACES:
+        for rate in rates_by_dimension(fooling, of):
+            name = f"fooled by {family(of).label}"
             value = f"{percent(rate.rate)} ({percent_interval(rate.interval)})"
             rows.setdefault(rate.subspace_dimension, []).append([name, value])
     measured = tuple(rows)

@@ -41,12 +41,9 @@ BLUE, VERMILION, GREY, BLACK = "#0072b2", "#d55e00", "#8c8c8c", "#000000"
 
 SKY, PINK, GREEN, ORANGE, YELLOW = "#56b4e9", "#cc79a7", "#009e73", "#e69f00", "#b8a800"
 
-PURPLE, BROWN, TEAL = "#8f63b0", "#8c564b", "#00807a"
+PURPLE, BROWN, TEAL, RASPBERRY = "#8f63b0", "#8c564b", "#00807a", "#c2457d"
 
-_UNIVERSAL_COLOURS = (BLACK, PURPLE, BROWN, TEAL, "#c2457d", "#7d8c1f", "#5b7fbf", "#b5413a")
-"""None of which another family has."""
-
-NULL_COLOURS = {"isotropic": GREY, "permuted": GREEN, "phases": PINK, "untrained": ORANGE}
+NULL_COLOURS = {"isotropic": GREY, "permuted": GREEN, "phases": ORANGE, "untrained": PINK}
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -73,15 +70,6 @@ def styled(draw: Callable[[Result], Figure]) -> Callable[[Result], Figure]:
         return figure
 
     return inside
-
-
-def universal_colours(families: Iterable[str]) -> dict[str, str]:
-    """Return a colour for each universal perturbation, l-infinity ones last.
-
-    Figures without the last ones then give the others the colours that they have elsewhere.
-    """
-    ranked = sorted(families, key=lambda family: (" linf" in family, "subspace" in family, family))
-    return dict(zip(ranked, cycle(_UNIVERSAL_COLOURS), strict=False))
 
 
 class RunLook(NamedTuple):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.algorithms import universal_parts
 from analysis.answers import answers
 from analysis.causes import CAUSES, MODELS
 from analysis.curvature_test import BENDS, FOOLS, PREDICTS
@@ -477,7 +478,7 @@ def _curvature(result: CurvatureResult) -> Iterator[Row]:
     for one in result.causes:
         draws, n = one.fooled.shape
         keys: Row = {"family": one.family, "R": one.subspace_dimension, "norm": one.norm}
-        role = PRIMARY if one.family.startswith("universal") else EXPLORATORY
+        role = PRIMARY if universal_parts(one.family) else EXPLORATORY
         for cause in CAUSES if one.fooled.any() else ():
             yield _row(
                 "cause of fooling",

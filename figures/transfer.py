@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from analysis.transfer import TransferMatrix, TransferResult
 from boundary.errors import InputError
+from figures.family import family
 from figures.formats import number
-from figures.rates import family_label
 from figures.style import TWO_COLUMNS, add_caption, new_figure, styled
 
 _TITLE = 30
@@ -78,7 +78,7 @@ def plot_transfer(result: TransferResult) -> Figure:
 
 
 def _title(matrix: TransferMatrix) -> str:
-    return fill(family_label(matrix.family), _TITLE)
+    return fill(family(matrix.family).label, _TITLE)
 
 
 def _rates(matrix: TransferMatrix, result: TransferResult) -> NDArray[np.float64]:

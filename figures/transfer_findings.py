@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from analysis.fooling import compare
 from analysis.transfer import TransferMatrix, TransferResult
+from figures.family import family
 from figures.finding import Finding
 from figures.formats import number, percent, percent_interval
-from figures.rates import family_label
 
 
 def transfer_findings(result: TransferResult) -> list[Finding]:
@@ -35,7 +35,7 @@ def _of_transfer(result: TransferResult, matrix: TransferMatrix) -> Finding:
     norm = "" if matrix.p == 2 else ", at their own l-infinity norm,"
     noise = "directions" if matrix.p == 2 else "signs"
     sentence = (
-        f"Tried on another model, {family_label(matrix.family)}{norm} fools between {listed}; on "
+        f"Tried on another model, {family(matrix.family).label}{norm} fools between {listed}; on "
         f"its own {_range([matrix.at(i, i).rate for i in models])}. In {sum(above)} of "
         f"{len(cells)} pairs of models that is more than random {noise} of the same norm fool "
         "(95 % paired interval of each pair)."

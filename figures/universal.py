@@ -6,21 +6,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.fooling import FoolingRate
+from analysis.perturbations import SUBSPACE
 from analysis.results import MadeUniversal, UniversalResult
 from boundary.errors import InputError
 from figures.bands import bar_lengths
+from figures.family import Family, family
 from figures.fooling import show_percentages
 from figures.formats import number
-from figures.rates import family_label
 from figures.style import (
-    BLUE,
     TWO_COLUMNS,
     add_caption,
     add_legend,
     new_figure,
     plain_log_ticks,
     styled,
-    universal_colours,
 )
 
 
@@ -35,14 +34,13 @@ def plot_universal(result: UniversalResult) -> Figure:
         raise InputError("`result.found` should hold a universal perturbation. Found none.")
     figure = new_figure(TWO_COLUMNS, 3.4)
     panels = figure.subplots(1, 2 if result.learning else 1, squeeze=False)[0]
-    colours = universal_colours(made.family for made in result.found)
     for made in result.found:
-        _draw_trace(panels[0], made, colours[made.family])
+        _draw_trace(panels[0], made, family(made.family))
     panels[0].set_title("while it is made")
     panels[0].set_xlabel("image gradients spent")
     panels[0].set_ylabel("fooling rate on other images (%)")
     if result.learning:
-        _draw_learning(panels[1], result, colours)
+        _draw_learning(panels[1], result)
     for axes in panels:
         show_percentages(axes)
         axes.set_ylim(bottom=0)
@@ -51,30 +49,30 @@ def plot_universal(result: UniversalResult) -> Figure:
     return figure
 
 
-def _draw_trace(axes: Axes, made: MadeUniversal, colour: str) -> None:
+def _draw_trace(axes: Axes, made: MadeUniversal, look: Family) -> None:
     """Draw the rate on a few images on the way, and that on all of them at the end."""
-    axes.plot(made.spent, made.watched, color=colour, lw=1.2, label=family_label(made.family))
-    _draw_rates(axes, [made.backward_passes], [made.others[0]], colour, "o")
+    axes.plot(made.spent, made.watched, color=look.colour, ls=look.line, lw=1.2, label=look.label)
+    _draw_rates(axes, [made.backward_passes], [made.others[0]], look)
 
 
-def _draw_learning(axes: Axes, result: UniversalResult, colours: dict[str, str]) -> None:
+def _draw_learning(axes: Axes, result: UniversalResult) -> None:
     axes.set_title("from how many images")
     axes.set_xlabel("images used")
     first = result.found[0]
     by_family = {
-        family: list(rows) for family, rows in groupby(result.learning, lambda r: r.rate.family)
+        name: list(rows) for name, rows in groupby(result.learning, lambda r: r.rate.family)
     }
     counts: list[int] = []
-    for family, rows in by_family.items():
-        inside = family == "subspace"
+    for name, rows in by_family.items():
+        inside = name == SUBSPACE
         at = [row.images_used for row in rows]
         rates = [row.rate for row in rows]
         if not inside:
             at, rates = [*at, first.images_used], [*rates, first.others[0]]
-        colour = BLUE if inside else colours[first.family]
-        label = "random in S_f" if inside else family_label(first.family)
-        axes.plot(at, [rate.rate for rate in rates], color=colour, lw=1.2, label=label)
-        _draw_rates(axes, at, rates, colour, "s" if inside else "o")
+        look = family(SUBSPACE if inside else first.family)
+        values = [rate.rate for rate in rates]
+        axes.plot(at, values, color=look.colour, ls=look.line, lw=1.2, label=look.label)
+        _draw_rates(axes, at, rates, look)
         counts += at
     if counts and max(counts) > min(counts):
         axes.set_xscale("log")
@@ -83,15 +81,13 @@ def _draw_learning(axes: Axes, result: UniversalResult, colours: dict[str, str])
         plain_log_ticks(axes.xaxis, low, high)
 
 
-def _draw_rates(
-    axes: Axes, at: list[int], rates: list[FoolingRate], colour: str, marker: str
-) -> None:
+def _draw_rates(axes: Axes, at: list[int], rates: list[FoolingRate], look: Family) -> None:
     axes.errorbar(
         at,
         [rate.rate for rate in rates],
         yerr=bar_lengths(rates),
-        color=colour,
-        marker=marker,
+        color=look.colour,
+        marker=look.marker,
         ls="none",
         capsize=2.5,
         elinewidth=0.9,

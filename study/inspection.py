@@ -21,9 +21,10 @@ from analysis.saved import load_result
 from analysis.transfer import TransferResult
 from boundary.manifest import MANIFEST
 from boundary.store import NormalsStore
+from figures.family import SUBSPACES, family
 from figures.findings import list_findings
 from figures.formats import number, percent, percent_interval
-from figures.rates import SUBSPACES, family_label, ranked_rates
+from figures.rates import ranked_rates
 from study.run import OPTIONAL, STAGES, RunDirectory
 from study.sparkline import BLOCKS, binned, sparkline
 
@@ -150,7 +151,7 @@ def _rates(fooling: FoolingResult | None) -> list[str]:
 
 def _row(rate: FoolingRate) -> str:
     random = rate.family in SUBSPACES
-    name = family_label(rate.family) + (f", R = {rate.subspace_dimension}" if random else "")
+    name = family(rate.family).label + (f", R = {rate.subspace_dimension}" if random else "")
     ends = percent_interval(rate.interval)
     return f"  {name:<64}  {percent(rate.rate):>7}  {ends}"
 

@@ -11,7 +11,7 @@ from analysis.rivals import MATCHED, UNTRAINED
 from boundary.errors import InputError, did_you_mean
 from boundary.images import IMAGE_ORIGINS
 from boundary.models import ORIGINS
-from figures.rates import LABELLED, family_label
+from figures.family import LABELLED, family
 
 WIDTH = 100
 
@@ -71,7 +71,7 @@ def families() -> str:
     """Return the families of perturbations, by the stage that makes them."""
     universal = [family_name(algorithm, p) for algorithm in ALGORITHMS for p in (2.0, inf)]
     universal.append(family_name(ALGORITHMS[0], 2.0, inside=True))
-    fooling = [(name, _MEANINGS.get(name, family_label(name))) for name in LABELLED]
+    fooling = [(name, _MEANINGS.get(name, family(name).label)) for name in LABELLED]
     fooling.append(("file NAME", "a perturbation of others, given by --fooling.files"))
     return "\n\n".join(
         [
@@ -81,7 +81,7 @@ def families() -> str:
             ),
             _table(
                 "Those of the stage `universal`, of which --universal.algorithms chooses:",
-                [(name, family_label(name)) for name in universal],
+                [(name, family(name).label) for name in universal],
             ),
         ]
     )

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from analysis.algorithms import universal_parts
 from analysis.baselines import (
     displacement_sum,
     gradient_sign,
@@ -25,7 +26,7 @@ from analysis.baselines import (
     singular_pairs,
 )
 from analysis.fooling import FoolingRate, fooling_rates, joined_rates
-from analysis.perturbation_files import load_perturbations, save_perturbations
+from analysis.perturbation_files import FILE, load_perturbations, save_perturbations
 from analysis.perturbations import SPHERE, SUBSPACE, Perturbations, in_subspace
 from analysis.questions import SharedNormals
 from analysis.results import (
@@ -384,7 +385,7 @@ def _from_files(files: Sequence[str], shape: tuple[int, ...]) -> list[Perturbati
     """
     found: dict[str, Perturbations] = {}
     for file in files:
-        family = f"file {Path(file).stem}"
+        family = f"{FILE}{Path(file).stem}"
         if family in found:
             raise InputError(
                 "`--fooling.files` should have different names, by which they are told apart. "
@@ -407,7 +408,7 @@ def _save_families(run: RunDirectory, families: Sequence[Perturbations]) -> None
         if not file.name.startswith("universal-"):
             file.unlink()
     for family in families:
-        if not family.family.startswith(("universal ", "file ")):
+        if not (family.family.startswith(FILE) or universal_parts(family.family)):
             save_perturbations(run.perturbation(family.family), family)
 
 
@@ -415,7 +416,7 @@ def _examples(subject: Subject, families: Sequence[Perturbations]) -> Examples:
     """Return the first images, perturbed by the first draw of some families, clipped."""
     classifier = subject.classifier
     clean = next(placed_batches(classifier, subject.images, subject.evaluating, EXAMPLES))
-    universals = [family.family for family in families if family.family.startswith("universal")]
+    universals = [family.family for family in families if universal_parts(family.family)]
     wanted = {*universals[:1], SUBSPACE, SPHERE}
     shown = {family.family: family for family in reversed(families) if family.family in wanted}
     perturbed = [

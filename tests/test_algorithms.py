@@ -1,5 +1,6 @@
 """Universal perturbations by name, what they must beat, and how many images they take."""
 
+import itertools
 from math import inf
 
 import numpy as np
@@ -18,10 +19,10 @@ from analysis import (
     make_universal,
     on_sphere,
 )
-from analysis.algorithms import family_name
+from analysis.algorithms import family_name, universal_parts
 from analysis.learning import counts_below, universal_of_few
 from boundary import Classifier, InputError, nearest_boundary_points
-from figures.rates import family_label
+from figures.family import family
 from surfaces import Linear, linear, random_images, smooth_network
 
 SHAPE = (1, 3, 4)
@@ -68,10 +69,15 @@ def test_families_have_names() -> None:
     assert family_name("smooth_rate", 2.0) == "universal smooth_rate l2"
     assert family_name("deepfool", inf) == "universal deepfool linf"
     assert family_name("smooth_rate", 2.0, target=3) == "universal smooth_rate l2 to class 3"
-    assert family_label("universal smooth_rate l2 to class 3") == (
+    assert family("universal smooth_rate l2 to class 3").label == (
         "universal to class 3 (smooth rate)"
     )
     assert family_name("smooth_rate", 2.0, inside=True) == "universal smooth_rate l2 in subspace"
+    for parts in itertools.product(ALGORITHMS, (2.0, inf), (None, 12), (False, True)):
+        algorithm, p, target, inside = parts
+        name = family_name(algorithm, p, target=target, inside=inside)
+        assert universal_parts(name) == parts
+    assert universal_parts("file universal smooth_rate l2") is None
 
 
 def test_random_vectors_of_a_planted_subspace_fool_as_the_theory_says() -> None:
@@ -106,9 +112,9 @@ def test_perturbations_of_fewer_images() -> None:
     classifier, images = Classifier(smooth_network()), random_images(40, SHAPE)
     recipe = Recipe(gradients=100, seed=3)
     found = universal_of_few(classifier, images, [10, 20], "smooth_rate", Ball(0.5), recipe)
-    for count, family in zip((10, 20), found, strict=True):
+    for count, made in zip((10, 20), found, strict=True):
         alone = make_universal("smooth_rate", classifier, images[:count], Ball(0.5), recipe)
-        assert torch.allclose(family.vectors[0], alone.vector)
+        assert torch.allclose(made.vectors[0], alone.vector)
 
 
 def test_counts_are_those_below_all() -> None:

@@ -15,7 +15,8 @@ import figures
 from analysis.curvature_sweep import CurvatureCurve
 from analysis.results import CurvatureResult
 from boundary.errors import InputError
-from figures.curves import ANCHOR_LABELS, family_colours, space_label
+from figures.curves import ANCHOR_LABELS
+from figures.family import family
 from figures.maps import class_colours
 from figures.sections import drawn_sections
 from made import SCALES, curvature_result
@@ -55,9 +56,9 @@ def test_curves_of_every_family_are_drawn_at_every_anchor() -> None:
         axes = panel(figure, ANCHOR_LABELS[anchor])
         assert axes.get_title(loc="left").endswith(f"n = {points}")
         lines = {str(line.get_label()): line for line in axes.lines}
-        for family in ("curved", "subspace", "spectrum-matched", "sphere"):
-            own = curve(result, family, anchor, "values", "pair")
-            shown = lines[space_label(family)]
+        for name in ("curved", "subspace", "spectrum-matched", "sphere"):
+            own = curve(result, name, anchor, "values", "pair")
+            shown = lines[family(name).short]
             np.testing.assert_array_equal(shown.get_xdata(), SCALES)
             np.testing.assert_array_equal(shown.get_ydata(), own.mean)
         assert axes.get_xscale() == "log"
@@ -153,7 +154,7 @@ def test_the_boundary_is_drawn_above_every_image() -> None:
     ]
     assert len({(axes.get_xlim(), axes.get_ylim()) for axes in figure.axes}) == 1
     (own,) = [sections for sections in curvature_result().sections if sections.family == "curved"]
-    drawn_lines = lines_of(panel(figure, "S_c"))[family_colours(["curved"])["curved"]]
+    drawn_lines = lines_of(panel(figure, "S_c"))[family("curved").colour]
     *each, (offsets, median) = drawn_lines
     assert len(each) == 6
     for (_, height), margin in zip(each, own.margin, strict=True):

@@ -412,7 +412,7 @@ def test_every_rate_has_a_row(run: Path) -> None:
         low, high = (100 * end for end in (rate.interval.low, rate.interval.high))
         row = (
             f"<td>{rate.subspace_dimension}</td><td>{rate.norm:g}</td><td>2</td>"
-            f"<td>{'yes' if rate.clipped else 'no'}</td>"
+            f"<td>{'clipped' if rate.clipped else 'not clipped'}</td>"
             f"<td>{100 * rate.rate:.1f}\xa0%</td><td>{low:.1f} to {high:.1f}\xa0%</td>"
             f"<td>60</td><td>{len(rate.fooled)}</td>"
         )
