@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
@@ -45,7 +46,7 @@ from figures.formats import (
 )
 from figures.listed import DIMENSION_LABELS, NULL_LABELS
 from figures.rates import rates_by_norm
-from figures.style import NULL_COLOURS, figure_bytes, save_figure, set_subscripts
+from figures.style import NULL_COLOURS, few_colours, figure_bytes, save_figure, set_subscripts
 from made import curvature_result, shared_normals, transfer_result, universal_result
 
 HOSTILE = ("<script>x()</script>", "$x$", r"\frac $", "cat & dog", "猫")
@@ -236,6 +237,23 @@ def texts(figure: Figure) -> str:
     """Return all visible text of a figure, its wrapped lines joined."""
     found = [item.get_text() for item in figure.findobj(Text) if item.get_visible()]
     return "\n".join(text.replace("\n", " ") for text in found if text).replace("\xa0", " ")
+
+
+def test_png_files_have_few_colours_unless_that_shows() -> None:
+    random = np.random.default_rng(0)
+    for pixels, mode in (
+        (np.zeros((4, 5, 3)), "P"),
+        (random.integers(256, size=(60, 80, 3)), "RGB"),
+    ):
+        picture = few_colours(pixels.astype(np.uint8))
+        assert picture.mode == mode
+        np.testing.assert_array_equal(np.asarray(picture.convert("RGB")), pixels)
+    canvas = FigureCanvasAgg(drawn("plot_spectrum"))
+    canvas.draw()
+    shown = np.asarray(canvas.buffer_rgba())[..., :3]
+    picture = few_colours(shown)
+    assert picture.mode == "P"
+    assert np.abs(np.asarray(picture.convert("RGB"), dtype=int) - shown).mean() < 0.5
 
 
 @pytest.mark.parametrize("kind", ["pdf", "png", "svg"])
