@@ -1,76 +1,73 @@
-"""All families of perturbations on one axis.
+"""All families of perturbations at the reference norm."""
 
-After Fig. 8 of Moosavi-Dezfooli et al. (CVPR 2017).
-"""
+from textwrap import fill
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.perturbations import SPHERE, SUBSPACE
+from analysis.perturbations import SUBSPACE
 from analysis.results import FoolingResult
 from boundary.errors import InputError
-from figures.bands import draw_curve
+from figures.bands import bar_lengths
 from figures.family import Family, family
-from figures.fooling import draw_norm_axis, show_percentages
-from figures.formats import SPACE, drawable, number
-from figures.rates import ranked_rates, rates_by_norm
-from figures.style import TWO_COLUMNS, add_caption, new_figure, styled
+from figures.formats import drawable, number
+from figures.rates import ranked_rates
+from figures.style import ONE_COLUMN, Percentages, add_caption, new_figure, styled
 
 LONGEST_FAMILY = 80
 """Letters of its name in a figure; of those that this package names none is cut."""
+_LINE = 26
+"""Letters in a line of a name."""
 
 
 @styled
 def plot_families(result: FoolingResult) -> Figure:
-    """Return fooling rate against norm of every family.
+    """Return the fooling rate of every family at the reference norm, the highest first.
 
     Raises:
         InputError: If there is no rate without clipping.
     """
-    ranked = [rate.family for rate in ranked_rates(result, clipped=False)]
+    ranked = ranked_rates(result, clipped=False)
     if not ranked:
         raise InputError("`result` should hold rates without clipping.")
-    figure = new_figure(TWO_COLUMNS, 4.2)
+    names = [rate.family for rate in ranked]
+    labels = [
+        fill(drawable(label_with_dimension(family(name), result), LONGEST_FAMILY), _LINE)
+        for name in names
+    ]
+    figure = new_figure(ONE_COLUMN, 1.1 + 0.145 * sum(2 + label.count("\n") for label in labels))
     axes = figure.subplots()
-    show_percentages(axes)
-    for name in ranked:
-        _draw_family(axes, result, family(name))
-    draw_norm_axis(axes, [rate.norm for rate in rates_by_norm(result, SPHERE, False)], result)
-    axes.set_ylabel("fooling rate (%)")
-    axes.set_ylim(-0.02, 1.02)
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=3)
-    add_caption(figure, _caption(result, axes.get_xlim()))
-    return figure
-
-
-def _draw_family(axes: Axes, result: FoolingResult, look: Family) -> None:
-    rates = rates_by_norm(result, look.name, False)
-    draw_curve(
-        axes,
-        [rate.norm for rate in rates],
-        rates,
-        drawable(label_with_dimension(look, result), LONGEST_FAMILY),
-        colour=look.colour,
-        marker=look.marker,
-        line=look.line,
+    for clipped, shift in ((False, -0.13), (True, 0.17)):
+        for rate in ranked_rates(result, clipped):
+            look = family(rate.family)
+            axes.errorbar(
+                rate.rate,
+                names.index(rate.family) + shift,
+                xerr=bar_lengths([rate]),
+                color=look.colour,
+                marker=look.marker,
+                ms=5,
+                mfc="white" if clipped else look.colour,
+                capsize=2,
+            )
+    axes.set_yticks(range(len(names)), labels)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    top = max(rate.interval.high for rate in ranked)
+    axes.set_xlim(-0.02 * top, min(1.02, 1.08 * top or 1.0))
+    axes.xaxis.set_major_formatter(Percentages())
+    axes.set_xlabel("fooling rate (%)")
+    axes.grid(visible=False, axis="y")
+    draws = max(len(rate.fooled) for rate in ranked)
+    add_caption(
+        figure,
+        f"Norm {number(result.reference_norm)} input units; {len(result.image_ids)} images that "
+        f"made nothing; up to {draws} draws of a family, seed {result.seed}. Bars: 95 % "
+        "intervals. Hollow: clipped to the bounds.",
     )
+    return figure
 
 
 def label_with_dimension(of: Family, result: FoolingResult) -> str:
     """Return a family in words, with R where it is the reference one."""
     R = f", R = {result.reference_dimension}" if of.name == SUBSPACE else ""
     return of.label + R
-
-
-def _caption(result: FoolingResult, shown: tuple[float, float]) -> str:
-    draws = max(len(rate.fooled) for rate in result.rates)
-    norm = number(result.reference_norm)
-    dotted = " (dotted)" if shown[0] <= result.median_margin <= shown[1] else ""
-    return (
-        f"Not clipped; {len(result.image_ids)} images that made nothing; up to {draws} draws of a "
-        f"family, seed {result.seed}. Bands: 95 % intervals. Dash-dotted: reference norm"
-        f"{SPACE}{norm}, for which universal perturbations were made, and scaled to the others; "
-        f"median margin{SPACE}{number(result.median_margin)}{dotted} (input units). Families by "
-        "their rate at the reference norm."
-    )

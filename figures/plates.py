@@ -72,15 +72,13 @@ PLATES: tuple[Plate[RunResults], ...] = (
         "spectrum",
         "Singular spectrum of the normals",
         lambda results: plot_spectrum(results.spectrum),
-        "Left: singular values of the matrix whose rows are the unit normals, against their index. "
-        "If normals shared nothing, they would follow the grey band (the smallest and largest of "
-        "the draws of random directions) and the dashed law. The other bands are what is left when "
-        "each coordinate is permuted across images, when each normal keeps its power spectrum but "
-        "gets random phases, and what untrained networks give. Values above a band on the left are "
-        "directions shared beyond that null; a dot marks the last before the curve first meets the "
-        "band. Right: the squares, which sum to the number of normals, beside the density of the "
-        "law of random directions: energy that the leading directions take is missing from the "
-        "bulk.",
+        "Singular values of the matrix whose rows are the unit normals. If normals shared nothing, "
+        "they would follow the grey band (the smallest and largest draw of random directions) and "
+        "the dashed law. The other bands are what is left when each coordinate is permuted across "
+        "images, when each normal keeps its power spectrum but gets random phases, and what "
+        "untrained networks give. Values above a band are directions shared beyond that null; a "
+        "dot marks the last before the curve first meets it.",
+        wide=False,
         quantities=("singular value", "singular values above"),
     ),
     Plate(
@@ -155,12 +153,11 @@ PLATES: tuple[Plate[RunResults], ...] = (
         "families",
         "Every family of perturbations",
         lambda results: plot_families(results.fooling),
-        "Share of images whose predicted class a perturbation changes, by its norm, as in "
-        "figure 8 of the CVPR 2017 paper on universal perturbations. "
-        "A universal perturbation was made at the reference norm and only scaled to the others. "
-        "One image's displacement and matched noise cost nothing to make: what random "
-        "vectors of S_f, the span of the first R singular vectors of the normals, fool says little "
-        "unless they fool more than these.",
+        "Share of images whose predicted class a perturbation of the reference norm changes. One "
+        "image's displacement and matched noise cost nothing to make: what random vectors of S_f, "
+        "the span of the first R singular vectors of the normals, fool says little unless they "
+        "fool more than these.",
+        wide=False,
         quantities=("fooling rate",),
     ),
     Plate(

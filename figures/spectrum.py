@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from analysis.nulls import (
     Null,
-    marchenko_pastur_density,
     marchenko_pastur_edges,
     marchenko_pastur_values,
 )
@@ -18,7 +17,7 @@ from figures.style import (
     BLACK,
     BLUE,
     NULL_COLOURS,
-    TWO_COLUMNS,
+    ONE_COLUMN,
     add_caption,
     new_figure,
     plain_log_ticks,
@@ -32,20 +31,17 @@ _DECADES = 4
 
 @styled
 def plot_spectrum(result: SpectrumResult) -> Figure:
-    """Return the singular values against their index, and the histogram of their squares.
+    """Return the singular values against their index.
 
     The values stand beside the band of each null's draws and the law of Marchenko and Pastur. A dot
     marks the last leading value above every draw of a null. Values below the floor of the
     arithmetic are not drawn, and said so.
     """
-    figure = new_figure(TWO_COLUMNS, 3.6)
-    left, right = figure.subplots(1, 2, width_ratios=(1.45, 1))
-    _draw_values(left, result)
-    _draw_squares(right, result)
-    handles, labels = left.get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside upper left", ncols=3, fontsize=6.5, columnspacing=2.0
-    )
+    figure = new_figure(ONE_COLUMN, 4.1)
+    axes = figure.subplots()
+    _draw_values(axes, result)
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper left", fontsize=7)
     add_caption(figure, _caption(result))
     return figure
 
@@ -95,29 +91,6 @@ def _draw_null(axes: Axes, null: Null, values: NDArray[np.float64], bottom: floa
         at = values[leading - 1]
         axes.plot(leading, at, "o", color=colour, mec="white", ms=5.5, zorder=5)
         axes.vlines(leading, bottom, at, color=colour, lw=0.8)
-
-
-def _draw_squares(axes: Axes, result: SpectrumResult) -> None:
-    squares = result.spectrum.singular_values**2
-    count, dimension = result.spectrum.count, result.spectrum.dimension
-    low, high = (edge**2 for edge in marchenko_pastur_edges(count, dimension))
-    end = 2 * high
-    inside = squares[squares <= end]
-    bins = np.linspace(0, end, 41)
-    # Weights make the bars a density over all values, those beyond the axis included.
-    weights = np.full(len(inside), 1 / (len(squares) * (bins[1] - bins[0])))
-    axes.hist(inside, bins=bins.tolist(), weights=weights, color=BLUE, alpha=0.75, label="normals")
-    grid = np.linspace(low, high, 400)[1:-1]
-    density = marchenko_pastur_density(grid, count, dimension)
-    axes.plot(grid, density, color=BLACK, ls="--", lw=1.1, label="Marchenko–Pastur law")
-    axes.set_xlim(0, end)
-    axes.set_xlabel("squared singular value (dimensionless)")
-    axes.set_ylabel("density of values")
-    beyond = len(squares) - len(inside)
-    title = f"{beyond} values beyond the axis, up to {number(float(squares[0]))}" if beyond else ""
-    axes.legend(
-        loc="upper right", fontsize=6.5, title=title or None, title_fontsize=6.5, alignment="right"
-    )
 
 
 def _bottom(result: SpectrumResult) -> float:

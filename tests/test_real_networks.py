@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from analysis.fooling import compare
+from analysis.perturbations import SPHERE, SUBSPACE
 from analysis.results import CollectionResult, FoolingResult, SpectrumResult
 from analysis.saved import load_result
 from boundary import (
@@ -16,7 +17,7 @@ from boundary import (
     nearest_boundary_points,
     open_images,
 )
-from figures.rates import SPHERE, SUBSPACE, reference_rate
+from figures.rates import reference_rate
 from study.cli import main
 from testbed import CIFAR10, IMAGENET, IMAGENET_CLASSES, MODELS, needs_testbed
 
@@ -63,11 +64,19 @@ def test_another_batch_size_gives_the_same_rows_to_rounding(tmp_path: Path) -> N
     assert np.quantile(cosine, 0.1) > 0.97
 
 
-def test_the_shared_subspace_of_a_resnet_fools_twice_as_much_as_the_sphere(tmp_path: Path) -> None:
-    command = ["run", f"--model={MODELS}:resnet20", f"--images={CIFAR10}", "--out", str(tmp_path)]
-    sizes = ["--collect=1000", "--evaluate=300", "--fooling.norms=[1.0]", "--fooling.draws=10"]
-    assert main([*command, *sizes, "--fooling.dimensions=[50]"]) == 0
+def studied(run: Path, network: str, *words: str) -> None:
+    """Study a network up to its fooling rates, with few gradients for universal perturbations."""
+    model = f"--model={MODELS}:{network}"
+    few = ["--universal.gradients=200", "--channels_last=true", "--fuse_batch_norm=true"]
+    assert main(["collect", model, *words, *few, "--untrained=0", "--out", str(run)]) == 0
+    for stage in ("spectrum", "universal", "fooling"):
+        assert main([stage, str(run)]) == 0
 
+
+def test_the_shared_subspace_of_a_resnet_fools_twice_as_much_as_the_sphere(tmp_path: Path) -> None:
+    sizes = ["--collect=1250", "--evaluate=300", "--fooling.norms=[1.0]", "--fooling.draws=10"]
+    studied(tmp_path, "resnet20", f"--images={CIFAR10}", *sizes, "--universal.dimension=50")
+    assert load_result(tmp_path / "collect.h5", CollectionResult).on_boundary.all()
     spectrum = load_result(tmp_path / "spectrum.h5", SpectrumResult)
     assert spectrum.spectrum.singular_values[0] == pytest.approx(2.4, abs=0.15)
     assert spectrum.isotropic.singular_values[:, 0] == pytest.approx(1.57, abs=0.02)
@@ -82,10 +91,9 @@ def test_the_shared_subspace_of_a_resnet_fools_twice_as_much_as_the_sphere(tmp_p
 
 
 def test_a_network_of_a_thousand_classes(tmp_path: Path) -> None:
-    command = ["run", f"--model={MODELS}:squeezenet", f"--images={IMAGENET}", "--size=227"]
+    images = [f"--images={IMAGENET}", f"--classes={IMAGENET_CLASSES}", "--size=227"]
     sizes = ["--collect=20", "--evaluate=10", "--fooling.norms=[20]", "--fooling.draws=2"]
-    options = [f"--classes={IMAGENET_CLASSES}", "--fooling.dimensions=[5]", "--out", str(tmp_path)]
-    assert main([*command, *sizes, *options]) == 0
+    studied(tmp_path, "squeezenet", *images, *sizes)
     collected = load_result(tmp_path / "collect.h5", CollectionResult)
     assert collected.judged == 500
     assert collected.correct / 500 == pytest.approx(0.63, abs=0.01)
