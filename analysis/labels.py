@@ -1,62 +1,24 @@
-"""The label graph: to which class the images of each class go under one perturbation.
+"""To which class the images of each class go under one perturbation.
 
-Moosavi-Dezfooli et al. (CVPR 2017) draw an edge i -> j where most images of class i move to j, and
-see stars around a few dominant labels. Classes are the classifier's own predictions throughout.
+Moosavi-Dezfooli et al. (CVPR 2017) see that most go to a few dominant labels. Classes are the
+classifier's own predictions throughout.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import nan
 from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.special import entr, xlogy
-from scipy.stats import norm as normal
 from torch import Tensor
 
-from analysis.intervals import TAILS, Estimate, Interval, wilson_interval
+from analysis.intervals import Estimate, wilson_interval
 from boundary.classifier import Classifier
 from boundary.errors import InputError
 from boundary.progress import progress_bar
 from boundary.result import Result
-
-_MOST_UNSEEN = 0.05
-"""In simulations of uniform and Zipf laws over 100 and 1000 classes the jackknife's interval holds
-the entropy in 86 to 100 % of samples below this, in as few as 79 % at 0.06 and in none at 0.5."""
-
-
-@dataclass(frozen=True, eq=False)
-class LabelEdges:
-    """One edge for each class with a fooled image, to the class most of those images go to.
-
-    Where as many go to several classes, the edge leads to the one of lowest index.
-    """
-
-    source: NDArray[np.int64]
-    """(E,), ascending."""
-    target: NDArray[np.int64]
-    """(E,)."""
-    count: NDArray[np.int64]
-    """(E,), images that move along the edge."""
-    images: NDArray[np.int64]
-    """(E,), images of the source class, fooled or not."""
-    tied: NDArray[np.bool_]
-    """(E,), whether as many images go to another class too."""
-
-    @property
-    def share(self) -> NDArray[np.float64]:
-        """(E,), the part of the source class's images that move along the edge."""
-        return np.asarray(self.count / self.images)
-
-    @property
-    def majority(self) -> NDArray[np.bool_]:
-        """(E,), whether that is more than half of them: the edges of the 2017 paper."""
-        return np.asarray(2 * self.count > self.images)
 
 
 @dataclass(frozen=True)
@@ -74,48 +36,6 @@ class TopSink:
     """Share of all images that are fooled and go to it."""
     of_fooled: Estimate
     """Share of the fooled images that go to it."""
-
-
-@dataclass(frozen=True)
-class SingleTargets:
-    """How many classes send all their fooled images to one class, of those that have two or more.
-
-    A single fooled image always goes to one class, so classes with one are not counted.
-    """
-
-    count: int
-    total: int
-    expected: float
-    """Share of them that would, if each fooled image went to another class at random, in proportion
-    to the fooled images that class receives; NaN if there are none."""
-
-
-@dataclass(frozen=True)
-class LabelEntropy:
-    """Entropy in bits of the classes predicted for a set of images.
-
-    The entropy of observed shares is too low, by about (m - 1) / (2 n ln 2) for m classes seen, and
-    that of a resample is lower still: a percentile bootstrap can miss the truth always. Value and
-    interval are the jackknife's instead (Efron and Stein 1981), which hold where there are `enough`
-    images. Where there are not, the plug-in is a lower bound in the mean, and no more is known. Of
-    a sink with a thin tail of many labels the jackknife's interval holds less often than it should.
-    """
-
-    value: float
-    """Corrected for bias by the jackknife; the plug-in if there are too few images."""
-    interval: Interval
-    """95 %, normal; if there are too few images, from below the plug-in, by its own spread, to
-    log2 K; if all have one class, from Wilson's share of the others."""
-    plug_in: float
-    """Of the observed shares, not corrected."""
-    unseen: float
-    """Share of the images whose class no other image has: by Good and Turing, of images drawn at
-    random, the chance that a further one has a class not seen yet."""
-
-    @property
-    def enough(self) -> bool:
-        """Whether there are enough images for the jackknife, by the share unseen."""
-        return self.unseen <= _MOST_UNSEEN
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -151,11 +71,6 @@ class LabelFlows(Result):
         pairs = np.bincount(self.source * self.classes + self.moved, minlength=self.classes**2)
         return pairs.reshape(self.classes, self.classes)
 
-    @cached_property
-    def moves(self) -> NDArray[np.int64]:
-        """(K, K), the same of the fooled images alone: zero on the diagonal."""
-        return self.flows - np.diag(np.diag(self.flows))
-
     @property
     def before(self) -> NDArray[np.int64]:
         """(K,), clean images of each class."""
@@ -169,40 +84,7 @@ class LabelFlows(Result):
     @property
     def received(self) -> NDArray[np.int64]:
         """(K,), fooled images that go to each class."""
-        return np.asarray(self.moves.sum(0))
-
-    @property
-    def dominant_labels(self) -> NDArray[np.int64]:
-        """The classes that receive fooled images, most first; of equals the lowest index first."""
-        order = np.argsort(-self.received, kind="stable")
-        return order[: np.count_nonzero(self.received)]
-
-    @cached_property
-    def edges(self) -> LabelEdges:
-        """From each class with a fooled image to the class most of those images go to."""
-        source = np.flatnonzero(self.moves.any(1))
-        moves = self.moves[source]
-        count = moves.max(1)
-        return LabelEdges(
-            source=source,
-            target=moves.argmax(1),
-            count=count,
-            images=self.before[source],
-            tied=(moves == count[:, None]).sum(1) > 1,
-        )
-
-    @property
-    def in_degree(self) -> NDArray[np.int64]:
-        """(K,), edges that lead to each class."""
-        return np.bincount(self.edges.target, minlength=self.classes)
-
-    @property
-    def components(self) -> int:
-        """Weakly connected components of the graph, classes without an edge left out."""
-        ends = self.edges.source, self.edges.target
-        graph = coo_array((np.ones(len(ends[0])), ends), shape=self.flows.shape)
-        isolated = self.classes - len(np.union1d(*ends))
-        return int(connected_components(graph, connection="weak")[0]) - isolated
+        return self.after - np.diag(self.flows)
 
     @property
     def top_sink(self) -> TopSink | None:
@@ -216,72 +98,6 @@ class LabelFlows(Result):
             of_images=_share(count, len(self.moved)),
             of_fooled=_share(count, len(labels)),
         )
-
-    def reached(self, label: int) -> Estimate:
-        """Return the share of the images of other classes that have a class after it.
-
-        Args:
-            label: Index of that class.
-
-        Raises:
-            InputError: If every image has it before.
-        """
-        others = self.source != label
-        if not others.any():
-            raise InputError(f"no image has another class than {label} before the perturbation.")
-        return _share(int((self.moved[others] == label).sum()), int(others.sum()))
-
-    @property
-    def single_targets(self) -> SingleTargets:
-        """Classes with two fooled images or more, all of which go to one class."""
-        fooled = self.moves.sum(1)
-        sources = np.flatnonzero(fooled >= 2)
-        others = np.where(np.arange(self.classes) == sources[:, None], 0, self.received)
-        alike = ((others / others.sum(1, keepdims=True)) ** fooled[sources, None]).sum(1)
-        return SingleTargets(
-            count=int((self.moves[sources].max(1) == fooled[sources]).sum()),
-            total=len(sources),
-            expected=float(alike.mean()) if len(sources) else nan,
-        )
-
-    @property
-    def entropy_before(self) -> LabelEntropy:
-        """Of the classes of the clean images: what to compare the entropy after with."""
-        return label_entropy(self.before)
-
-    @property
-    def entropy_after(self) -> LabelEntropy:
-        """Of the classes of the perturbed images."""
-        return label_entropy(self.after)
-
-
-def label_entropy(counts: NDArray[np.int64]) -> LabelEntropy:
-    """Return the entropy of a distribution over classes, from how many images have each.
-
-    Args:
-        counts: Shape (K,), at least one image in all.
-    """
-    n, highest = int(counts.sum()), float(np.log2(len(counts)))
-    seen = counts[counts > 0]
-    unseen = float((seen == 1).sum() / n)
-    plug_in = float(entr(seen / n).sum() / np.log(2))
-    if len(seen) == 1:
-        elsewhere = 1 - wilson_interval(n, n).low
-        spread = entr(elsewhere) + entr(1 - elsewhere) + elsewhere * np.log(len(counts) - 1)
-        return LabelEntropy(0.0, Interval(0.0, min(spread / np.log(2), highest)), 0.0, unseen)
-    if unseen > _MOST_UNSEEN:
-        spread = np.sqrt(max(float(seen @ np.log2(seen / n) ** 2 / n) - plug_in**2, 0.0) / n)
-        low = max(plug_in - float(normal.ppf(TAILS[1]) * spread), 0.0)
-        return LabelEntropy(plug_in, Interval(low, highest), plug_in, unseen)
-    terms = xlogy(seen, seen)
-    less_one = terms.sum() - terms + xlogy(seen - 1, seen - 1)
-    left_out = (np.log(n - 1) - less_one / (n - 1)) / np.log(2)  # without one image of each class
-    mean = float(seen @ left_out / n)
-    variance = (n - 1) * float(seen @ (left_out - mean) ** 2 / n)
-    value = n * plug_in - (n - 1) * mean
-    reach = float(normal.ppf(TAILS[1])) * np.sqrt(variance)
-    value, low, high = np.clip([value, value - reach, value + reach], 0, highest).tolist()
-    return LabelEntropy(value, Interval(low, high), plug_in, unseen)
 
 
 @torch.no_grad()

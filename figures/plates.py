@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from math import inf
 from typing import Generic, TypeVar
 
 from matplotlib.figure import Figure
@@ -50,16 +48,8 @@ class Plate(Generic[Source]):
     """Whether the source has what it shows."""
 
 
-def _labels(results: RunResults, p: float) -> list[LabelFlows]:
-    return [flows for flows in results.universal.labels if flows.p == p]
-
-
-def _has_labels(results: RunResults, p: float) -> bool:
-    return bool(_labels(results, p))
-
-
-def _plot_labels(results: RunResults, p: float) -> Figure:
-    return plot_labels(_labels(results, p)[0])
+def _labels(results: RunResults) -> list[LabelFlows]:
+    return [flows for flows in results.universal.labels if flows.p == 2]
 
 
 def _present(result: Result | None) -> Result:
@@ -198,18 +188,16 @@ PLATES: tuple[Plate[RunResults], ...] = (
         there=lambda results: bool(results.universal.found),
         quantities=("fooling rate", "fooling rate on the way"),
     ),
-    *(
-        Plate(
-            name,
-            f"Where images go, {norm}",
-            partial(_plot_labels, p=p),
-            "Left: an arrow leads from a class to the one that most of its fooled images are taken "
-            "for; an orange disc is a class that attracts others, the larger the more images come. "
-            "Right: how many images have a label before and after.",
-            there=partial(_has_labels, p=p),
-            quantities=("images that go from a class to another",),
-        )
-        for name, norm, p in (("labels", "Euclidean", 2.0), ("labels_linf", "l-infinity", inf))
+    Plate(
+        "labels",
+        "Where images go",
+        lambda results: plot_labels(_labels(results)[0]),
+        "Rows: the class that the network gives to an image; columns: the class of the same image "
+        "with the Euclidean universal perturbation. A dark column is a class that attracts images "
+        "of others.",
+        wide=False,
+        there=lambda results: bool(_labels(results)),
+        quantities=("images that go from a class to another",),
     ),
     Plate(
         "transfer",

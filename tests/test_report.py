@@ -464,7 +464,6 @@ def test_figures_are_written_whole(run: Path) -> None:
         "families",
         "universal",
         "labels",
-        "labels_linf",
         "curvature",
         "estimators",
         "sections",
