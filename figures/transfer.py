@@ -111,7 +111,7 @@ def draw_matrix(axes: Axes, panel: MatrixPanel, models: tuple[str, ...], *, name
         axes.text(
             column, row, text, ha="center", va="center", fontsize=7, color="white" if dark else "k"
         )
-    names = [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for name in models]
+    names = [name if len(name) <= _LONGEST else f"…{name[1 - _LONGEST :]}" for name in models]
     places = range(len(models))
     axes.grid(visible=False)
     axes.tick_params(length=0)
