@@ -213,7 +213,9 @@ def made(*, without: bool = False) -> tuple[Any, Any, Any]:
     """Return the results of a study, in as far as answers look at them."""
     fooled = np.array([[True, True, False, True]])
     none = np.zeros((1, 4), bool)
-    causes = FoolingCauses("universal l2", 4, 1.0, 0.5, fooled, fooled, fooled, fooled, np.ones(4))
+    causes = FoolingCauses(
+        "universal smooth_rate l2", 4, 1.0, 0.5, fooled, fooled, fooled, fooled, np.ones(4)
+    )
     sphere = replace(causes, family="sphere", own_plane=none, planes=none, bending=none)
     path = FoolingPath(
         np.zeros(4, np.int64),
