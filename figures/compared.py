@@ -188,20 +188,17 @@ class Comparison:
         return tuple(pair for family in self.families for pair in self._differences(family))
 
     def _differences(self, family: str) -> list[RunDifference]:
-        there = [place for place, rate in enumerate(self.rates(family)) if rate is not None]
-        if len(there) < 2:
+        both = zip(self.runs, self.judged, self.rates(family), strict=True)
+        tried = [(run, images, rate) for run, images, rate in both if rate is not None]
+        if len(tried) < 2:
             return []
-        rates = [rate for rate in self.rates(family) if rate is not None]
-        ordered = [
-            _in_order_of_ids(rate, self.runs[place])
-            for place, rate in zip(there, rates, strict=True)
-        ]
-        judged = [self.judged[place] for place in there]
+        judged = [images for _, images, _ in tried]
+        ordered = [_in_order_of_ids(rate, run) for run, _, rate in tried]
         return [
             RunDifference(
                 family,
-                self.names[there[pair.first]],
-                self.names[there[pair.second]],
+                tried[pair.first][0].name,
+                tried[pair.second][0].name,
                 pair.difference,
                 pair.interval,
                 judged[pair.first] == judged[pair.second],

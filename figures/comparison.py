@@ -298,8 +298,8 @@ def tables_of_pairs(comparison: Comparison) -> list[Listed]:
     )
     subspaces = Listed(
         "What subspaces share",
-        "Mean squared cosine of the principal angles between the first "
-        f"{first_directions(comparison.dimension).removeprefix('first ')} of two runs. Two halves "
+        "Mean squared cosine of the principal angles between the "
+        f"{first_directions(comparison.dimension)} of two runs. Two halves "
         "are of half as many normals, and share less than two full samples of one model would.",
         ("run", "and", "shared", "R/D", "largest of random pairs", "halves of the one", "other"),
         tuple(
@@ -334,10 +334,10 @@ def _of_rates(comparison: Comparison) -> Finding:
         if rate is not None
     )
     apart = [
-        f"{name} less {other} {points(pair.difference)} ({points_interval(pair.interval)}) points"
+        f"{pair.first} less {pair.second} {points(pair.difference)} "
+        f"({points_interval(pair.interval)}) points"
         for pair in pairs
         if pair.interval.sign
-        for name, other in [(pair.first, pair.second)]
     ]
     differ = "; ".join(apart) or "no difference shown"
     sentence = (

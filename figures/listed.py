@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 
 from analysis.intervals import Interval
-from analysis.rivals import UNTRAINED
 from figures.curves import ANCHOR_LABELS, ESTIMATOR_LABELS
 from figures.family import family
 from figures.formats import (
@@ -202,8 +201,8 @@ def key_told(key: str, value: Any, names: Sequence[str]) -> str:
     if key == "clipped":
         return CLIPPED[bool(value)]
     if isinstance(value, str):
-        known = value in _WORDS and (key, value) != ("family", UNTRAINED)  # also a null
-        return _WORDS[value] if known else family(value).short
+        words = DIMENSION_LABELS if key == "family" else _WORDS
+        return words.get(value) or family(value).short
     return "∞" if value == float("inf") else number(value)
 
 
